@@ -1,0 +1,1 @@
+"""Who is in this photo? Offline face identification with calibrated probabilities."""

@@ -1,0 +1,1 @@
+"""Rates and protocols: pure numpy on scores."""

@@ -1,0 +1,1 @@
+"""People, faces, templates and decisions in SQLite: the only truth."""
