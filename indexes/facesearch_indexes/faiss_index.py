@@ -67,6 +67,7 @@ class FaissIndex:
         self._dim = dim
         self._rows: Any = faiss.index_factory(dim, _FACTORY[kind], faiss.METRIC_INNER_PRODUCT)
         self._ids = np.empty(0, np.int64)  # id of each position of _rows; _NO_ID is a tombstone
+        self._tombstones = 0
 
     @classmethod
     def build(
@@ -94,7 +95,7 @@ class FaissIndex:
 
     def __len__(self) -> int:
         """Return the number of ids held."""
-        return int(np.count_nonzero(self._ids != _NO_ID))
+        return len(self._ids) - self._tombstones
 
     def upsert(self, ids: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
         """Hold `rows` (n, dim) under `ids` (n,); an id that is there already is replaced.
@@ -219,18 +220,21 @@ class FaissIndex:
         return scores, places
 
     def _bury(self, ids: NDArray[np.int64]) -> None:
-        self._ids[np.isin(self._ids, ids)] = _NO_ID
+        dead = np.isin(self._ids, ids)
+        self._ids[dead] = _NO_ID
+        self._tombstones += int(np.count_nonzero(dead))
 
     def _compact(self, most: float) -> None:
         """Leave the tombstones out if they are more than the share `most` of the rows."""
-        live = self._ids != _NO_ID
-        if np.count_nonzero(~live) <= most * len(live):
+        if self._tombstones <= most * len(self._ids):
             return
+        live = self._ids != _NO_ID
         rows = self._rows.reconstruct_n(0, len(live))[live]  # what fp16 rounded, it rounds no more
         self._rows.reset()
         if len(rows):  # FAISS dies of adding nothing to an empty pq index
             self._rows.add(rows)
         self._ids = self._ids[live]
+        self._tombstones = 0
 
 
 def _checked_ids(ids: NDArray[np.int64]) -> NDArray[np.int64]:

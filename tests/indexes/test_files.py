@@ -285,16 +285,19 @@ def test_the_warning_names_the_file_and_why_but_not_its_folder(folder, caplog):
 @pytest.mark.skipif(os.name == "nt", reason="Windows opens no folder")
 def test_bytes_reach_the_disk_before_the_name_and_the_name_before_deletions(folder, monkeypatch):
     save(make_index(), folder, GENERATION, 1)
-    steps = []
+    steps, synced_bytes = [], []
     for owner, name in ((os, "fsync"), (os, "replace"), (Path, "unlink")):
         real = getattr(owner, name)
 
         def step(*given, name=name, real=real, **options):
             steps.append(name)
+            if name == "fsync":
+                synced_bytes.append(os.fstat(given[0]).st_size)
             return real(*given, **options)
 
         monkeypatch.setattr(owner, name, step)
-    save(make_index(), folder, GENERATION, 2)
+    path = save(make_index(count=5), folder, GENERATION, 2)
+    assert synced_bytes[0] == path.stat().st_size
     assert steps == ["fsync", "replace", "fsync", "unlink"]
 
 
