@@ -169,6 +169,13 @@ def test_k_beyond_the_rows_is_filled_with_minus_one_and_minus_infinity(kind):
     assert_answers_as_brute_force(index, truth, rows[:3], k=5)
 
 
+def test_a_place_that_faiss_does_not_fill_names_no_id(monkeypatch):
+    index, rows = filled("flat", count=2)
+    answer = np.array([[1, 0]], np.float32), np.array([[0, -1]])
+    monkeypatch.setattr(index, "_nearest", lambda rows, k: answer)
+    assert index.search(rows[:1], 2).ids.tolist() == [[1000, -1]]
+
+
 @every_kind
 def test_an_empty_index_answers_with_nothing(kind):
     never_filled = FaissIndex(DIM, kind)
