@@ -1,1 +1,1 @@
-"""People, faces, templates and decisions in SQLite: the only truth."""
+"""People, photos, faces, templates and decisions in SQLite: the only truth."""

@@ -1,0 +1,147 @@
+"""Photo -> faces: box, five landmarks, score, by YuNet.
+
+Convention: boxes are (left, top, right, bottom) and landmarks (x, y), both in pixels of the whole
+upright photo, origin at the upper left corner, right and bottom excluded. They may reach outside.
+Landmark order: right eye, left eye, nose tip, right and left corner of the mouth; the person's
+right, so the first eye has the smaller x in an upright photo.
+
+Source: Wu, Peng, Yu: YuNet, a tiny millisecond-level face detector (2023); decoding of the
+outputs as OpenCV's `FaceDetectorYN` does it, which is the oracle in the tests.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.engine import Engine
+from facesearch.photo import Photo
+
+Floats = NDArray[np.float32]
+
+STRIDES = (8, 16, 32)
+MIN_SCORE = 0.75  # measured: docs/decisions/0003-two-pass-detection.md
+HINT_SCORE = 0.3  # a box this likely is worth a closer look
+OVERLAP = 0.3  # boxes sharing more than this (intersection over union) are one face
+FIRST_SIDE_PX = 640  # long side of the first pass
+SECOND_SIDE_PX = 1280
+SMALL_PX = 32  # faces below it have poor landmarks: a second pass looks closer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """A face in a photo; see the module for the convention of coordinates."""
+
+    box: tuple[float, float, float, float]
+    landmarks: Floats  # (5, 2)
+    score: float  # 0 to 1
+
+    @property
+    def height_px(self) -> float:
+        """Height of the box in pixels of the whole photo."""
+        return self.box[3] - self.box[1]
+
+
+class Detector:
+    """YuNet in two passes: the whole photo at 640 px, then closer where faces are small.
+
+    The policy and its figures: docs/decisions/0003-two-pass-detection.md.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def detect(self, photo: Photo) -> list[Face]:
+        """Return the faces of `photo`, largest first; an empty list where there is none.
+
+        A photo without faces that no camera says is upright is also tried with quarter turns
+        (YuNet finds heads upside down by itself). Raises PhotoError if the data is damaged.
+        """
+        long_side = max(photo.width, photo.height)
+        first_scale = min(1.0, FIRST_SIDE_PX / long_side)
+        found = self._look(photo, first_scale)
+        faces = [face for face in found if face.score >= MIN_SCORE]
+        if any(face.height_px * first_scale < SMALL_PX for face in found) or (
+            not faces and (found or long_side > SECOND_SIDE_PX)
+        ):
+            closer = self._look(photo, SECOND_SIDE_PX / long_side)
+            # upscaling loses big faces, so those of the first pass stay
+            big = [face for face in found if face.height_px * first_scale >= 2 * SMALL_PX]
+            both = closer + big
+            boxes = np.array([face.box for face in both], np.float32).reshape(-1, 4)
+            rows = best_rows(boxes, np.array([face.score for face in both], np.float32))
+            faces = [both[row] for row in rows if both[row].score >= MIN_SCORE]
+        if not faces and not photo.oriented:
+            turns = [self._look(photo, first_scale, quarters) for quarters in (1, 3)]
+            sure = [[face for face in turn if face.score >= MIN_SCORE] for turn in turns]
+            faces = max(sure, key=lambda turn: sum(face.score for face in turn))
+        return sorted(faces, key=lambda face: face.height_px, reverse=True)
+
+    def _look(self, photo: Photo, scale: float, quarters: int = 0) -> list[Face]:
+        """Return all boxes of at least HINT_SCORE found at `scale`, turned by `quarters` left."""
+        pixels = photo.pixels(min(scale, 1.0))
+        width, height = (max(1, round(side * scale)) for side in (photo.width, photo.height))
+        if pixels.shape[:2] != (height, width):
+            how = cv2.INTER_AREA if width < pixels.shape[1] else cv2.INTER_LINEAR
+            pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
+        boxes, landmarks, scores = self.run(np.ascontiguousarray(np.rot90(pixels, quarters)))
+        corners = boxes.reshape(-1, 2, 2)
+        if quarters == 1:  # a point (x, y) of the turned picture was at (width - y, x)
+            corners = np.stack([width - corners[..., 1], corners[..., 0]], -1)
+            landmarks = np.stack([width - landmarks[..., 1], landmarks[..., 0]], -1)
+        elif quarters == 3:
+            corners = np.stack([corners[..., 1], height - corners[..., 0]], -1)
+            landmarks = np.stack([landmarks[..., 1], height - landmarks[..., 0]], -1)
+        zoom = np.array([photo.width / width, photo.height / height], np.float32)
+        lower, upper = corners.min(1) * zoom, corners.max(1) * zoom
+        return [
+            Face((*map(float, low), *map(float, high)), points, float(score))
+            for low, high, points, score in zip(lower, upper, landmarks * zoom, scores, strict=True)
+        ]
+
+    def run(self, pixels: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
+        """Return boxes (n, 4), landmarks (n, 5, 2) and scores (n,) found in RGB `pixels`.
+
+        Every box of at least HINT_SCORE, overlapping ones suppressed, best first.
+        """
+        height, width = pixels.shape[:2]
+        bottom, right = -height % 32, -width % 32
+        padded = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
+        # the graph wants BGR, 0 to 255
+        batch = np.ascontiguousarray(padded[None, :, :, ::-1].transpose(0, 3, 1, 2), np.float32)
+        outputs = self._engine.run(batch)
+        boxes, landmarks, scores = [], [], []
+        for stride in STRIDES:
+            columns = (width + right) // stride
+            likely = np.clip(outputs[f"cls_{stride}"][0, :, 0], 0, 1)
+            score = np.sqrt(likely * np.clip(outputs[f"obj_{stride}"][0, :, 0], 0, 1))
+            keep = np.flatnonzero(score >= HINT_SCORE)
+            cell = np.stack([keep % columns, keep // columns], 1).astype(np.float32)  # (n, 2) x, y
+            box = outputs[f"bbox_{stride}"][0, keep]
+            centre, size = (cell + box[:, :2]) * stride, np.exp(box[:, 2:]) * stride
+            boxes.append(np.hstack([centre - size / 2, centre + size / 2]))
+            points = outputs[f"kps_{stride}"][0, keep].reshape(-1, 5, 2)
+            landmarks.append((points + cell[:, None]) * stride)
+            scores.append(score[keep])
+        all_boxes, all_scores = np.concatenate(boxes), np.concatenate(scores)
+        rows = best_rows(all_boxes, all_scores)
+        return all_boxes[rows], np.concatenate(landmarks)[rows], all_scores[rows]
+
+
+def best_rows(boxes: Floats, scores: Floats) -> list[int]:
+    """Return the rows left when each box drops the lesser boxes that it overlaps, best first."""
+    kept: list[int] = []
+    for row in np.argsort(-scores, kind="stable").tolist():
+        if not kept or overlap(boxes[row], boxes[kept]).max() <= OVERLAP:
+            kept.append(row)
+    return kept
+
+
+def overlap(box: Floats, boxes: Floats) -> Floats:
+    """Return the intersection over union of `box` (4,) with each of `boxes` (n, 4): (n,)."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(1)
+    area, areas = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    ratio: Floats = shared / (area + areas - shared)
+    return ratio

@@ -1,0 +1,123 @@
+"""How a graph runs: one Protocol, two engines.
+
+OpenCV DNN is always there and starts fastest; OpenVINO (extra `openvino`) needs half a second to
+start and then does more faces per CPU second. `tests/facesearch/test_engine.py` holds them equal.
+An engine object belongs to one thread; `Model` keeps one set a thread.
+"""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.errors import ModelError
+
+Floats = NDArray[np.float32]
+ENGINES = ("opencv", "openvino")
+
+
+class Engine(Protocol):
+    """A graph that is ready to run; any batch size, and any height and width the graph admits."""
+
+    def run(self, batch: Floats) -> Mapping[str, Floats]:
+        """Return the graph's outputs by name for `batch` (n, channels, height, width)."""
+        ...
+
+
+class OpenCVEngine:
+    """The graph in OpenCV's DNN module, block-quantised weights included."""
+
+    def __init__(self, onnx_file: Path) -> None:
+        try:
+            self._net = cv2.dnn.readNetFromONNX(np.fromfile(onnx_file, np.uint8))
+        except (cv2.error, OSError) as error:
+            raise ModelError(f"{onnx_file} is not a graph that OpenCV can run: {error}") from error
+        self._outputs = list(self._net.getUnconnectedOutLayersNames())
+
+    def run(self, batch: Floats) -> Mapping[str, Floats]:
+        self._net.setInput(batch)
+        results: Any = self._net.forward(self._outputs)
+        # forward returns views of the net's own buffers, which the next call overwrites
+        return {name: np.array(r) for name, r in zip(self._outputs, results, strict=True)}
+
+
+class OpenVINOEngine:
+    """The graph in OpenVINO, its weights unfolded to float32 first."""
+
+    def __init__(self, onnx_file: Path) -> None:
+        if not openvino_is_installed():
+            raise ModelError(
+                "the OpenVINO engine is not installed; pip install 'facesearch[openvino]' adds it"
+            )
+        import openvino  # 0.4 s, so only here
+
+        core = openvino.Core()
+        graph = core.read_model(unfolded(onnx_file))
+        batch, channels, height, width = graph.inputs[0].partial_shape
+        if (height, width) == (640, 640):  # a detector takes any picture, one at a time
+            graph.reshape([batch, channels, -1, -1])
+        else:
+            graph.reshape([-1, channels, height, width])
+        options = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
+        self._request = core.compile_model(graph, "CPU", options).create_infer_request()
+        self._outputs = [output.any_name for output in graph.outputs]
+
+    def run(self, batch: Floats) -> Mapping[str, Floats]:
+        results = self._request.infer([batch], share_inputs=True)
+        return {name: np.array(results[i]) for i, name in enumerate(self._outputs)}
+
+
+def openvino_is_installed() -> bool:
+    """Return whether the extra `openvino` is there, without importing it."""
+    return all(importlib.util.find_spec(name) is not None for name in ("openvino", "onnx"))
+
+
+def make_engine(kind: str, onnx_file: Path) -> Engine:
+    """Return an engine of `kind`, one of ENGINES, for the graph in `onnx_file`."""
+    if kind == "opencv":
+        return OpenCVEngine(onnx_file)
+    if kind == "openvino":
+        return OpenVINOEngine(onnx_file)
+    raise ModelError(f"there is no engine {kind!r}; there are {', '.join(ENGINES)}")
+
+
+def unfolded(onnx_file: Path) -> bytes:
+    """Return the serialised graph with each DequantizeLinear of weights replaced by its result.
+
+    ONNX operator DequantizeLinear, opset 21: y = (x - zero_point) * scale, where each scale
+    serves `block_size` entries along `axis` (or all of a slice where there is no block size).
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(onnx_file)
+    weights = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
+    kept = []
+    for node in model.graph.node:
+        if node.op_type != "DequantizeLinear":
+            kept.append(node)
+            continue
+        quantised, scale = (weights[name] for name in node.input[:2])
+        zero = weights[node.input[2]] if len(node.input) > 2 else np.zeros_like(scale)
+        options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        axis, block = options.get("axis", 1), options.get("block_size", 0)
+        if block:
+            entries = np.arange(quantised.shape[axis]) // block
+            scale, zero = np.take(scale, entries, axis), np.take(zero, entries, axis)
+        elif scale.ndim == 1:
+            along = [-1 if i == axis else 1 for i in range(quantised.ndim)]
+            scale, zero = scale.reshape(along), zero.reshape(along)
+        result = (quantised.astype(np.float32) - zero.astype(np.float32)) * scale
+        weights[node.output[0]] = result.astype(np.float32)
+    used = {name for node in kept for name in node.input}
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(kept)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(w, name) for name, w in weights.items() if name in used
+    )
+    serialised: bytes = model.SerializeToString()
+    return serialised

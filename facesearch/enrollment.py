@@ -1,0 +1,97 @@
+"""Which face of each photo is the person? The one that agrees with the person's other photos.
+
+A portrait has one face and speaks for itself; a group photo in somebody's folder has several, and
+the person is the face that the other photos show too. Alone, the largest face is taken, but never
+one that the detector is unsure of (below 0.65 it sees ghosts between people).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from facesearch.detection import Face
+from facesearch.openset import Floats, unit
+
+SURE_SCORE = 0.8  # of the detector; only such faces are enrolled
+SURE_SCORE_ALONE = 0.75  # if there is only one face, what the detector calls a face will do
+LARGEST_BY = 1.2  # the largest face of a group is taken if it is this much higher than the next
+ALIKE = 0.30  # cosine; below it a face does not look like the person's other photos
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The place of the person's face in the list of a photo's faces, or why there is none."""
+
+    face: int | None
+    remark: str | None  # a reason if `face` is None, else a warning if there is something to say
+
+
+def choose_faces(
+    photos: Sequence[tuple[list[Face], Floats]], reference: Floats | None
+) -> list[Choice]:
+    """Return one choice for each of `photos`, all said to show one person.
+
+    A photo is its faces, largest first, and their embeddings (n, dim). `reference` (dim,) is the
+    mean of the person's templates so far, None for a new person.
+    """
+    eligible = [_eligible(faces) for faces, _ in photos]
+    portraits = {
+        number: embeddings[rows[0]]
+        for number, ((_, embeddings), rows) in enumerate(zip(photos, eligible, strict=True))
+        if len(rows) == 1
+    }
+    seeds = [] if reference is None else [reference] * max(1, len(portraits))
+    if not seeds and not portraits:
+        seeds = _consensus([emb[rows] for (_, emb), rows in zip(photos, eligible, strict=True)])
+    choices = []
+    for number, ((faces, embeddings), rows) in enumerate(zip(photos, eligible, strict=True)):
+        if not rows:
+            reason = "no face found" if not faces else "no face that is clear enough"
+            choices.append(Choice(None, reason))
+            continue
+        others = seeds + [portrait for place, portrait in portraits.items() if place != number]
+        if not others:
+            choices.append(_largest(faces, rows))
+            continue
+        likeness = embeddings[rows] @ unit(np.sum(others, axis=0))
+        best = int(likeness.argmax())
+        if len(rows) > 1 and likeness[best] < ALIKE:
+            choices.append(Choice(None, f"none of {len(rows)} faces looks like the other photos"))
+        elif likeness[best] < ALIKE:
+            choices.append(Choice(rows[best], "does not look like the person's other photos"))
+        else:
+            remark = f"took the face that agrees with the others, of {len(rows)}"
+            choices.append(Choice(rows[best], remark if len(rows) > 1 else None))
+    return choices
+
+
+def _eligible(faces: Sequence[Face]) -> list[int]:
+    limit = SURE_SCORE if len(faces) > 1 else SURE_SCORE_ALONE
+    return [place for place, face in enumerate(faces) if face.score >= limit]
+
+
+def _largest(faces: Sequence[Face], rows: Sequence[int]) -> Choice:
+    """Return the largest face, if there is a clearly largest one."""
+    if len(rows) == 1:
+        return Choice(rows[0], None)
+    first, second = (faces[row].height_px for row in rows[:2])
+    if first < LARGEST_BY * second:
+        return Choice(None, f"{len(rows)} faces of about one size: which one? Crop the photo")
+    return Choice(rows[0], f"took the largest of {len(rows)} faces")
+
+
+def _consensus(photos: Sequence[Floats]) -> list[Floats]:
+    """Return the faces, one a photo, of the person whom most photos show; empty if none recurs."""
+    best: tuple[float, list[Floats]] = (0.0, [])
+    for number, embeddings in enumerate(photos):
+        for embedding in embeddings:
+            mates = [
+                others[int((others @ embedding).argmax())]
+                for place, others in enumerate(photos)
+                if place != number and len(others) and (others @ embedding).max() >= ALIKE
+            ]
+            total = float(sum(mate @ embedding for mate in mates))
+            if total > best[0]:
+                best = (total, [embedding, *mates])
+    return best[1]

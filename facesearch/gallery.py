@@ -1,0 +1,649 @@
+"""The gallery: enroll, identify, verify, search, people, forget, rebuild, check.
+
+The facade over everything: the command line and the web page call it and nothing below it. The
+SQLite file is the truth. The index is a cache of it: it proposes template ids, and what is said of
+them (whose they are, how alike) is read from the file again, so that no index, however wrong, can
+give a wrong name; at worst it misses one until it is rebuilt.
+"""
+
+import logging
+import os
+import shutil
+import threading
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.alignment import sharpness
+from facesearch.detection import Face, overlap
+from facesearch.enrollment import choose_faces
+from facesearch.errors import (
+    EmbeddingMismatch,
+    FaceError,
+    FacesearchError,
+    GalleryError,
+    PhotoError,
+    UnknownPerson,
+)
+from facesearch.identification import IdentifiedFace, Seen, look, name_faces
+from facesearch.model import Model
+from facesearch.openset import Floats, Strangers, fit_strangers, posterior, unit
+from facesearch.photo import read_photo
+from facesearch.storage.store import FaceRow, KnownFace, PersonRow, Store
+
+if TYPE_CHECKING:
+    from facesearch_indexes.faiss_index import FaissIndex
+
+CANDIDATES = 10  # people whom the head looks at again; 50 change nothing
+NEAREST = 32  # templates asked of the index at first; more while they are all of a few people
+STATISTICS_PEOPLE = 20_000  # enough for a mean and a variance; a gallery may hold more
+INDEX_FILE_FROM = 100_000  # templates; below, rebuilding is quicker than checking a file
+COMMIT_S = 2.0  # seconds after which what was enrolled so far is stored
+COMMIT_PHOTOS = 64  # photos of an enrollment that are stored in one transaction
+BLURRED = 8.0  # sharpness below which a photo is called blurred
+SMALL_FACE_PX = 28  # height below which a face is called small
+SAME_FACE = 0.5  # boxes of one photo that overlap more (intersection over union) are one face
+LOOK_ALIKE_FPIR = 0.01  # enrolled people this alike are told at enrollment
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """What became of one photo that was to be enrolled."""
+
+    photo: str
+    person: str
+    status: str  # "enrolled", "already" (the same bytes), "skipped" (no usable face), "unreadable"
+    remark: str | None = None
+    look_alikes: tuple[tuple[str, float], ...] = ()  # (other person, probability of being the same)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiedPhoto:
+    """Who is in a photo; `error` says why if it could not be read."""
+
+    photo: str
+    width: int
+    height: int
+    faces: tuple[IdentifiedFace, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Whether two photos show one person."""
+
+    same: bool
+    probability: float  # at the prior of the model's calibration, 1/2
+    llr: float
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An enrolled face near a probe's, with no name decided."""
+
+    person: str
+    photo: str | None
+    score: float  # cosine: 1 for the same, about 0 for strangers
+
+
+@dataclass(slots=True, eq=False)
+class _View:
+    """What is kept in memory of the gallery as it was at change number `seq`."""
+
+    generation: str
+    seq: int
+    index: "FaissIndex"
+    strangers: Strangers
+    fitted_seq: int = -1  # the change number that `strangers` belongs to
+    references: dict[int, Floats] = field(default_factory=dict)  # person id -> mean template
+
+
+class Gallery:
+    """One gallery file with its model; usable as a context manager.
+
+    `path` is the gallery's SQLite file; a folder stands for `gallery.db` in it.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], model: Model | str = "default", *, create: bool = True
+    ) -> None:
+        """Open the gallery at `path`, making it unless `create` is false.
+
+        Raises GalleryError if it cannot be opened, EmbeddingMismatch if another model made it.
+        """
+        self.path = gallery_file(path)
+        self.model = model if isinstance(model, Model) else Model.load(model)
+        self._store = Store.open(
+            self.path, model=self.model.name, fingerprint=self.model.fingerprint, create=create
+        )
+        about = self._store.about()
+        if about["fingerprint"] != self.model.fingerprint:
+            self._store.close()
+            raise EmbeddingMismatch(
+                f"the gallery {self.path} was made with the model {about['model']} "
+                f"({about['fingerprint']}), not with {self.model.name} "
+                f"({self.model.fingerprint}); name that model or another gallery"
+            )
+        self._view: _View | None = None
+
+    def __enter__(self) -> "Gallery":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the gallery; everything that was said to be stored is."""
+        self._store.close()
+
+    # Enroll
+
+    def enroll(
+        self, photos: Iterable[tuple[str, Path]], *, workers: int = 1
+    ) -> Iterator[Enrollment]:
+        """Enroll (name, photo file) pairs; yield what became of each once it is on the disk.
+
+        Pairs of one name that follow each other are looked at together. The same bytes under the
+        same name add nothing, so a run that was interrupted can simply be started again. A photo
+        that cannot be used is yielded with the reason and stops nothing. Raises GalleryError when
+        nothing can be stored any more, ValueError for a name that is empty.
+        """
+        known = self._store.enrolled_bytes()
+        jobs = ((person_name(name), Path(path)) for name, path in photos)
+        chunk: list[tuple[str, Path, Seen | FacesearchError | None]] = []
+        started = monotonic()
+        for (name, path), seen in in_order(lambda job: self._reference(*job, known), jobs, workers):
+            chunk.append((name, path, seen))
+            if len(chunk) >= COMMIT_PHOTOS or monotonic() - started > COMMIT_S:
+                yield from self._store_chunk(chunk)
+                chunk, started = [], monotonic()
+        yield from self._store_chunk(chunk)
+
+    def _reference(
+        self, name: str, path: Path, known: set[tuple[str, str]]
+    ) -> Seen | FacesearchError | None:
+        """Return what the photo shows, why it cannot be read, or None if it is enrolled."""
+        try:
+            photo = read_photo(path)
+            if (name, photo.content_hash) in known:
+                return None
+            return look(photo, self.model, mirrored=True)
+        except PhotoError as error:
+            return error
+
+    def _store_chunk(
+        self, chunk: list[tuple[str, Path, Seen | FacesearchError | None]]
+    ) -> list[Enrollment]:
+        """Store what `chunk` shows in one transaction; return what became of each photo."""
+        results: list[Enrollment] = []
+        try:
+            with self._store.transaction():
+                for name, group in groupby(chunk, key=itemgetter(0)):
+                    results += self._store_person(name, [(path, seen) for _, path, seen in group])
+        except BaseException:
+            self._view = None  # it may hold what was not stored after all
+            raise
+        return results
+
+    def _store_person(
+        self, name: str, photos: list[tuple[Path, Seen | FacesearchError | None]]
+    ) -> list[Enrollment]:
+        """Store the faces of one person; call inside a transaction."""
+        store = self._store
+        person = store.person_id(name)
+        mine = store.templates_of_people([] if person is None else [person])[1]
+        seen = [s for _, s in photos if isinstance(s, Seen)]
+        choices = iter(
+            choose_faces(
+                [(s.faces, s.embeddings) for s in seen], mean_template(mine) if len(mine) else None
+            )
+        )
+        results, added = [], []
+        for path, photo in photos:
+            if photo is None:
+                results.append(Enrollment(str(path), name, "already"))
+                continue
+            if not isinstance(photo, Seen):
+                results.append(Enrollment(str(path), name, "unreadable", str(photo)))
+                continue
+            choice = next(choices)
+            if choice.face is None:
+                results.append(Enrollment(str(path), name, "skipped", choice.remark))
+                continue
+            face = photo.faces[choice.face]
+            owner = self._owner(photo.content_hash, face.box)
+            if owner == name:
+                results.append(Enrollment(str(path), name, "already"))
+                continue
+            if owner is not None:
+                remark = f"this face is enrolled as {owner}; forget or rename that one first"
+                results.append(Enrollment(str(path), name, "skipped", remark))
+                continue
+            person = store.add_person(name) if person is None else person
+            sharp = sharpness(photo.crops[choice.face])
+            store.add_face(
+                person,
+                (photo.content_hash, str(path.absolute()), photo.width, photo.height),
+                FaceRow(face.box, face.landmarks, face.score, sharp),
+                photo.embeddings[choice.face],
+                self.model.fingerprint,
+                "human",
+            )
+            added.append(photo.embeddings[choice.face])
+            remarks = [choice.remark] if choice.remark else []
+            remarks += ["blurred"] if sharp < BLURRED else []
+            remarks += ["small face"] if face.height_px < SMALL_FACE_PX else []
+            results.append(Enrollment(str(path), name, "enrolled", "; ".join(remarks) or None))
+        if added:
+            look_alikes = self._look_alikes(person, mean_template(np.stack([*mine, *added])))
+            first = next(i for i, result in enumerate(results) if result.status == "enrolled")
+            results[first] = replace(results[first], look_alikes=look_alikes)
+        return results
+
+    def _owner(self, content_hash: str, box: tuple[float, float, float, float]) -> str | None:
+        """Return whose enrolled face lies at `box` of the photo with these bytes."""
+        for known in self._store.known_faces(content_hash):
+            if same_place(known.box, box):
+                return known.person
+        return None
+
+    def _look_alikes(self, person: int | None, reference: Floats) -> tuple[tuple[str, float], ...]:
+        """Return who else of the gallery may be this person, with the probability of it."""
+        view = self._current(refit=False)
+        (candidates,) = self._candidates(reference[None], view)
+        candidates = {other: mean for other, mean in candidates.items() if other != person}
+        if not candidates:
+            return ()
+        scores = self.model.head.scores(
+            view.strangers.centred(reference),
+            view.strangers.centred(np.stack(list(candidates.values()))),
+        )
+        z = view.strangers.standard(scores)
+        probabilities, _ = posterior(self.model.evidence.llr(z), view.strangers.people, 0.5)
+        names = self._store.names(candidates)
+        limit = view.strangers.threshold(LOOK_ALIKE_FPIR)
+        return tuple(
+            (names[other], float(probability))
+            for other, probability, score in zip(candidates, probabilities, z, strict=True)
+            if score >= limit
+        )
+
+    # Identify
+
+    def identify(
+        self,
+        photos: Iterable[str | os.PathLike[str]],
+        *,
+        fpir: float = 0.01,
+        prior: float = 0.5,
+        workers: int = 1,
+    ) -> Iterator[IdentifiedPhoto]:
+        """Yield who is in each of `photos`, in their order; one that cannot be read says why.
+
+        `fpir`: of 100 strangers searched against this gallery, so many (as a share) may get a
+        name. `prior`: how likely a face is of anybody enrolled. Raises ValueError if either is not
+        between 0 and 1.
+        """
+        for rate in (fpir, prior):
+            if not 0 < rate < 1:
+                raise ValueError(f"a rate lies between 0 and 1, not at {rate}")
+        preload = threading.Thread(target=load_faiss)
+        preload.start()  # 0.2 s, while the first photo is decoded
+        for path, seen in in_order(self._probe, photos, workers):
+            preload.join()
+            if isinstance(seen, Seen):
+                faces = tuple(self.identify_faces(seen, fpir=fpir, prior=prior))
+                yield IdentifiedPhoto(str(path), seen.width, seen.height, faces)
+            else:
+                yield IdentifiedPhoto(str(path), 0, 0, (), str(seen))
+
+    def _probe(self, path: str | os.PathLike[str]) -> Seen | PhotoError:
+        try:
+            return look(read_photo(path), self.model)
+        except PhotoError as error:
+            return error
+
+    def identify_faces(
+        self, seen: Seen, *, fpir: float = 0.01, prior: float = 0.5
+    ) -> list[IdentifiedFace]:
+        """Return who the faces of one photo are; see `identify`."""
+        view = self._current()
+        people = self._candidates(seen.embeddings, view)
+        decided = {}
+        for known in self._store.known_faces(seen.content_hash):
+            for place, face in enumerate(seen.faces):
+                if known.assigned_by == "human" and same_place(known.box, face.box):
+                    decided[place] = known.person
+        return name_faces(
+            seen,
+            people,
+            self._store.names({person for candidates in people for person in candidates}),
+            view.strangers,
+            self.model,
+            fpir=fpir,
+            prior=prior,
+            decided=decided,
+        )
+
+    def _candidates(self, embeddings: Floats, view: "_View") -> list[dict[int, Floats]]:
+        """Return for each of `embeddings` (n, dim) the people nearest to it with their means."""
+        if len(embeddings) == 0 or len(view.index) == 0:
+            return [{} for _ in embeddings]
+        nearest = min(NEAREST, len(view.index))
+        while True:
+            matches = view.index.search(embeddings, nearest)
+            owners = self._store.people_of_templates(np.unique(matches.ids[matches.ids >= 0]))
+            found = [
+                list(dict.fromkeys(owners[i] for i in row.tolist() if i in owners))
+                for row in matches.ids
+            ]
+            enough = min(CANDIDATES, view.strangers.people)
+            if nearest >= len(view.index) or all(len(people) >= enough for people in found):
+                break
+            nearest = min(4 * nearest, len(view.index))  # they were all of a few people
+        found = [people[:CANDIDATES] for people in found]
+        missing = {p for people in found for p in people} - view.references.keys()
+        if missing:
+            ids, rows = self._store.templates_of_people(missing)
+            view.references.update({p: mean_template(rows[ids == p]) for p in np.unique(ids)})
+        return [{p: view.references[p] for p in people if p in view.references} for people in found]
+
+    def verify(self, photo_a: Path, photo_b: Path) -> Verification:
+        """Return whether two photos show one person, by the head; the gallery plays no part.
+
+        The largest face of each counts. Raises PhotoError, and FaceError if there is no face.
+        """
+        return verify(self.model, photo_a, photo_b)
+
+    def search(self, photo: Path, k: int = 10) -> list[tuple[Face, list[Neighbour]]]:
+        """Return for each face of `photo` the `k` nearest enrolled faces, with no name decided."""
+        view = self._current()
+        seen = look(read_photo(photo), self.model)
+        if not seen.faces or len(view.index) == 0:
+            return [(face, []) for face in seen.faces]
+        matches = view.index.search(seen.embeddings, k)
+        stored = self._store.enrolled_faces(np.unique(matches.ids[matches.ids >= 0]))
+        return [
+            (
+                face,
+                [
+                    Neighbour(*stored[i], score=float(score))
+                    for i, score in zip(ids.tolist(), scores, strict=True)
+                    if i in stored
+                ],
+            )
+            for face, ids, scores in zip(seen.faces, matches.ids, matches.scores, strict=True)
+        ]
+
+    # People
+
+    def people(self) -> list[PersonRow]:
+        """Return everyone who is enrolled, by name."""
+        return self._store.people()
+
+    def faces_of(self, name: str) -> list[tuple[str | None, KnownFace]]:
+        """Return the photo paths and faces of a person; raises UnknownPerson."""
+        return self._store.faces_of(self._person(name))
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a person another name; raises UnknownPerson, GalleryError if it is taken."""
+        new_name = person_name(new_name)
+        with self._store.transaction():
+            person = self._person(name)
+            if self._store.person_id(new_name) not in (None, person):
+                raise GalleryError(f"there is a person called {new_name} already")
+            self._store.rename_person(person, new_name)
+            payload = {"from": name, "to": new_name}
+            self._store.decide("rename", person_id=person, payload=payload)
+
+    def forget(self, name: str) -> dict[str, int]:
+        """Delete every trace of a person from the gallery; return what was deleted.
+
+        Raises UnknownPerson; GalleryError if another program keeps the file's log from being
+        emptied, in which case the rows are gone and the bytes will be with the next `forget`.
+        """
+        with self._store.transaction():
+            gone = self._store.forget_person(self._person(name))
+        self._view = None
+        gone["index files"] = self._drop_index_files()
+        self._store.scrub()
+        return gone
+
+    def _person(self, name: str) -> int:
+        person = self._store.person_id(person_name(name))
+        if person is None:
+            raise UnknownPerson(f"nobody called {name} is enrolled in {self.path}")
+        return person
+
+    # The gallery as a whole
+
+    def info(self) -> dict[str, object]:
+        """Return what the gallery holds and what was measured on it."""
+        view = self._current()
+        return {
+            "path": str(self.path),
+            **self._store.about(),
+            **self._store.counts(),
+            "seq": view.seq,
+            "index_kind": view.index.kind,
+            "strangers_score_mean": round(view.strangers.score_mean, 4),
+            "strangers_score_std": round(view.strangers.score_std, 4),
+        }
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the gallery, a sentence each; an empty list if nothing is."""
+        problems = self._store.problems()
+        view = self._current()
+        ids, rows = self._store.templates()
+        if len(view.index) != len(ids):
+            problems.append(f"the index holds {len(view.index)} templates, the gallery {len(ids)}")
+        elif len(ids):
+            some = np.unique(np.linspace(0, len(ids) - 1, 1000).astype(int))
+            best = view.index.search(rows[some], 1)
+            wrong = int((best.scores[:, 0] < 0.99).sum())
+            if wrong:
+                problems.append(f"{wrong} of {len(some)} templates are not found by the index")
+        return problems
+
+    def rebuild(self) -> int:
+        """Make the index anew from the gallery file; return how many templates it holds."""
+        self._drop_index_files()
+        self._view = None
+        return len(self._current().index)
+
+    def export(self, target: Path) -> None:
+        """Write the whole gallery to the new file `target`, which is a gallery itself."""
+        if target.exists():
+            raise GalleryError(f"{target} is there already; name a new file")
+        self._store.copy_to(target)
+
+    @property
+    def _index_folder(self) -> Path:
+        return self.path.with_name(self.path.name + "-index")
+
+    def _drop_index_files(self) -> int:
+        files = list(self._index_folder.glob("*")) if self._index_folder.is_dir() else []
+        shutil.rmtree(self._index_folder, ignore_errors=True)
+        return len(files)
+
+    def _current(self, *, refit: bool = True) -> "_View":
+        """Return the gallery in memory, brought up to date with the file.
+
+        Without `refit` the strangers' scores may be those of a gallery up to a tenth smaller.
+        """
+        about, seq = self._store.about(), self._store.seq()
+        view = self._view
+        if view is not None and (view.generation, view.seq) == (about["generation"], seq):
+            if view.fitted_seq == seq or not refit:
+                return view
+        if view is None or view.generation != about["generation"] or view.seq > seq:
+            view = self._load_view(about["generation"], seq)
+        if view.seq < seq:
+            added, removed = self._store.changes_since(view.seq)
+            view.index.remove(np.array(removed, np.int64))
+            ids, rows = self._store.templates(added)
+            if len(ids):
+                view.index.upsert(ids, rows)
+            view.seq = seq
+            view.references.clear()
+        people = self._store.people_with_templates()
+        if (
+            view.fitted_seq < 0
+            or (refit and view.fitted_seq != seq)
+            or (len(people) > 1.1 * view.strangers.people)
+        ):
+            view.strangers = self._fit(people)
+            view.fitted_seq = seq
+        self._view = view
+        return view
+
+    def _load_view(self, generation: str, seq: int) -> "_View":
+        """Return a view from the index file if there is a sound one, else from all templates."""
+        from facesearch_indexes.faiss_index import FaissIndex
+        from facesearch_indexes.files import load_newest, save
+
+        nobody = fit_strangers(np.zeros((0, self.model.dim), np.float32), 0, self.model.cohort)
+        if self._index_folder.is_dir():
+            stored = load_newest(self._index_folder, generation, self.model.dim, seq)
+            if stored is not None:
+                return _View(generation, stored[1], stored[0], nobody)
+        ids, rows = self._store.templates()
+        index = FaissIndex.build(ids, rows) if len(ids) else FaissIndex(self.model.dim)
+        if len(ids) >= INDEX_FILE_FROM:
+            try:
+                save(index, self._index_folder, generation, seq)
+            except OSError as error:  # a full disk costs time, not the answer
+                log.warning("the index could not be kept in %s: %s", self._index_folder, error)
+        return _View(generation, seq, index, nobody)
+
+    def _fit(self, people: list[int]) -> Strangers:
+        """Return how strangers score against the gallery, from at most STATISTICS_PEOPLE people."""
+        sample = people
+        if len(people) > STATISTICS_PEOPLE:
+            sample = [
+                people[i] for i in np.linspace(0, len(people) - 1, STATISTICS_PEOPLE).astype(int)
+            ]
+        ids, rows = self._store.templates_of_people(sample)
+        means = np.zeros((0, self.model.dim), np.float32)
+        if len(ids):
+            means = mean_templates(ids, rows)
+        return fit_strangers(means, len(people), self.model.cohort)
+
+
+def verify(
+    model: Model, photo_a: str | os.PathLike[str], photo_b: str | os.PathLike[str]
+) -> Verification:
+    """Return whether the largest faces of two photos are of one person, by the model's head.
+
+    Raises PhotoError if a photo cannot be read, FaceError if it shows no face.
+    """
+    embeddings = []
+    for path in (photo_a, photo_b):
+        seen = look(read_photo(path), model)
+        if not seen.faces:
+            raise FaceError(f"{path}: no face found")
+        embeddings.append(seen.embeddings[0])
+    llr = float(model.compare(embeddings[0], embeddings[1][None])[0])
+    return Verification(same=llr > 0, probability=float(1 / (1 + np.exp(-llr))), llr=llr)
+
+
+def gallery_file(path: str | os.PathLike[str]) -> Path:
+    """Return the gallery file that `path` means: itself, or gallery.db if it is a folder."""
+    file = Path(path)
+    return file / "gallery.db" if file.is_dir() or not file.suffix else file
+
+
+def import_gallery(source: Path, target: str | os.PathLike[str], model: Model) -> Gallery:
+    """Return the gallery at `target`, made from the exported file `source`.
+
+    Raises GalleryError if there is a gallery at `target` already or `source` is none.
+    """
+    file = gallery_file(target)
+    if file.exists():
+        raise GalleryError(f"{file} is there already; name another place with --gallery")
+    with Gallery(source, model, create=False) as exported:
+        problems = exported.check()
+        if problems:
+            raise GalleryError(f"{source} is damaged: {problems[0]}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        exported.export(file)
+    gallery = Gallery(file, model, create=False)
+    gallery._store.new_generation()
+    return gallery
+
+
+def person_name(name: str) -> str:
+    """Return `name` as it is stored: composed (NFC), without spaces around it.
+
+    Raises ValueError if nothing is left or it holds control characters.
+    """
+    composed = unicodedata.normalize("NFC", name).strip()
+    if not composed or any(unicodedata.category(c) == "Cc" for c in composed):
+        raise ValueError(f"{name!r} is no name for a person")
+    return composed
+
+
+def mean_template(rows: Floats) -> Floats:
+    """Return a person's reference (dim,): the mean of the templates (n, dim), of length 1."""
+    mean: Floats = unit(rows.mean(0))
+    return mean
+
+
+def mean_templates(people: NDArray[np.int64], rows: Floats) -> Floats:
+    """Return the references (m, dim) of all people, by id; `rows[i]` is of person `people[i]`."""
+    order = np.argsort(people, kind="stable")
+    _, starts = np.unique(people[order], return_index=True)
+    return unit(np.add.reduceat(rows[order], starts, axis=0))
+
+
+def same_place(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    """Return whether two boxes of one photo are the same face."""
+    box, other = np.array(a, np.float32), np.array([b], np.float32)
+    return float(overlap(box, other)[0]) > SAME_FACE
+
+
+def load_faiss() -> None:
+    """Import the index, which takes 0.2 s, so that a search need not wait for it."""
+    import facesearch_indexes.faiss_index  # noqa: F401
+
+
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[tuple[Item, Result]]:
+    """Yield each of `items` with `work(item)`, in order, with `workers` threads working ahead."""
+    if workers <= 1:
+        for item in items:
+            yield item, work(item)
+        return
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a photo a thread is quicker than a photo over all threads
+    pool = ThreadPoolExecutor(workers)
+    ahead: deque[tuple[Item, Future[Result]]] = deque()
+    try:
+        for item in items:
+            ahead.append((item, pool.submit(work, item)))
+            if len(ahead) >= 4 * workers:
+                first, future = ahead.popleft()
+                yield first, future.result()
+        while ahead:
+            first, future = ahead.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        cv2.setNumThreads(threads)

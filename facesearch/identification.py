@@ -1,0 +1,183 @@
+"""Photo -> people: the whole pipe on one screen.
+
+photo -> faces -> crops -> embeddings            `look`
+      -> candidates (FAISS) -> pair scores (head) -> people or unknown (assignment)   `name_faces`
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.alignment import align, crop_scale
+from facesearch.detection import Face
+from facesearch.model import Model
+from facesearch.openset import Floats, Strangers, assign, posterior, unit
+from facesearch.photo import Photo
+
+AMBIGUOUS_ODDS = 3.0  # a name has to be this many times likelier than the runner-up
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a photo shows before anybody is named: n faces, largest first."""
+
+    content_hash: str
+    width: int  # of the whole photo, in pixels
+    height: int
+    faces: list[Face]
+    crops: NDArray[np.uint8]  # (n, 112, 112, 3) RGB
+    embeddings: Floats  # (n, dim) unit rows
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A person of the gallery who may be the one in the photo."""
+
+    person: str
+    probability: float
+    llr: float  # log-likelihood ratio: evidence for this person against a stranger, in nats
+    score: float  # the head's score, 1 for the same, about 0 for strangers
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiedFace:
+    """A face and what is known of whose it is; boxes as in facesearch.detection."""
+
+    box: tuple[float, float, float, float]
+    score: float  # the detector's
+    person: str | None  # None: unknown
+    probability: float  # of `person`; of the first candidate where that is None
+    unknown_probability: float
+    candidates: tuple[Candidate, ...]  # most alike first
+    alternatives: tuple[str, ...]  # two or more names where the choice would be a coin toss
+    decided_by: str  # "machine" or "human"
+
+    @property
+    def margin(self) -> float:
+        """How far the first candidate is ahead of the runner-up, in nats; infinite if alone."""
+        llrs = [candidate.llr for candidate in self.candidates[:2]]
+        return llrs[0] - llrs[1] if len(llrs) == 2 else float("inf")
+
+
+def look(photo: Photo, model: Model, *, mirrored: bool = False) -> Seen:
+    """Return the faces of `photo` with their crops and embeddings.
+
+    `mirrored` averages each embedding with that of the mirrored crop: twice the work, for
+    references, which are made once and compared with often. Raises PhotoError.
+    """
+    faces = model.detector.detect(photo)
+    if not faces:
+        none = np.zeros((0, 112, 112, 3), np.uint8)
+        nothing = np.zeros((0, model.dim), np.float32)
+        return Seen(photo.content_hash, photo.width, photo.height, [], none, nothing)
+    # decode no larger than the face that needs the most
+    pixels = photo.pixels(min(1.0, max(crop_scale(face.landmarks) for face in faces)))
+    zoom = np.float32(pixels.shape[1] / photo.width)
+    crops = np.stack([align(pixels, face.landmarks * zoom) for face in faces])
+    embeddings = model.embed(crops)
+    if mirrored:
+        embeddings = unit(embeddings + model.embed(crops[:, :, ::-1]))
+    return Seen(photo.content_hash, photo.width, photo.height, faces, crops, embeddings)
+
+
+def name_faces(
+    seen: Seen,
+    people: Sequence[Mapping[int, Floats]],
+    names: Mapping[int, str],
+    strangers: Strangers,
+    model: Model,
+    *,
+    fpir: float,
+    prior: float,
+    decided: Mapping[int, str],
+) -> list[IdentifiedFace]:
+    """Return who each face of `seen` is, one person at most once.
+
+    `people` gives for each face its candidates from the index: person id -> reference (dim,), the
+    mean of that person's templates; `names` gives their names. `decided` names faces (by their
+    place in `seen.faces`) that a human named: they keep that name and nobody else gets it.
+    """
+    columns = {person: column for column, person in enumerate({p for c in people for p in c})}
+    order = list(columns)
+    z = np.full((len(seen.faces), len(columns)), -np.inf, np.float32)
+    scores = np.full_like(z, -np.inf)
+    for row, candidates in enumerate(people):
+        if candidates:
+            references = strangers.centred(np.stack(list(candidates.values())))
+            places = [columns[person] for person in candidates]
+            probe = strangers.centred(seen.embeddings[row])
+            scores[row, places] = model.head.scores(probe, references)
+            z[row, places] = strangers.standard(scores[row, places])
+    taken = set(decided.values())
+    free = np.array([names[person] not in taken for person in order], bool)
+    gains = np.where(free & (z >= strangers.threshold(fpir)), model.evidence.llr(z), -np.inf)
+    # above the threshold everything is worth taking: count from there
+    gains -= model.evidence.llr(np.float32(strangers.threshold(fpir))) - 1e-3
+    gains[list(decided)] = -np.inf
+    assigned = assign(gains.astype(np.float64))
+    faces = []
+    for row, face in enumerate(seen.faces):
+        if row in decided:
+            name = decided[row]
+            sure = Candidate(name, 1.0, float("inf"), 1.0)
+            faces.append(IdentifiedFace(face.box, face.score, name, 1.0, 0.0, (sure,), (), "human"))
+            continue
+        llrs = np.where(np.isfinite(z[row]), model.evidence.llr(z[row]), -np.inf)
+        for other, column in enumerate(assigned):
+            # who is elsewhere in this photo is less likely here, by how sure that is
+            if column >= 0 and other != row:
+                mine = llrs[column]
+                llrs[column] = mine - np.logaddexp(0.0, model.evidence.llr(z[other, column]))
+        llrs[~free] = -np.inf
+        faces.append(
+            _identified(
+                face,
+                llrs,
+                scores[row],
+                [names[p] for p in order],
+                int(assigned[row]),
+                people=strangers.people,
+                prior=prior,
+                admitted=z[row] >= strangers.threshold(fpir),
+            )
+        )
+    return faces
+
+
+def _identified(
+    face: Face,
+    llrs: Floats,
+    scores: Floats,
+    names: Sequence[str],
+    column: int,
+    *,
+    people: int,
+    prior: float,
+    admitted: NDArray[np.bool_],
+) -> IdentifiedFace:
+    """Return one face's result from its evidence for each of `names` (-inf: not compared)."""
+    compared = [i for i in np.argsort(-llrs, kind="stable") if np.isfinite(llrs[i])]
+    probabilities, unknown = posterior(llrs[compared], people, prior)
+    candidates = tuple(
+        Candidate(names[i], float(p), float(llrs[i]), float(scores[i]))
+        for i, p in zip(compared, probabilities, strict=True)
+    )
+    of_name = {c.person: c.probability for c in candidates}
+    person = names[column] if column >= 0 else None
+    alternatives: tuple[str, ...] = ()
+    if person is not None:
+        rivals = [
+            names[i]
+            for i in compared
+            if admitted[i]
+            and names[i] != person
+            and of_name[names[i]] * AMBIGUOUS_ODDS > of_name[person]
+        ]
+        if rivals:
+            person, alternatives = None, (person, *rivals)
+    probability = of_name[person] if person else max(of_name.values(), default=0.0)
+    return IdentifiedFace(
+        face.box, face.score, person, probability, unknown, candidates, alternatives, "machine"
+    )

@@ -1,0 +1,169 @@
+"""A model folder: manifest, graph, head and calibration -> what embeds crops and compares them.
+
+model.json     name, version, kind, detector, input, SHA-256 of each file, licence, calibration
+branch.onnx    the Siamese network's branch: crops -> embeddings
+head.npz       the L1-sigmoid head
+"""
+
+import hashlib
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.detection import Detector
+from facesearch.embedding import Encoder
+from facesearch.engine import ENGINES, make_engine
+from facesearch.errors import EmbeddingMismatch, ModelError
+from facesearch.head import L1SigmoidHead
+from facesearch.openset import Cohort, Evidence
+
+Floats = NDArray[np.float32]
+
+SHIPPED = Path(__file__).parent / "models"
+DEFAULT = "sface"
+DETECTOR = SHIPPED / "yunet" / "detector.onnx"
+DETECTOR_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A model that is ready to use, from any thread; see `Model.load`."""
+
+    name: str
+    folder: Path
+    manifest: dict[str, Any]
+    fingerprint: str  # names the templates that this model makes: 16 hex digits
+    dim: int  # length of an embedding; what the index holds
+    head: L1SigmoidHead
+    evidence: Evidence
+    cohort: Cohort
+    engine: str  # one of ENGINES
+    _threads: threading.local  # engines belong to one thread each
+
+    @classmethod
+    def load(cls, name_or_folder: str | Path = "default", engine: str = "opencv") -> "Model":
+        """Return the model of that name (see `shipped_models`), or in that folder.
+
+        `engine` is one of ENGINES. Raises ModelError if the folder is not a model's, a file is
+        missing or not the one that the manifest names, or the engine is not installed.
+        """
+        if engine not in ENGINES:
+            raise ModelError(f"there is no engine {engine!r}; there are {', '.join(ENGINES)}")
+        folder = model_folder(name_or_folder)
+        manifest = read_manifest(folder)
+        try:
+            for file, sha256 in manifest["sha256"].items():
+                check_file(folder / file, sha256)
+            calibration = manifest["calibration"]
+            cohort = calibration["cohort"] | {
+                "mean": np.array(calibration["cohort"]["mean"], np.float32)
+            }
+            return cls(
+                name=manifest["name"],
+                folder=folder,
+                manifest=manifest,
+                fingerprint=fingerprint(manifest),
+                dim=int(manifest["dim"]),
+                head=L1SigmoidHead.load(folder / "head.npz"),
+                evidence=Evidence(**calibration["evidence"]),
+                cohort=Cohort(**cohort),
+                engine=engine,
+                _threads=threading.local(),
+            )
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise ModelError(
+                f"the model in {folder} is damaged ({error!r}); install it again"
+            ) from error
+
+    def embed(self, crops: NDArray[np.uint8]) -> Floats:
+        """Return templates (n, dim), each of length 1, of `crops` (n, 112, 112, 3) uint8 RGB.
+
+        Raises EmbeddingMismatch if the crops are not of the model's size.
+        """
+        side = int(self.manifest["input"]["side_px"])
+        crops = np.asarray(crops)
+        if crops.ndim != 4 or crops.shape[1:] != (side, side, 3) or crops.dtype != np.uint8:
+            raise EmbeddingMismatch(
+                f"{self.name} takes crops of (n, {side}, {side}, 3) uint8, "
+                f"got {crops.shape} {crops.dtype}"
+            )
+        if len(crops) == 0:
+            return np.zeros((0, self.dim), np.float32)
+        if not hasattr(self._threads, "encoder"):
+            self._threads.encoder = Encoder(make_engine(self.engine, self.folder / "branch.onnx"))
+        embeddings: Floats = self._threads.encoder.embed(crops)
+        return embeddings
+
+    def compare(self, probe: Floats, references: Floats) -> Floats:
+        """Return the head's log-likelihood ratios (n,), symmetric, higher is more alike.
+
+        `probe` (dim,) and `references` (n, dim) come from `embed`. Positive: rather one person.
+        """
+        return self.head.llr(np.asarray(probe, np.float32), np.asarray(references, np.float32))
+
+    @property
+    def detector(self) -> Detector:
+        """The face detector that this model's crops come from, one a thread."""
+        if not hasattr(self._threads, "detector"):
+            check_file(DETECTOR, DETECTOR_SHA256)
+            self._threads.detector = Detector(make_engine(self.engine, DETECTOR))
+        detector: Detector = self._threads.detector
+        return detector
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the models that come with facesearch, sorted."""
+    return sorted(folder.parent.name for folder in SHIPPED.glob("*/model.json"))
+
+
+def model_folder(name_or_folder: str | Path) -> Path:
+    """Return the folder of a model given by name or path; raises ModelError if there is none."""
+    name = DEFAULT if str(name_or_folder) == "default" else str(name_or_folder)
+    for folder in (SHIPPED / name, Path(name)):
+        if (folder / "model.json").is_file():
+            return folder
+    raise ModelError(
+        f"there is no model {name_or_folder!s}: neither a name ({', '.join(shipped_models())}) "
+        "nor a folder with a model.json"
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of the model in `folder`; raises ModelError if it cannot be read."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / "model.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / 'model.json'} cannot be read: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("manifest_version") != MANIFEST_VERSION:
+        raise ModelError(
+            f"{folder / 'model.json'} is not a manifest that this version of facesearch reads"
+        )
+    return manifest
+
+
+def check_file(file: Path, sha256: str) -> None:
+    """Raise ModelError unless `file` is there with that SHA-256."""
+    try:
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"the model file {file} cannot be read: {error.strerror}") from error
+    if found != sha256:
+        raise ModelError(f"the model file {file} is damaged; install facesearch again")
+
+
+def fingerprint(manifest: dict[str, Any]) -> str:
+    """Return what names the templates of a model: a digest of all that decides an embedding."""
+    deciding = {
+        "branch": manifest["sha256"]["branch.onnx"],
+        "input": manifest["input"],
+        "alignment": manifest["alignment"],
+        "dim": manifest["dim"],
+    }
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,185 @@
+"""Scores -> evidence, threshold and probabilities for a gallery of a certain size.
+
+From verification to identification: a stranger who is compared with N people gets N chances to
+look like one of them. The people of a gallery are strangers to each other, so the gallery itself
+tells how strangers score against it; nothing else does as well (figures and alternatives:
+docs/decisions/0005-thresholds-from-the-gallery.md).
+"""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+SAMPLED_STRANGERS = 300  # people of the gallery who play the stranger
+SAMPLED_PEOPLE = 2000  # people whom each of them is compared with
+TRUST_BEYOND = 0.01  # nats a standard deviation
+SAME_PERSON_Z = 6.5  # no pair of strangers scores so far out: one person under two names
+
+
+def unit(rows: Floats) -> Floats:
+    """Return `rows` (..., d) scaled to length 1; a row of zeros stays zero."""
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    scaled: Floats = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return scaled
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """What the model's makers saw of strangers: stands in while a gallery is small.
+
+    Made by scripts/calibrate.py from development data and stored in the model's manifest.
+    """
+
+    mean: Floats  # (dim,) mean of unit templates of people
+    score_mean: float  # of centred pairs of two people
+    score_std: float
+    weight: float  # counts as so many people of a gallery
+    probe_length: float  # mean length of a probe against a template of both mirror images
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What a score says of a pair: a log-likelihood ratio from its distance to strangers' scores.
+
+    llr = offset + slope * z + bend * z**2 with z the strangers' standard score. Outside [low, high]
+    there was too little data to say more: there it grows by TRUST_BEYOND a unit, to keep the order.
+    """
+
+    offset: float
+    slope: float
+    bend: float
+    low: float
+    high: float
+
+    def llr(self, z: Floats) -> Floats:
+        """Return the log-likelihood ratios of standard scores `z`, in the same shape."""
+        known = np.clip(z, self.low, self.high)
+        ratio = self.offset + self.slope * known + self.bend * known * known
+        with np.errstate(invalid="ignore"):  # -inf stands for a pair that was not compared
+            return np.asarray(ratio + TRUST_BEYOND * (z - known), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strangers:
+    """How strangers score against one gallery, and the centre that scores are taken from."""
+
+    people: int  # enrolled people, N
+    centre: Floats  # (dim,), subtracted from probe and references before they are compared
+    score_mean: float
+    score_std: float
+
+    def centred(self, templates: Floats) -> Floats:
+        """Return unit `templates` (..., dim) without what all people of the gallery share."""
+        return unit(templates - self.centre)
+
+    def standard(self, scores: Floats) -> Floats:
+        """Return `scores` as distances from the strangers' mean in standard deviations."""
+        z: Floats = ((scores - self.score_mean) / self.score_std).astype(np.float32)
+        return z
+
+    def threshold(self, fpir: float) -> float:
+        """Return the standard score that a share `fpir` of searches by strangers reaches.
+
+        FPIR(N) = 1 - (1 - FMR)**N, with FMR from a normal distribution of strangers' scores.
+        Raises ValueError unless 0 < fpir < 1.
+        """
+        if not 0 < fpir < 1:
+            raise ValueError(f"a false-positive rate lies between 0 and 1, not at {fpir}")
+        fmr = -np.expm1(np.log1p(-fpir) / max(self.people, 1))
+        return -NormalDist().inv_cdf(float(fmr))
+
+
+def fit_strangers(people: Floats, enrolled: int, cohort: Cohort) -> Strangers:
+    """Return how strangers score against a gallery of `enrolled` people.
+
+    `people` (n, dim), unit rows, are the references of all of them or of an even sample.
+
+    Each of up to SAMPLED_STRANGERS people plays the stranger: is taken out of the gallery, the
+    centre included, made as short as a probe, and compared with the others. Pairs that score as
+    no stranger does (one person under two names) are left out of the fit.
+    """
+    n = len(people)
+    weight = cohort.weight
+    centre = (people.sum(0) + weight * cohort.mean) / (n + weight)
+    if n < 2:
+        return Strangers(enrolled, centre.astype(np.float32), cohort.score_mean, cohort.score_std)
+    strangers = np.unique(np.linspace(0, n - 1, SAMPLED_STRANGERS).astype(int))
+    others = np.unique(np.linspace(0, n - 1, SAMPLED_PEOPLE).astype(int))
+    # With person i gone the centre is c - s * p_i, so i's probe is a = f * p_i - c + s * p_i and
+    # the reference of j is b = p_j - c + s * p_i; their cosine needs only products of rows.
+    share = 1 / (n - 1 + weight)
+    rest = (people.sum(0) + weight * cohort.mean) * share
+    own, reference = people[strangers], people[others] - rest
+    probe = (cohort.probe_length + share) * own - rest
+    dots = probe @ reference.T + share * (probe * own).sum(1, keepdims=True)
+    squares = (reference**2).sum(1) + 2 * share * own @ reference.T + share**2
+    lengths = np.linalg.norm(probe, axis=1, keepdims=True) * np.sqrt(np.maximum(squares, 1e-12))
+    scores = (dots / lengths)[strangers[:, None] != others[None]]
+    middle, spread = np.median(scores), np.subtract(*np.percentile(scores, [75, 25])) / 1.349
+    plausible = scores[np.abs(scores - middle) <= SAME_PERSON_Z * max(float(spread), 0.03)]
+    trust = n / (n + weight)
+    mean = trust * plausible.mean() + (1 - trust) * cohort.score_mean
+    variance = trust * plausible.var() + (1 - trust) * cohort.score_std**2
+    return Strangers(enrolled, centre.astype(np.float32), float(mean), float(np.sqrt(variance)))
+
+
+def posterior(llrs: Floats, people: int, prior: float) -> tuple[Floats, float]:
+    """Return each candidate's probability (k,) and that of a stranger, by Bayes' rule.
+
+    `llrs` (k,) are those of the candidates, the most alike of `people`. `prior` is the probability
+    that a face is of someone enrolled, the same for each. Who is enrolled and no candidate is less
+    alike than any candidate and counts like the last of them, at most with the ratio 1.
+    """
+    if people == 0 or len(llrs) == 0:
+        return np.zeros(len(llrs), np.float32), 1.0
+    each = np.log(prior / people)
+    left = people - len(llrs)
+    others = np.log(left) + min(0.0, float(llrs.min())) + each if left > 0 else -np.inf
+    logs = np.append(llrs.astype(np.float64) + each, [others, np.log(1 - prior)])
+    shares = np.exp(logs - logs.max())
+    shares /= shares.sum()
+    return shares[:-2].astype(np.float32), float(shares[-1])
+
+
+def assign(gains: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return each row's column, or -1 for none, no column twice, with the largest total gain.
+
+    `gains` (rows, columns) may hold -inf where a pairing is not admitted; gains below zero are
+    never taken. The Hungarian method with potentials (Kuhn 1955, Munkres 1957), O(rows**2 * columns);
+    each row may also stay alone at no gain, so that a matching always exists.
+    """
+    rows, columns = gains.shape
+    finite = np.where(np.isfinite(gains), gains, -1.0)
+    cost = np.hstack([-np.maximum(finite, -1.0), np.zeros((rows, rows))])  # own column: stay alone
+    width = columns + rows
+    row_potential, column_potential = np.zeros(rows + 1), np.zeros(width + 1)
+    owner = np.zeros(width + 1, np.intp)  # column -> row, from 1; column 0 is the row being placed
+    for row in range(1, rows + 1):
+        owner[0], column = row, 0
+        shortest, came_from = np.full(width + 1, np.inf), np.zeros(width + 1, np.intp)
+        done = np.zeros(width + 1, bool)
+        while owner[column] != 0:
+            done[column] = True
+            at = owner[column]
+            slack = cost[at - 1] - row_potential[at] - column_potential[1:]
+            better = ~done[1:] & (slack < shortest[1:])
+            shortest[1:][better] = slack[better]
+            came_from[1:][better] = column
+            nearest = int(np.where(done[1:], np.inf, shortest[1:]).argmin()) + 1
+            step = shortest[nearest]
+            row_potential[owner[done]] += step
+            column_potential[done] -= step
+            shortest[~done] -= step
+            column = nearest
+        while column:
+            owner[column] = owner[came_from[column]]
+            column = int(came_from[column])
+    result = np.full(rows, -1, np.intp)
+    for column in range(1, columns + 1):
+        if owner[column] and gains[owner[column] - 1, column - 1] > 0:
+            result[owner[column] - 1] = column - 1
+    return result
