@@ -96,7 +96,9 @@ class Detector:
         zoom = np.array([photo.width / width, photo.height / height], np.float32)
         lower, upper = corners.min(1) * zoom, corners.max(1) * zoom
         return [
-            Face((*map(float, low), *map(float, high)), points, float(score))
+            Face(
+                (low[0].item(), low[1].item(), high[0].item(), high[1].item()), points, float(score)
+            )
             for low, high, points, score in zip(lower, upper, landmarks * zoom, scores, strict=True)
         ]
 

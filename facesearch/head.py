@@ -52,11 +52,14 @@ class L1SigmoidHead:
                 f"the head compares templates of {dim} numbers, got an array of {templates.shape}; "
                 "enroll the gallery again with this model"
             )
-        return templates @ self.projection
+        codes: Floats = templates @ self.projection
+        return codes
 
     def distances(self, probe: Floats, references: Floats) -> Floats:
         """Return the weighted L1 distances (n,) of `probe` (dim,) to `references` (n, dim)."""
-        return np.abs(self.codes(references) - self.codes(probe[None])) @ self.weights
+        gaps = np.abs(self.codes(references) - self.codes(probe[None]))  # (n, width)
+        distances: Floats = gaps @ self.weights
+        return distances
 
     def llr(self, probe: Floats, references: Floats) -> Floats:
         """Return log p(pair | one person) - log p(pair | two people): (n,), higher is more alike.
@@ -73,8 +76,7 @@ class L1SigmoidHead:
         the distance itself is not, and that is what thresholds are made from.
         """
         euclidean = self.distances(probe, references) / np.float32(self.unit_distance)
-        scores: Floats = 1 - euclidean**2 / 2
-        return scores
+        return (1 - euclidean**2 / 2).astype(np.float32)
 
 
 def rotation_code(dim: int, rotations: int, seed: int) -> Floats:

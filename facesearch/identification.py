@@ -16,6 +16,7 @@ from facesearch.model import Model
 from facesearch.openset import Floats, Strangers, assign, posterior, unit
 from facesearch.photo import Photo
 
+SECOND_LOOK = 0.6  # standard deviations around the threshold where a face is looked at again
 AMBIGUOUS_ODDS = 3.0  # a name has to be this many times likelier than the runner-up
 
 
@@ -99,22 +100,32 @@ def name_faces(
     mean of that person's templates; `names` gives their names. `decided` names faces (by their
     place in `seen.faces`) that a human named: they keep that name and nobody else gets it.
     """
-    columns = {person: column for column, person in enumerate({p for c in people for p in c})}
-    order = list(columns)
-    z = np.full((len(seen.faces), len(columns)), -np.inf, np.float32)
+    order = list(dict.fromkeys(person for candidates in people for person in candidates))
+    z = np.full((len(seen.faces), len(order)), -np.inf, np.float32)
     scores = np.full_like(z, -np.inf)
-    for row, candidates in enumerate(people):
-        if candidates:
-            references = strangers.centred(np.stack(list(candidates.values())))
-            places = [columns[person] for person in candidates]
-            probe = strangers.centred(seen.embeddings[row])
-            scores[row, places] = model.head.scores(probe, references)
-            z[row, places] = strangers.standard(scores[row, places])
+    threshold = strangers.threshold(fpir)
+
+    def compare(row: int, embedding: Floats) -> None:
+        references = strangers.centred(np.stack(list(people[row].values())))
+        places = [order.index(person) for person in people[row]]
+        scores[row, places] = model.head.scores(strangers.centred(embedding), references)
+        z[row, places] = strangers.standard(scores[row, places])
+
+    compared = [row for row, candidates in enumerate(people) if candidates]
+    for row in compared:
+        compare(row, seen.embeddings[row])
+    # The mirror image tells most where the matter is open, and costs as much as the first look:
+    # docs/decisions/0006-a-second-look.md
+    close = [row for row in compared if abs(z[row].max() - threshold) < SECOND_LOOK]
+    if close:
+        mirrored = model.embed(seen.crops[close][:, :, ::-1])
+        for row, other in zip(close, mirrored, strict=True):
+            compare(row, unit(seen.embeddings[row] + other))
     taken = set(decided.values())
     free = np.array([names[person] not in taken for person in order], bool)
-    gains = np.where(free & (z >= strangers.threshold(fpir)), model.evidence.llr(z), -np.inf)
+    gains = np.where(free & (z >= threshold), model.evidence.llr(z), -np.inf)
     # above the threshold everything is worth taking: count from there
-    gains -= model.evidence.llr(np.float32(strangers.threshold(fpir))) - 1e-3
+    gains -= model.evidence.llr(np.array(threshold, np.float32)) - 1e-3
     gains[list(decided)] = -np.inf
     assigned = assign(gains.astype(np.float64))
     faces = []
@@ -140,7 +151,7 @@ def name_faces(
                 int(assigned[row]),
                 people=strangers.people,
                 prior=prior,
-                admitted=z[row] >= strangers.threshold(fpir),
+                admitted=z[row] >= threshold,
             )
         )
     return faces
@@ -176,7 +187,8 @@ def _identified(
             and of_name[names[i]] * AMBIGUOUS_ODDS > of_name[person]
         ]
         if rivals:
-            person, alternatives = None, (person, *rivals)
+            alternatives = (person, *rivals)
+            person = None
     probability = of_name[person] if person else max(of_name.values(), default=0.0)
     return IdentifiedFace(
         face.box, face.score, person, probability, unknown, candidates, alternatives, "machine"

@@ -149,8 +149,8 @@ def assign(gains: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return each row's column, or -1 for none, no column twice, with the largest total gain.
 
     `gains` (rows, columns) may hold -inf where a pairing is not admitted; gains below zero are
-    never taken. The Hungarian method with potentials (Kuhn 1955, Munkres 1957), O(rows**2 * columns);
-    each row may also stay alone at no gain, so that a matching always exists.
+    never taken. The Hungarian method with potentials (Kuhn 1955, Munkres 1957); each row may
+    also stay alone at no gain, so that a matching always exists.
     """
     rows, columns = gains.shape
     finite = np.where(np.isfinite(gains), gains, -1.0)

@@ -66,7 +66,9 @@ def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[F
         with np.load(cache) as stored:
             if len(stored["plain"]) == len(rows):
                 return stored["plain"], stored["mirrored"]
-    engine = make_engine("openvino" if openvino_is_installed() else "opencv", FOLDER / "branch.onnx")
+    engine = make_engine(
+        "openvino" if openvino_is_installed() else "opencv", FOLDER / "branch.onnx"
+    )
     encoder = Encoder(engine)
     plain, mirrored = [], []
     for start in range(0, len(rows), 256):
@@ -249,7 +251,7 @@ def main() -> None:
         bias=np.float32(head.bias),
         unit_distance=np.float32(head.unit_distance),
     )
-    manifest = {
+    manifest: dict[str, Any] = {
         "manifest_version": 1,
         "name": "sface",
         "version": "2021dec-1",
@@ -273,12 +275,12 @@ def main() -> None:
             "made_from": f"{len(searches.rows)} people, {len(searches.plain)} faces",
         },
     }
-    print(json.dumps(manifest["calibration"]["evidence"], indent=1))  # type: ignore[index]
+    print(json.dumps(manifest["calibration"]["evidence"], indent=1))
     print(f"bias {head.bias:.3f}, weight {head.weights[0]:.5f}, unit {head.unit_distance:.4f}")
     if arguments.report:
         rest = Searches(people[~fitting], sides[0][~fitting], sides[1][~fitting])
         manifest["figures"] = report(rest, cohort, evidence)
-        for name, figure in manifest["figures"].items():  # type: ignore[attr-defined]
+        for name, figure in manifest["figures"].items():
             print(f"{name:24} {figure}")
     (FOLDER / "model.json").write_text(json.dumps(manifest, indent=1) + "\n")
 

