@@ -1,0 +1,145 @@
+"""facesearch doctor: does everything work here?"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import typer
+
+from facesearch_cli.options import (
+    UNUSABLE,
+    AsJson,
+    GalleryPath,
+    ModelName,
+    gallery_path,
+)
+from facesearch_cli.render import Column, Screen, print_json
+
+EXTRAS = {  # extra -> the package that tells that it is there
+    "openvino": "openvino",
+    "heic": "pillow-heif",
+    "web": "starlette",
+    "train": "torch",
+    "milvus": "pymilvus",
+}
+PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faiss-cpu", "sqlite-utils")
+
+
+class Check(NamedTuple):
+    """One thing looked at; `state` is "ok", "missing" (may be) or "broken"."""
+
+    what: str
+    state: str
+    detail: str
+
+
+def doctor(
+    gallery: GalleryPath = None, model: ModelName = "default", as_json: AsJson = False
+) -> None:
+    """Check versions, engines, model, gallery and extras; exit 4 if something is broken."""
+    from facesearch.engine import ENGINES
+
+    path = gallery_path(gallery)
+    checks = [
+        *versions(),
+        examined("model", lambda: about_model(model)),
+        *(examined(f"engine {e}", partial(about_engine, model, e)) for e in ENGINES),
+        examined("gallery", lambda: about_gallery(path, model)),
+        *(extra(name, package) for name, package in EXTRAS.items()),
+    ]
+    broken = any(check.state == "broken" for check in checks)
+    if as_json:
+        print_json(ok=not broken, checks=[check._asdict() for check in checks])
+    else:
+        marks = {"ok": ("ok", "green"), "missing": ("-", "dim"), "broken": ("BROKEN", "bold red")}
+        columns = (Column("what"), Column("state"), Column("detail", share=1))
+        Screen().table(columns, [(c.what, marks[c.state], c.detail) for c in checks])
+    if broken:
+        raise typer.Exit(UNUSABLE)
+
+
+def version_of(package: str) -> str:
+    """Return the installed version of a package, or "not installed"."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def versions() -> list[Check]:
+    """Return what runs here."""
+    import platform
+    import sqlite3
+
+    import cv2
+
+    # OpenCV marks what it picks at run time with "*", what this processor lacks with "?"
+    simd = [name.strip("*") for name in cv2.getCPUFeaturesLine().split() if "?" not in name]
+    return [
+        Check("facesearch", "ok", version_of("facesearch")),
+        Check("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
+        *(Check(name, "ok", version_of(name)) for name in PACKAGES),
+        Check("sqlite", "ok", sqlite3.sqlite_version),
+        Check("processor", "ok", " ".join(simd)),
+    ]
+
+
+def examined(what: str, look: Callable[[], Check | str]) -> Check:
+    """Return what `look` tells, or that it is broken."""
+    from facesearch import FacesearchError
+
+    try:
+        found = look()
+    except FacesearchError as error:
+        return Check(what, "broken", str(error))
+    return found if isinstance(found, Check) else Check(what, "ok", found)
+
+
+def about_model(name: str) -> str:
+    """Return the model with its fingerprint; loading it compares each file's SHA-256."""
+    from facesearch import Model
+
+    model = Model.load(name)
+    return f"{model.name}, fingerprint {model.fingerprint}, SHA-256 of every file as it should be"
+
+
+def about_engine(name: str, engine: str) -> Check | str:
+    """Return whether the engine runs the model and the detector."""
+    import numpy as np
+
+    from facesearch import Model
+    from facesearch.engine import openvino_is_installed
+
+    if engine == "openvino" and not openvino_is_installed():
+        return Check("engine openvino", "missing", "pip install 'facesearch[openvino]'")
+    model = Model.load(name, engine)
+    side = int(model.manifest["input"]["side_px"])
+    model.embed(np.zeros((1, side, side, 3), np.uint8))
+    model.detector.run(np.zeros((64, 64, 3), np.uint8))
+    return "runs the detector and the model"
+
+
+def about_gallery(path: Path, model: str) -> Check | str:
+    """Return the gallery's state."""
+    from facesearch import Gallery
+    from facesearch.gallery import gallery_file
+
+    file = gallery_file(path)
+    if not file.exists():
+        return Check("gallery", "missing", f"none at {file} yet; facesearch enroll makes one")
+    with Gallery(file, model, create=False) as gallery:
+        problems, facts = gallery.check(), gallery.info()
+    if problems:
+        return Check("gallery", "broken", f"{file}: {'; '.join(problems)}")
+    return f"{file}: {facts['person']} people, {facts['template']} templates, sound"
+
+
+def extra(name: str, package: str) -> Check:
+    """Return whether an extra is installed, and how to get it."""
+    version = version_of(package)
+    if version == "not installed":
+        return Check(f"extra {name}", "missing", f"pip install 'facesearch[{name}]'")
+    return Check(f"extra {name}", "ok", f"{package} {version}")

@@ -1,0 +1,186 @@
+"""facesearch enroll: photos -> people in the gallery."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facesearch_cli.options import (
+    INTERRUPTED,
+    NO,
+    UNREADABLE,
+    AsJson,
+    GalleryPath,
+    ModelName,
+    open_gallery,
+    photos_in,
+    usable_name,
+    workers,
+)
+from facesearch_cli.render import Screen, complain, counted, printable, to_json
+
+if TYPE_CHECKING:
+    from facesearch import Enrollment, Gallery
+
+
+def enroll(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER|PHOTO...", help="A folder with one subfolder a person."),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", help="Everything given shows this person."),
+    ] = None,
+    gallery: GalleryPath = None,
+    model: ModelName = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Enroll people from photos of them.
+
+    A photo that is enrolled already adds nothing, so a run that was interrupted can be started
+    again.
+    """
+    from facesearch import Enrollment
+
+    jobs, strays = people_in(paths) if name is None else (all_of(usable_name(name), paths), [])
+    screen = Screen()
+    counts: Counter[str] = Counter()
+    unused, remarked, alike = [], [], []
+    with open_gallery(gallery, model, photos=len(jobs), create=True) as opened:
+        before = len(opened.people())
+        try:
+            with screen.progress("Enrolling", len(jobs)) as advance:
+                for result in opened.enroll(jobs, workers=workers(len(jobs))):
+                    advance()
+                    counts[result.status] += 1
+                    if result.status in ("skipped", "unreadable"):
+                        unused.append(result)
+                    elif result.remark:
+                        remarked.append(result)
+                    if result.look_alikes:
+                        alike.append(result)
+                    if as_json:
+                        screen.line(as_line(result))
+        except KeyboardInterrupt:
+            stored = counted(counts["enrolled"], "photo")
+            complain(f"Interrupted: {stored} stored; the same command goes on from here.")
+            raise typer.Exit(INTERRUPTED) from None
+        for path, reason in strays:
+            stray = Enrollment(str(path), "", "skipped", reason)
+            counts["skipped"] += 1
+            unused.append(stray)
+            if as_json:
+                screen.line(as_line(stray))
+        people = len(opened.people())
+        if not as_json:
+            screen.line(summary(counts, people - before, people, opened.path))
+        for result in alike:
+            complain(warning_of(result, opened))
+    complain_of("Enrolled, but worth a look", remarked)
+    complain_of("Not enrolled", unused)
+    if counts["unreadable"]:
+        raise typer.Exit(UNREADABLE)
+    if not counts["enrolled"] + counts["already"]:
+        raise typer.Exit(NO)
+    if unused:
+        raise typer.Exit(UNREADABLE)
+
+
+def all_of(person: str, paths: Iterable[Path]) -> list[tuple[str, Path]]:
+    """Return (name, photo) for the photos that `paths` mean, all of one person."""
+    return [(person, photo) for photo in photos_in(paths)]
+
+
+def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tuple[Path, str]]]:
+    """Return (name, photo) for the subfolders of `folders`, and what serves for nobody, with why.
+
+    Raises typer.BadParameter for a photo, or a folder that holds photos and no subfolder.
+    """
+    jobs: list[tuple[str, Path]] = []
+    strays: list[tuple[Path, str]] = []
+    for folder in folders:
+        if not folder.is_dir():
+            if folder.exists():
+                raise typer.BadParameter(
+                    f"whose face is in {printable(folder)}? Say so with --name, or give a folder "
+                    "with one subfolder a person"
+                )
+            strays.append((folder, "there is no such file or folder"))
+            continue
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        subfolders = [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
+        loose = [photo for photo in photos_in([folder]) if photo.parent == folder]
+        if loose and not subfolders:
+            raise typer.BadParameter(
+                f"whose faces are in {printable(folder)}? One person's: add --name "
+                f"{shlex.quote(printable(folder.absolute().name))}. Several people's: make a "
+                "subfolder for each, named after them"
+            )
+        if not subfolders:
+            strays.append((folder, "there is no photo in it"))
+        strays += [(photo, "it lies beside the people's folders: whose is it?") for photo in loose]
+        for subfolder in subfolders:
+            try:
+                person = usable_name(subfolder.name)
+            except typer.BadParameter as error:
+                strays.append((subfolder, error.message))
+            else:
+                jobs += [(person, photo) for photo in photos_in([subfolder])]
+    return jobs, strays
+
+
+def as_line(result: "Enrollment") -> str:
+    """Return what became of one photo as a JSON line."""
+    return to_json(
+        photo=result.photo,
+        person=result.person or None,
+        status=result.status,
+        remark=result.remark,
+        look_alikes=[
+            {"person": person, "probability": round(probability, 6)}
+            for person, probability in result.look_alikes
+        ],
+    )
+
+
+def summary(counts: Counter[str], new_people: int, people: int, path: Path) -> str:
+    """Return what was done, in two lines."""
+    done = [f"Enrolled {counted(counts['enrolled'], 'photo')}"]
+    done += [f"{counts['already']:,} there already"] if counts["already"] else []
+    unused = counts["skipped"] + counts["unreadable"]
+    done += [f"{unused:,} not usable"] if unused else []
+    total = counted(people, "person", "people")
+    return f"{', '.join(done)}.\n{total} in {printable(path)}, {new_people:,} of them new."
+
+
+def warning_of(result: "Enrollment", gallery: "Gallery") -> str:
+    """Return that somebody looks like others of the gallery, and how to find out."""
+    lines = []
+    for other, probability in result.look_alikes:
+        photos = [path for path, _ in gallery.faces_of(other) if path]
+        check = ""
+        if photos:
+            check = f"\n  facesearch verify {shlex.quote(result.photo)} {shlex.quote(photos[0])}"
+        lines.append(
+            f"{result.person} looks like {other} ({probability:.2f}): "
+            f"one person under two names?{check}"
+        )
+    return "\n".join(lines)
+
+
+def complain_of(heading: str, results: Iterable["Enrollment"]) -> None:
+    """List photos with a remark on stderr, if there are any."""
+    lines = []
+    for result in results:
+        remark = result.remark or ""
+        # the library's sentences on unreadable photos name the file themselves
+        prefix = f"cannot read {result.photo}: "
+        if remark.startswith(prefix):
+            remark = f"cannot read it: {remark.removeprefix(prefix)}"
+        lines.append(f"  {result.photo}: {remark}")
+    if lines:
+        complain("\n".join([f"{heading}:", *map(printable, lines)]))

@@ -1,0 +1,164 @@
+"""The command line: the Typer app, and every error as one sentence with its exit code.
+
+Nothing of facesearch is imported before a command runs: `facesearch --help` should not wait for
+numpy, and a one-photo `identify` is mostly imports. tests/cli/test_cold_start.py holds it.
+"""
+
+import errno
+import os
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from facesearch_cli.compare import search, verify
+from facesearch_cli.doctor import doctor, version_of
+from facesearch_cli.enroll import enroll
+from facesearch_cli.gallery import app as gallery
+from facesearch_cli.identify import identify
+from facesearch_cli.models import app as models
+from facesearch_cli.options import INTERRUPTED, NO, READER_GONE, UNREADABLE, UNUSABLE, examples
+from facesearch_cli.people import app as people
+from facesearch_cli.render import complain
+
+BUG = 70  # sysexits' EX_SOFTWARE: Python's own 1 would read as "the answer is no"
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    ran, and the answer is no: different people (verify), nobody known
+       (identify, search, people), nobody enrolled (enroll)
+  2    wrong usage
+  3    some input could not be used; it is named on stderr, the rest was done
+  4    the gallery, the model or the machine cannot be used
+  130  interrupted; what was said to be stored is stored
+  141  whoever was reading the output has gone"""
+
+
+class Commands(TyperGroup):
+    """The commands; what goes wrong in one becomes a sentence on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer.Context has a private base, so mypy sees two types
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a full disk or a closed pipe shows here, not at exit
+            return result
+        except KeyboardInterrupt:
+            complain("Interrupted.")
+            code = INTERRUPTED
+        except typer.Abort:  # Ctrl-C, or the end of the input, at a question
+            complain("\nInterrupted; nothing was changed.")
+            code = INTERRUPTED
+        except MemoryError:
+            complain("Error: there is not enough memory for this")
+            code = UNUSABLE
+        except OSError as error:
+            code = of_system(error)
+        except Exception as error:
+            if hasattr(error, "exit_code"):  # Typer's own: wrong usage, Exit
+                raise
+            code = of_library(error)
+        raise typer.Exit(code)
+
+
+def of_system(error: OSError) -> int:
+    """Say what the operating system refused; return the exit code."""
+    if error.errno == errno.EPIPE:
+        # what is still buffered would fail once more, with a traceback, at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    complain(f"Error: {where}{error.strerror or error}")
+    return UNUSABLE
+
+
+def of_library(error: Exception) -> int:
+    """Say what facesearch refused; return the exit code. Anything else is a bug, with traceback."""
+    from facesearch import FaceError, FacesearchError, PhotoError, UnknownPerson
+
+    if not isinstance(error, FacesearchError):
+        traceback.print_exception(error)
+        complain("This is a bug in facesearch; please report it with the lines above.")
+        return BUG
+    complain(f"Error: {error}")
+    if isinstance(error, UnknownPerson):
+        return NO
+    return UNREADABLE if isinstance(error, PhotoError | FaceError) else UNUSABLE
+
+
+app = typer.Typer(
+    name="facesearch",
+    cls=Commands,
+    help="Who is in this photo? Enroll people from photos of them, then ask. All offline.",
+    epilog="\n\n".join(
+        [
+            examples(
+                "facesearch enroll people/       people/Ann/*.jpg, people/Bea/*.jpg, ...",
+                "facesearch identify party.jpg --annotate named/",
+                "facesearch identify holidays/ --json > who.jsonl",
+                "facesearch verify a.jpg b.jpg && echo one person",
+            ),
+            EXIT_CODES,
+        ]
+    ),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def print_version(asked: bool) -> None:
+    """Print the version and leave, if asked to."""
+    if asked:
+        typer.echo(f"facesearch {version_of('facesearch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=print_version, help="Print the version and leave."
+        ),
+    ] = False,
+) -> None:
+    for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal cannot show
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def add(command: Any, panel: str, *lines: str) -> None:
+    """Register a command under a heading of the help page, with its examples."""
+    app.command(rich_help_panel=panel, epilog=examples(*lines))(command)
+
+
+ASK, KEEP = "Ask", "Manage"
+add(
+    identify,
+    ASK,
+    "facesearch identify party.jpg",
+    "facesearch identify holidays/ --annotate named/",
+    "facesearch identify holidays/ --fpir 0.001 --csv > who.csv",
+    "facesearch identify --json *.jpg | jq -r '.faces[].person'",
+)
+add(verify, ASK, "facesearch verify a.jpg b.jpg", "facesearch verify a.jpg b.jpg --json")
+add(search, ASK, "facesearch search stranger.jpg", "facesearch search stranger.jpg -k 3 --json")
+add(
+    enroll,
+    KEEP,
+    "facesearch enroll people/                   one subfolder a person, named after them",
+    "facesearch enroll ann1.jpg ann2.jpg --name 'Ann Lee'",
+    "facesearch enroll people/ --gallery family.db",
+)
+app.add_typer(people, name="people", rich_help_panel=KEEP)
+app.add_typer(gallery, name="gallery", rich_help_panel=KEEP)
+app.add_typer(models, name="models", rich_help_panel=KEEP)
+add(doctor, KEEP, "facesearch doctor", "facesearch doctor --json")
+
+
+def run() -> None:
+    """Run the command line and leave with its exit code."""
+    app(prog_name="facesearch")
