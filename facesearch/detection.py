@@ -26,7 +26,7 @@ HINT_SCORE = 0.3  # a box this likely is worth a closer look
 OVERLAP = 0.3  # boxes sharing more than this (intersection over union) are one face
 FIRST_SIDE_PX = 640  # long side of the first pass
 SECOND_SIDE_PX = 1280
-SMALL_PX = 32  # faces below it have poor landmarks: a second pass looks closer
+SMALL_PX = 48  # faces below it have poorer landmarks: a second pass looks closer
 
 
 @dataclass(frozen=True, slots=True, eq=False)

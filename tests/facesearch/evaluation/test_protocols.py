@@ -1,0 +1,37 @@
+import numpy as np
+
+from facesearch.evaluation.protocols import best_threshold, open_set_splits, verification_accuracy
+
+PLACE = {"Ann_0001": 0, "Ann_0002": 1, "Bea_0001": 2, "Bea_0002": 3, "Cid_0001": 4}
+
+
+def test_splits_take_one_photo_of_the_enrolled_and_search_with_the_rest(tmp_path):
+    (tmp_path / "identities.csv").write_text(
+        "image,person,photo,use\nAnn_0002,Ann,2,yes\nAnn_0001,Ann,1,yes\n"
+        "Bea_0001,Bea,1,yes\nBea_0002,Bea,2,no: duplicate\nCid_0001,Cid,1,yes\n"
+    )
+    (tmp_path / "open_set_splits.csv").write_text(
+        "person,enrolled_0,enrolled_1\nAnn,1,0\nBea,0,1\nCid,1,1\n"
+    )
+    first, second = open_set_splits(tmp_path, PLACE)
+    assert first.gallery.tolist() == [0, 4]
+    assert first.probes["mated"].tolist() == [1]
+    assert first.owners.tolist() == [0]
+    assert first.probes["non_mated"].tolist() == [2]
+    assert second.gallery.tolist() == [2, 4]
+    assert second.probes["non_mated"].tolist() == [0, 1]
+
+
+def test_verification_decides_each_fold_at_the_threshold_of_the_others(tmp_path):
+    lines = ["10\t1"] + ["Ann\t1\t2", "Ann\t1\tBea\t1"] * 10
+    (tmp_path / "pairs.txt").write_text("\n".join(lines) + "\n")
+    angles = np.array([0.0, 0.2, 1.0, 1.1, 2.0])
+    rows = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    assert verification_accuracy(tmp_path / "pairs.txt", PLACE, rows) == 1.0
+    rows[2] = rows[0]  # now Bea looks more like Ann than Ann does
+    assert verification_accuracy(tmp_path / "pairs.txt", PLACE, rows) == 0.5
+
+
+def test_the_best_threshold_lies_between_the_classes():
+    scores = np.array([0.1, 0.8, 0.4, 0.9], np.float32)
+    assert 0.4 < best_threshold(scores, np.array([False, True, False, True])) < 0.8

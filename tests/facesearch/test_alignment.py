@@ -1,0 +1,84 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facesearch.alignment import CROP_PX, TEMPLATE, align, crop_scale, sharpness, similarity
+
+
+def placed(scale: float, angle: float, shift: tuple[float, float]) -> np.ndarray:
+    """TEMPLATE scaled, turned and shifted: the landmarks of a face that stands so in a photo."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return (scale * TEMPLATE @ turn.T + shift).astype(np.float32)
+
+
+def smooth_picture(height: int, width: int) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    channels = [np.sin(x / 19), np.cos(y / 23), np.sin((x + y) / 31)]
+    return (127 + 120 * np.stack(channels, -1)).astype(np.uint8)
+
+
+@given(
+    scale=st.floats(0.2, 8),
+    angle=st.floats(-3.1, 3.1),
+    x=st.floats(-500, 500),
+    y=st.floats(-500, 500),
+)
+def test_a_face_however_scaled_turned_and_shifted_is_mapped_onto_the_template(scale, angle, x, y):
+    landmarks = placed(scale, angle, (x, y))
+    matrix = similarity(landmarks)
+    assert landmarks @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(TEMPLATE, abs=0.02)
+    assert crop_scale(landmarks) == pytest.approx(1 / scale, rel=1e-3)
+
+
+def test_the_map_never_mirrors_a_face_even_when_the_landmarks_are_mirrored():
+    mirrored = TEMPLATE * (-1, 1) + (112, 0)
+    assert np.linalg.det(similarity(mirrored.astype(np.float32))[:, :2]) > 0
+
+
+def test_the_map_is_the_least_squares_one():
+    rng = np.random.default_rng(0)
+    landmarks = (placed(2, 0.3, (40, 60)) + rng.normal(0, 4, (5, 2))).astype(np.float32)
+    # the oracle: x' = a x - b y + c, y' = b x + a y + d by ordinary least squares
+    x, y = landmarks.T.astype(np.float64)
+    one, zero = np.ones(5), np.zeros(5)
+    system = np.vstack([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+    a, b, c, d = np.linalg.lstsq(system, TEMPLATE.T.ravel(), rcond=None)[0]
+    assert similarity(landmarks) == pytest.approx(np.array([[a, -b, c], [b, a, d]]), abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.3, 1.9], ids=str)
+def test_a_crop_is_what_opencv_warps_with_the_same_map(scale):
+    picture, landmarks = smooth_picture(300, 400), placed(scale, 0.4, (120, 30))
+    expected = cv2.warpAffine(picture, similarity(landmarks), (CROP_PX, CROP_PX))
+    assert np.abs(align(picture, landmarks).astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("scale", [2.2, 3.5, 9.0], ids=str)
+def test_a_large_face_is_reduced_first_and_stands_where_it_should(scale):
+    picture, landmarks = smooth_picture(1500, 1700), placed(scale, 0.2, (260, 40))
+    expected = cv2.warpAffine(picture, similarity(landmarks), (CROP_PX, CROP_PX))
+    assert np.abs(align(picture, landmarks).astype(int) - expected).mean() < 2.5
+
+
+def test_a_large_face_of_noise_comes_out_smooth_not_speckled():
+    noise = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), np.uint8)
+    crop = align(noise, placed(8, 0, (50, 50)))
+    assert crop[20:90, 20:90].std() < 25  # bilinear sampling alone leaves about 50
+
+
+def test_a_face_at_the_border_has_black_where_the_photo_ends():
+    crop = align(np.full((200, 200, 3), 255, np.uint8), placed(1, 0, (-56, 0)))
+    assert (crop[:, :50] == 0).all()
+    assert (crop[40:, 60:] == 255).all()
+
+
+def test_landmarks_in_one_point_do_not_crash():
+    assert align(smooth_picture(50, 50), np.full((5, 2), 20, np.float32)).shape == (112, 112, 3)
+
+
+def test_a_blurred_crop_is_less_sharp():
+    crop = np.random.default_rng(2).integers(0, 256, (112, 112, 3), np.uint8)
+    assert sharpness(crop) > 10 * sharpness(cv2.GaussianBlur(crop, (0, 0), 3))
+    assert sharpness(np.full((112, 112, 3), 90, np.uint8)) == 0

@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import linear_sum_assignment
+
+from facesearch.openset import (
+    Cohort,
+    Evidence,
+    Strangers,
+    assign,
+    fit_strangers,
+    posterior,
+    unit,
+)
+
+COHORT = Cohort(np.full(32, 0.02, np.float32), 0.0, 0.2, weight=10.0, probe_length=0.97)
+EVIDENCE = Evidence(offset=-6.0, slope=2.5, bend=0.15, low=-3.0, high=9.0)
+
+
+def crowd(n: int, seed: int = 0) -> np.ndarray:
+    """Unit rows that share a direction, as faces of strangers do."""
+    return unit(np.random.default_rng(seed).normal(0.25, 1, (n, 32)).astype(np.float32))
+
+
+# How strangers score
+
+
+def test_the_fit_is_that_of_taking_each_person_out_and_searching_for_them():
+    people = crowd(25)
+    scores = []
+    for i in range(len(people)):
+        others = np.delete(people, i, axis=0)
+        centre = (others.sum(0) + 10 * COHORT.mean) / (24 + 10)
+        probe = unit(0.97 * people[i] - centre)
+        scores += (unit(others - centre) @ probe).tolist()
+    trust = 25 / 35
+    fit = fit_strangers(people, 25, COHORT)
+    assert fit.score_mean == pytest.approx(trust * np.mean(scores), abs=1e-5)
+    variance = trust * np.var(scores) + (1 - trust) * 0.2**2
+    assert fit.score_std == pytest.approx(np.sqrt(variance), rel=1e-4)
+    assert fit.centre == pytest.approx((people.sum(0) + 10 * COHORT.mean) / 35, abs=1e-6)
+
+
+@pytest.mark.parametrize("skewed", [False, True], ids=["normal scores", "skewed scores"])
+def test_strangers_to_a_gallery_get_a_name_as_often_as_was_asked(skewed):
+    rng = np.random.default_rng(1)
+    # skewed features make pairs skewed: their skewness is that of the features squared / sqrt(400)
+    rows = rng.gamma(3.3, size=(8000, 400)) if skewed else rng.normal(0.1, 1, (8000, 400))
+    rows = rows.astype(np.float32)
+    people, strangers = unit(rows[:1500]), unit(rows[1500:])
+    cohort = Cohort(np.zeros(400, np.float32), 0.0, 0.05, 10.0, probe_length=1.0)
+    fit = fit_strangers(people, 1500, cohort)
+    z = fit.standard(fit.centred(strangers) @ fit.centred(people).T).max(1)
+    for asked in (0.01, 0.05):
+        assert asked / 1.6 < (z >= fit.threshold(asked)).mean() < asked * 1.6
+
+
+def test_one_person_under_two_names_does_not_spoil_the_fit():
+    people = unit(np.random.default_rng(5).normal(size=(40, 128)).astype(np.float32))
+    again = unit(people[:4] + 0.05 * np.random.default_rng(6).normal(size=(4, 128)))
+    cohort = Cohort(np.zeros(128, np.float32), 0.0, 0.09, 10.0, 1.0)
+    doubled = fit_strangers(np.concatenate([people, again]), 44, cohort)
+    assert doubled.score_std == pytest.approx(fit_strangers(people, 40, cohort).score_std, rel=0.03)
+
+
+@pytest.mark.parametrize("n", [0, 1], ids=["nobody", "one person"])
+def test_a_gallery_too_small_to_tell_leans_on_the_models_cohort(n):
+    fit = fit_strangers(crowd(n).reshape(n, 32), n, COHORT)
+    assert (fit.score_mean, fit.score_std, fit.people) == (0.0, 0.2, n)
+
+
+@given(st.floats(0.0001, 0.4), st.integers(1, 10**6))
+def test_the_threshold_rises_with_the_gallery_and_falls_with_the_rate_deepface_1523(fpir, people):
+    def threshold(n, rate):
+        return Strangers(n, np.zeros(1, "f4"), 0.0, 1.0).threshold(rate)
+
+    assert threshold(2 * people, fpir) > threshold(people, fpir)
+    assert threshold(people, 2 * fpir) < threshold(people, fpir)
+
+
+@pytest.mark.parametrize("fpir", [0, 1, -0.1, float("nan")], ids=str)
+def test_a_rate_outside_zero_and_one_is_refused(fpir):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        Strangers(5, np.zeros(1, "f4"), 0.0, 1.0).threshold(fpir)
+
+
+# Evidence and probability
+
+
+@given(st.floats(-20, 20), st.floats(0.01, 5))
+def test_more_alike_is_never_less_evidence(z, more):
+    low, high = EVIDENCE.llr(np.array([z, z + more], np.float32))
+    assert high > low
+
+
+def test_a_pair_that_was_not_compared_is_no_evidence():
+    assert EVIDENCE.llr(np.array([-np.inf], np.float32))[0] == -np.inf
+
+
+def test_the_posterior_is_bayes_rule_by_hand():
+    llrs = np.log(np.array([8.0, 2.0], np.float32))
+    probabilities, unknown = posterior(llrs, people=2, prior=0.5)
+    total = 0.25 * 8 + 0.25 * 2 + 0.5  # each person's share of the prior is a quarter
+    assert probabilities.tolist() == pytest.approx([2 / total, 0.5 / total])
+    assert unknown == pytest.approx(0.5 / total)
+
+
+def test_people_who_are_no_candidates_count_like_the_last_candidate():
+    few, _ = posterior(np.array([3.0, -2.0], np.float32), people=2, prior=0.5)
+    all_shown, _ = posterior(np.array([3.0] + [-2.0] * 9, np.float32), people=10, prior=0.5)
+    shown, unknown = posterior(np.array([3.0, -2.0], np.float32), people=10, prior=0.5)
+    assert shown[0] == pytest.approx(all_shown[0])
+    assert shown[0] < few[0]
+    assert shown.sum() + unknown < 1
+
+
+@given(st.floats(-5, 20), st.integers(2, 10**5))
+def test_more_strangers_enrolled_make_a_name_less_sure_compreface_117(llr, people):
+    def probability(n):
+        return posterior(np.array([llr], np.float32), n, 0.5)[0][0]
+
+    assert probability(2 * people) <= probability(people)
+
+
+@given(arrays(np.float32, 5, elements=st.floats(-30, 60, width=32)))
+def test_probabilities_are_shares_and_keep_the_order(llrs):
+    probabilities, unknown = posterior(llrs, 5, 0.5)
+    assert probabilities.sum() + unknown == pytest.approx(1, abs=1e-5)
+    assert (np.diff(probabilities[np.argsort(llrs)]) >= 0).all()
+
+
+def test_nobody_enrolled_means_unknown_for_sure():
+    assert posterior(np.zeros(0, np.float32), 0, 0.5)[1] == 1.0
+
+
+# Assignment
+
+gains = arrays(
+    np.float64,
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    elements=st.one_of(st.just(-np.inf), st.integers(-3, 6).map(float)),
+)
+
+
+@given(gains)
+def test_the_assignment_is_the_best_there_is(gain):
+    columns = assign(gain)
+    taken = [c for c in columns if c >= 0]
+    assert len(taken) == len(set(taken))
+    assert all(gain[row, c] > 0 for row, c in enumerate(columns) if c >= 0)
+    total = sum(gain[row, c] for row, c in enumerate(columns) if c >= 0)
+    # the oracle: scipy, with a column of no gain for each row
+    padded = np.hstack([np.where(np.isfinite(gain), gain, -1e6), np.zeros((len(gain), len(gain)))])
+    best = linear_sum_assignment(padded, maximize=True)
+    assert total == pytest.approx(padded[best].sum())
+
+
+def test_two_faces_that_both_want_one_person_the_better_gets_them_immich_12921():
+    assert assign(np.array([[5.0, -np.inf], [9.0, -np.inf]])).tolist() == [-1, 0]
+
+
+def test_a_face_gives_way_when_it_has_a_second_choice():
+    assert assign(np.array([[5.0, 4.0], [5.0, -np.inf]])).tolist() == [1, 0]
