@@ -8,12 +8,12 @@ give a wrong name; at worst it misses one until it is rebuilt.
 
 import logging
 import os
-import shutil
 import threading
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
@@ -40,7 +40,7 @@ from facesearch.identification import IdentifiedFace, Seen, look, name_faces
 from facesearch.model import Model
 from facesearch.openset import Floats, Strangers, fit_strangers, posterior, unit
 from facesearch.photo import read_photo
-from facesearch.storage.store import FaceRow, KnownFace, PersonRow, Store
+from facesearch.storage.store import FaceRow, KnownFace, PersonRow, Store, reported
 
 if TYPE_CHECKING:
     from facesearch_indexes.faiss_index import FaissIndex
@@ -49,6 +49,7 @@ CANDIDATES = 10  # people whom the head looks at again; 50 change nothing
 NEAREST = 32  # templates asked of the index at first; more while they are all of a few people
 STATISTICS_PEOPLE = 20_000  # enough for a mean and a variance; a gallery may hold more
 INDEX_FILE_FROM = 100_000  # templates; below, rebuilding is quicker than checking a file
+GROWTH = 0.1  # share of new templates after which statistics and index file are made anew
 COMMIT_S = 2.0  # seconds after which what was enrolled so far is stored
 COMMIT_PHOTOS = 64  # photos of an enrollment that are stored in one transaction
 BLURRED = 8.0  # sharpness below which a photo is called blurred
@@ -104,13 +105,14 @@ class Neighbour:
 
 @dataclass(slots=True, eq=False)
 class _View:
-    """What is kept in memory of the gallery as it was at change number `seq`."""
+    """What is kept in memory of the gallery as it was after change number `seq`."""
 
-    generation: str
+    stamp: str  # tells that change from one that got its number after a restore
     seq: int
     index: "FaissIndex"
     strangers: Strangers
-    fitted_seq: int = -1  # the change number that `strangers` belongs to
+    fitted_seq: int = -1  # the change number that `strangers` belongs to; -1: not fitted
+    filed_seq: int = -1  # the change number that the index file belongs to; -1: there is none
     references: dict[int, Floats] = field(default_factory=dict)  # person id -> mean template
 
 
@@ -125,22 +127,25 @@ class Gallery:
     ) -> None:
         """Open the gallery at `path`, making it unless `create` is false.
 
-        Raises GalleryError if it cannot be opened, EmbeddingMismatch if another model made it.
+        One that cannot be written can still be searched. Raises GalleryError if it cannot be
+        opened, EmbeddingMismatch if another model made it.
         """
         self.path = gallery_file(path)
-        self.model = model if isinstance(model, Model) else Model.load(model)
+        self.model = Model.load(model) if isinstance(model, str) else model
         self._store = Store.open(
             self.path, model=self.model.name, fingerprint=self.model.fingerprint, create=create
         )
-        about = self._store.about()
-        if about["fingerprint"] != self.model.fingerprint:
+        try:
+            check_model(self._store, self.model)
+        except BaseException:
             self._store.close()
-            raise EmbeddingMismatch(
-                f"the gallery {self.path} was made with the model {about['model']} "
-                f"({about['fingerprint']}), not with {self.model.name} "
-                f"({self.model.fingerprint}); name that model or another gallery"
-            )
+            raise
         self._view: _View | None = None
+        if self._store.scrub_is_due() and not self._store.read_only:
+            try:  # somebody was forgotten, and the program ended before the last byte was gone
+                self._scrub()
+            except GalleryError as error:
+                log.warning("%s", error)
 
     def __enter__(self) -> "Gallery":
         return self
@@ -164,7 +169,8 @@ class Gallery:
         that cannot be used is yielded with the reason and stops nothing. Raises GalleryError when
         nothing can be stored any more, ValueError for a name that is empty.
         """
-        known = self._store.enrolled_bytes()
+        with self._store.transaction():  # fails here, not after the first photos, if it must
+            known = self._store.enrolled_bytes()
         jobs = ((person_name(name), Path(path)) for name, path in photos)
         chunk: list[tuple[str, Path, Seen | FacesearchError | None]] = []
         started = monotonic()
@@ -192,6 +198,8 @@ class Gallery:
     ) -> list[Enrollment]:
         """Store what `chunk` shows in one transaction; return what became of each photo."""
         results: list[Enrollment] = []
+        with self._reading(refit=False):
+            pass  # what takes long happens before other writers have to wait
         try:
             with self._store.transaction():
                 for name, group in groupby(chunk, key=itemgetter(0)):
@@ -227,10 +235,11 @@ class Gallery:
                 results.append(Enrollment(str(path), name, "skipped", choice.remark))
                 continue
             face = photo.faces[choice.face]
-            owner = self._owner(photo.content_hash, face.box)
-            if owner == name:
+            known = store.known_faces(photo.content_hash)
+            if any(other.person == name for other in known):
                 results.append(Enrollment(str(path), name, "already"))
                 continue
+            owner = next((k.person for k in known if same_place(k.box, face.box)), None)
             if owner is not None:
                 remark = f"this face is enrolled as {owner}; forget or rename that one first"
                 results.append(Enrollment(str(path), name, "skipped", remark))
@@ -256,15 +265,11 @@ class Gallery:
             results[first] = replace(results[first], look_alikes=look_alikes)
         return results
 
-    def _owner(self, content_hash: str, box: tuple[float, float, float, float]) -> str | None:
-        """Return whose enrolled face lies at `box` of the photo with these bytes."""
-        for known in self._store.known_faces(content_hash):
-            if same_place(known.box, box):
-                return known.person
-        return None
-
     def _look_alikes(self, person: int | None, reference: Floats) -> tuple[tuple[str, float], ...]:
-        """Return who else of the gallery may be this person, with the probability of it."""
+        """Return who else of the gallery may be this person, with the probability of it.
+
+        Call inside a transaction.
+        """
         view = self._current(refit=False)
         (candidates,) = self._candidates(reference[None], view)
         candidates = {other: mean for other, mean in candidates.items() if other != person}
@@ -323,18 +328,20 @@ class Gallery:
         self, seen: Seen, *, fpir: float = 0.01, prior: float = 0.5
     ) -> list[IdentifiedFace]:
         """Return who the faces of one photo are; see `identify`."""
-        view = self._current()
-        people = self._candidates(seen.embeddings, view)
         decided = {}
-        for known in self._store.known_faces(seen.content_hash):
-            for place, face in enumerate(seen.faces):
-                if known.assigned_by == "human" and same_place(known.box, face.box):
-                    decided[place] = known.person
+        with self._reading() as view:
+            people = self._candidates(seen.embeddings, view)
+            names = self._store.names({person for found in people for person in found})
+            strangers = view.strangers
+            for known in self._store.known_faces(seen.content_hash):
+                for place, face in enumerate(seen.faces):
+                    if known.assigned_by == "human" and same_place(known.box, face.box):
+                        decided[place] = known.person
         return name_faces(
             seen,
             people,
-            self._store.names({person for candidates in people for person in candidates}),
-            view.strangers,
+            names,
+            strangers,
             self.model,
             fpir=fpir,
             prior=prior,
@@ -342,7 +349,10 @@ class Gallery:
         )
 
     def _candidates(self, embeddings: Floats, view: "_View") -> list[dict[int, Floats]]:
-        """Return for each of `embeddings` (n, dim) the people nearest to it with their means."""
+        """Return for each of `embeddings` (n, dim) the people nearest to it with their means.
+
+        Call inside the snapshot or transaction in which `view` is current.
+        """
         if len(embeddings) == 0 or len(view.index) == 0:
             return [{} for _ in embeddings]
         nearest = min(NEAREST, len(view.index))
@@ -373,12 +383,10 @@ class Gallery:
 
     def search(self, photo: Path, k: int = 10) -> list[tuple[Face, list[Neighbour]]]:
         """Return for each face of `photo` the `k` nearest enrolled faces, with no name decided."""
-        view = self._current()
         seen = look(read_photo(photo), self.model)
-        if not seen.faces or len(view.index) == 0:
-            return [(face, []) for face in seen.faces]
-        matches = view.index.search(seen.embeddings, k)
-        stored = self._store.enrolled_faces(np.unique(matches.ids[matches.ids >= 0]))
+        with self._reading() as view:
+            matches = view.index.search(seen.embeddings, k)
+            stored = self._store.enrolled_faces(np.unique(matches.ids[matches.ids >= 0]))
         return [
             (
                 face,
@@ -409,21 +417,26 @@ class Gallery:
             if self._store.person_id(new_name) not in (None, person):
                 raise GalleryError(f"there is a person called {new_name} already")
             self._store.rename_person(person, new_name)
-            payload = {"from": name, "to": new_name}
+            payload = {"from": person_name(name), "to": new_name}
             self._store.decide("rename", person_id=person, payload=payload)
 
     def forget(self, name: str) -> dict[str, int]:
         """Delete every trace of a person from the gallery; return what was deleted.
 
-        Raises UnknownPerson; GalleryError if another program keeps the file's log from being
-        emptied, in which case the rows are gone and the bytes will be with the next `forget`.
+        Raises UnknownPerson; GalleryError if another program keeps the file from being rewritten:
+        then the rows are gone, and the bytes will be with the next `check` or opening.
         """
         with self._store.transaction():
             gone = self._store.forget_person(self._person(name))
         self._view = None
-        gone["index files"] = self._drop_index_files()
-        self._store.scrub()
+        gone["index files"] = self._scrub()
         return gone
+
+    def _scrub(self) -> int:
+        """Erase the last bytes of what was deleted; return how many index files that cost."""
+        n_files = self._drop_index_files()
+        self._store.scrub()
+        return n_files
 
     def _person(self, name: str) -> int:
         person = self._store.person_id(person_name(name))
@@ -435,37 +448,50 @@ class Gallery:
 
     def info(self) -> dict[str, object]:
         """Return what the gallery holds and what was measured on it."""
-        view = self._current()
-        return {
-            "path": str(self.path),
-            **self._store.about(),
-            **self._store.counts(),
-            "seq": view.seq,
-            "index_kind": view.index.kind,
-            "strangers_score_mean": round(view.strangers.score_mean, 4),
-            "strangers_score_std": round(view.strangers.score_std, 4),
-        }
+        with self._reading() as view:
+            return {
+                "path": str(self.path),
+                **self._store.about(),
+                **self._store.counts(),
+                "seq": view.seq,
+                "index_kind": view.index.kind,
+                "strangers_score_mean": round(view.strangers.score_mean, 4),
+                "strangers_score_std": round(view.strangers.score_std, 4),
+            }
 
     def check(self) -> list[str]:
-        """Return what is wrong with the gallery, a sentence each; an empty list if nothing is."""
+        """Return what is wrong with the gallery, a sentence each; an empty list if nothing is.
+
+        Also finishes what a `forget` had to leave.
+        """
         problems = self._store.problems()
-        view = self._current()
-        ids, rows = self._store.templates()
-        if len(view.index) != len(ids):
-            problems.append(f"the index holds {len(view.index)} templates, the gallery {len(ids)}")
-        elif len(ids):
-            some = np.unique(np.linspace(0, len(ids) - 1, 1000).astype(int))
-            best = view.index.search(rows[some], 1)
-            wrong = int((best.scores[:, 0] < 0.99).sum())
-            if wrong:
-                problems.append(f"{wrong} of {len(some)} templates are not found by the index")
+        if problems:
+            return problems
+        if self._store.scrub_is_due():
+            try:
+                self._scrub()
+            except GalleryError as error:
+                problems.append(str(error))
+        with self._reading() as view:
+            ids, rows = self._store.templates()
+            if len(view.index) != len(ids):
+                problems.append(f"the index holds {len(view.index)} templates, not {len(ids)}")
+            elif len(ids):
+                some = np.unique(np.linspace(0, len(ids) - 1, 1000).astype(int))
+                found = view.index.search(rows[some], 1).ids[:, 0]
+                places = np.minimum(np.searchsorted(ids, found), len(ids) - 1)
+                likeness = (rows[places] * rows[some]).sum(1)  # equal rows may stand in for another
+                wrong = int(((ids[places] != found) | (likeness < 0.99)).sum())
+                if wrong:
+                    problems.append(f"{wrong} of {len(some)} templates are not found by the index")
         return problems
 
     def rebuild(self) -> int:
         """Make the index anew from the gallery file; return how many templates it holds."""
         self._drop_index_files()
         self._view = None
-        return len(self._current().index)
+        with self._reading() as view:
+            return len(view.index)
 
     def export(self, target: Path) -> None:
         """Write the whole gallery to the new file `target`, which is a gallery itself."""
@@ -478,62 +504,96 @@ class Gallery:
         return self.path.with_name(self.path.name + "-index")
 
     def _drop_index_files(self) -> int:
-        files = list(self._index_folder.glob("*")) if self._index_folder.is_dir() else []
-        shutil.rmtree(self._index_folder, ignore_errors=True)
-        return len(files)
+        """Delete the index files, unfinished ones too; return how many there were."""
+        n_files = 0
+        with reported(self.path):
+            for file in self._index_folder.glob("*"):
+                file.unlink(missing_ok=True)
+                n_files += 1
+        return n_files
+
+    @contextmanager
+    def _reading(self, *, refit: bool = True) -> Iterator["_View"]:
+        """Let what is read inside be of one moment, that of the view; see `_current`."""
+        with self._store.snapshot():
+            view = self._current(refit=refit)
+            yield view
+        self._keep_index(view)
 
     def _current(self, *, refit: bool = True) -> "_View":
         """Return the gallery in memory, brought up to date with the file.
 
-        Without `refit` the strangers' scores may be those of a gallery up to a tenth smaller.
+        Call inside a snapshot or a transaction. Without `refit` the strangers' scores may be those
+        of a gallery up to a tenth smaller.
         """
-        about, seq = self._store.about(), self._store.seq()
-        view = self._view
-        if view is not None and (view.generation, view.seq) == (about["generation"], seq):
-            if view.fitted_seq == seq or not refit:
-                return view
-        if view is None or view.generation != about["generation"] or view.seq > seq:
-            view = self._load_view(about["generation"], seq)
+        seq, view = self._store.seq(), self._view
+        if view is None or self._store.stamp(view.seq) != view.stamp:
+            view = self._load_view()
         if view.seq < seq:
             added, removed = self._store.changes_since(view.seq)
             view.index.remove(np.array(removed, np.int64))
             ids, rows = self._store.templates(added)
             if len(ids):
                 view.index.upsert(ids, rows)
-            view.seq = seq
+            view.seq, view.stamp = seq, self._store.stamp(seq) or ""
             view.references.clear()
-        people = self._store.people_with_templates()
-        if (
-            view.fitted_seq < 0
-            or (refit and view.fitted_seq != seq)
-            or (len(people) > 1.1 * view.strangers.people)
-        ):
-            view.strangers = self._fit(people)
+        unfitted = view.seq - view.fitted_seq
+        if view.fitted_seq < 0 or (unfitted and refit) or unfitted > GROWTH * len(view.index):
+            view.strangers = self._fit()
             view.fitted_seq = seq
         self._view = view
         return view
 
-    def _load_view(self, generation: str, seq: int) -> "_View":
-        """Return a view from the index file if there is a sound one, else from all templates."""
+    def _load_view(self) -> "_View":
+        """Return a view from the newest index file that is sound, else from all templates."""
         from facesearch_indexes.faiss_index import FaissIndex
-        from facesearch_indexes.files import load_newest, save
+        from facesearch_indexes.files import load_newest
 
         nobody = fit_strangers(np.zeros((0, self.model.dim), np.float32), 0, self.model.cohort)
-        if self._index_folder.is_dir():
-            stored = load_newest(self._index_folder, generation, self.model.dim, seq)
+        newest = self._newest_stamp()
+        if newest is not None:
+            stored = load_newest(self._index_folder, newest, self.model.dim, self._store.seq())
             if stored is not None:
-                return _View(generation, stored[1], stored[0], nobody)
+                index, seq = stored
+                return _View(newest, seq, index, nobody, filed_seq=seq)
         ids, rows = self._store.templates()
         index = FaissIndex.build(ids, rows) if len(ids) else FaissIndex(self.model.dim)
-        if len(ids) >= INDEX_FILE_FROM:
-            try:
-                save(index, self._index_folder, generation, seq)
-            except OSError as error:  # a full disk costs time, not the answer
-                log.warning("the index could not be kept in %s: %s", self._index_folder, error)
-        return _View(generation, seq, index, nobody)
+        seq = self._store.seq()
+        return _View(self._store.stamp(seq) or "", seq, index, nobody)
 
-    def _fit(self, people: list[int]) -> Strangers:
+    def _newest_stamp(self) -> str | None:
+        """Return the stamp of the newest index file that this gallery made, None without one.
+
+        A file from before a restore has a stamp that the gallery does not know any more, even
+        where it knows the number.
+        """
+        known = []
+        for file in self._index_folder.glob("*-*-*.index"):
+            stamp, seq, _ = file.name.split("-", 2)
+            if seq.isdecimal() and self._store.stamp(int(seq)) == stamp:
+                known.append((int(seq), stamp))
+        return max(known)[1] if known else None
+
+    def _keep_index(self, view: "_View") -> None:
+        """Save the index if that saves time: it is large, and no file of it is nearly as new."""
+        n_new = view.seq - view.filed_seq
+        if len(view.index) < INDEX_FILE_FROM or (
+            view.filed_seq >= 0 and n_new <= GROWTH * len(view.index)
+        ):
+            return
+        from facesearch_indexes.files import save
+
+        view.filed_seq = view.seq  # one attempt
+        try:
+            with self._store.transaction():  # nobody may be forgotten while their rows are written
+                if self._store.stamp(self._store.seq()) == view.stamp:
+                    save(view.index, self._index_folder, view.stamp, view.seq)
+        except (OSError, GalleryError) as error:  # costs time, not the answer
+            log.warning("the index could not be kept in %s: %s", self._index_folder, error)
+
+    def _fit(self) -> Strangers:
         """Return how strangers score against the gallery, from at most STATISTICS_PEOPLE people."""
+        people = self._store.people_with_templates()
         sample = people
         if len(people) > STATISTICS_PEOPLE:
             sample = [
@@ -577,24 +637,33 @@ def import_gallery(source: Path, target: str | os.PathLike[str], model: Model) -
     file = gallery_file(target)
     if file.exists():
         raise GalleryError(f"{file} is there already; name another place with --gallery")
-    with Gallery(source, model, create=False) as exported:
-        problems = exported.check()
+    with closing(Store.open_to_read(source)) as exported:
+        check_model(exported, model)
+        problems = exported.problems()
         if problems:
             raise GalleryError(f"{source} is damaged: {problems[0]}")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        exported.export(file)
-    gallery = Gallery(file, model, create=False)
-    gallery._store.new_generation()
-    return gallery
+        exported.copy_to(file)
+    return Gallery(file, model, create=False)
+
+
+def check_model(store: Store, model: Model) -> None:
+    """Raise EmbeddingMismatch unless `model` made the templates in `store`."""
+    about = store.about()
+    if about["fingerprint"] != model.fingerprint:
+        raise EmbeddingMismatch(
+            f"the gallery {store.path} was made with the model {about['model']} "
+            f"({about['fingerprint']}), not with {model.name} ({model.fingerprint}); "
+            "name that model or another gallery"
+        )
 
 
 def person_name(name: str) -> str:
     """Return `name` as it is stored: composed (NFC), without spaces around it.
 
-    Raises ValueError if nothing is left or it holds control characters.
+    Raises ValueError if nothing is left, or it holds control characters or bytes that are no text.
     """
     composed = unicodedata.normalize("NFC", name).strip()
-    if not composed or any(unicodedata.category(c) == "Cc" for c in composed):
+    if not composed or any(unicodedata.category(c) in ("Cc", "Cs") for c in composed):
         raise ValueError(f"{name!r} is no name for a person")
     return composed
 

@@ -4,6 +4,8 @@
 that opening one that is up to date needs none of this (sqlite_utils alone costs 0.2 s of CPU).
 """
 
+import sqlite3
+
 from sqlite_utils import Database, Migrations
 
 from facesearch.storage.store import APPLICATION_ID
@@ -86,10 +88,29 @@ def m001_people_photos_faces_templates(db: Database) -> None:
         db.execute(statement)
 
 
-def migrate(path: str) -> None:
-    """Bring the gallery file at `path` up to date; each step and its record are one transaction."""
-    db = Database(path)
-    try:
-        migrations.apply(db)
-    finally:
-        db.close()
+@migrations()  # type: ignore[untyped-decorator]
+def m002_stamped_changes_and_due_scrubs(db: Database) -> None:
+    """Changes that a restored copy cannot repeat, and the mark of an erasure not yet finished."""
+    statements = [
+        "ALTER TABLE change ADD COLUMN token TEXT NOT NULL DEFAULT ''",  # random, in hex
+        "DROP TRIGGER template_added",
+        "DROP TRIGGER template_removed",
+        """CREATE TRIGGER template_added AFTER INSERT ON template BEGIN
+            INSERT INTO change (template_id, added, token)
+            VALUES (new.id, 1, lower(hex(randomblob(8))));
+        END""",
+        """CREATE TRIGGER template_removed AFTER DELETE ON template BEGIN
+            INSERT INTO change (template_id, added, token)
+            VALUES (old.id, 0, lower(hex(randomblob(8))));
+        END""",
+        "CREATE TABLE scrub_due (id INTEGER PRIMARY KEY AUTOINCREMENT) STRICT",
+        "PRAGMA user_version = 2",
+    ]
+    for statement in statements:
+        db.execute(statement)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the gallery behind `connection` up to date; call inside a transaction."""
+    # without plugins: what else is installed has no business in a gallery
+    migrations.apply(Database(connection, recursive_triggers=False, execute_plugins=False))

@@ -6,13 +6,18 @@ What a method of a finished transaction said is stored has reached the disk (syn
 """
 
 import json
+import os
+import re
 import secrets
 import sqlite3
+import threading
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -24,8 +29,10 @@ Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 APPLICATION_ID = 0x46534731  # "FSG1": what tells a gallery from another program's SQLite file
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 60.0
+SCRUB_TIMEOUT_S = 5.0  # how long erasing waits for other programs before it is left for later
+READ_ONLY = "it cannot be written here; choose another place with --gallery"
 VARIABLES = 500  # ids in one statement; SQLite's own limit is far above
 
 
@@ -62,36 +69,78 @@ class KnownFace:
 class Store:
     """One gallery file; see `Store.open`."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, read_only: bool) -> None:
         self.path = path
+        self.read_only = read_only  # the file, or its folder, cannot be written
         self._db = connection
+        self._lock = threading.RLock()  # one connection: threads take turns
 
     @classmethod
     def open(cls, path: Path, *, model: str, fingerprint: str, create: bool) -> "Store":
         """Open the gallery file at `path`, made for that model if `create` and it is not there.
 
-        Raises GalleryError if it is missing, damaged, not a gallery or cannot be read or written,
-        NewerGallery if a later facesearch wrote it.
+        Where nothing can be written the gallery can still be read. Raises GalleryError if it is
+        missing, damaged, not a gallery or cannot be opened, NewerGallery if a later facesearch
+        wrote it.
         """
         with reported(path):
+            if path.is_dir():
+                raise GalleryError(f"{path} is a folder, not a gallery file")
             exists = path.exists() and path.stat().st_size > 0
             if not exists and not create:
                 raise GalleryError(f"there is no gallery at {path}; facesearch enroll makes one")
             if not exists:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            version = check_is_gallery(path) if exists else 0
-            if version < SCHEMA_VERSION:
-                from facesearch.storage.migrations import migrate  # 0.2 s of CPU
-
-                migrate(str(path))
-            store = cls(path, connect(path))
-            if store._db.execute("SELECT count(*) FROM gallery").fetchone() == (0,):
-                with store.transaction():
-                    store._db.execute(
-                        "INSERT OR IGNORE INTO gallery VALUES (1, ?, ?, ?, ?)",
-                        (secrets.token_hex(8), model, fingerprint, now()),
-                    )
+            store = cls.open_to_read(path) if exists and not writable(path) else None
+            store = store or cls(path, connect(path), read_only=False)
+            try:
+                version = check_is_gallery(store._db, path)
+                if not store.read_only:
+                    prepare_to_write(store._db)
+                if version < SCHEMA_VERSION:
+                    store._bring_up_to_date()
+                if store._rows("SELECT count(*) FROM gallery") == [(0,)]:
+                    with store.transaction():
+                        store._db.execute(
+                            "INSERT OR IGNORE INTO gallery VALUES (1, ?, ?, ?, ?)",
+                            (secrets.token_hex(8), model, fingerprint, now()),
+                        )
+            except BaseException:
+                store.close()
+                raise
             return store
+
+    @classmethod
+    def open_to_read(cls, path: Path) -> "Store":
+        """Open the gallery file at `path` and promise to change nothing, its schema included.
+
+        Raises what `open` raises.
+        """
+        with reported(path):
+            if not path.exists():
+                raise GalleryError(f"there is no gallery at {path}")
+            log = path.with_name(path.name + "-wal")
+            # What is in the log has to be read too. Without a log SQLite would want to make one,
+            # which it cannot here, unless told that nobody changes the file.
+            db = connect(path, "mode=ro" if log.exists() else "immutable=1")
+            store = cls(path, db, read_only=True)
+            try:
+                check_is_gallery(store._db, path)
+            except BaseException:
+                store.close()
+                raise
+            return store
+
+    def _bring_up_to_date(self) -> None:
+        if self.read_only:
+            raise GalleryError(
+                f"an older facesearch wrote {self.path} and it cannot be brought up to date, "
+                "since it cannot be written here; copy it to another place"
+            )
+        from facesearch.storage.migrations import migrate  # 0.2 s of CPU
+
+        with self.transaction():
+            migrate(self._db)
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
@@ -100,7 +149,9 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what happens inside one step: all of it is stored at the end, or nothing."""
-        with reported(self.path):
+        if self.read_only:
+            raise GalleryError(f"the gallery {self.path}: {READ_ONLY}")
+        with self._lock, reported(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -110,8 +161,19 @@ class Store:
                     self._db.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let everything that is read inside be of one moment, whoever writes meanwhile."""
+        with self._lock, reported(self.path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        with reported(self.path):
+        with self._lock, reported(self.path):
             return self._db.execute(sql, values).fetchall()
 
     def _rows_for(self, sql: str, ids: Iterable[int]) -> Iterator[Any]:
@@ -132,6 +194,19 @@ class Store:
         """Return the number of the last change to the templates, 0 before the first."""
         ((seq,),) = self._rows("SELECT coalesce(max(seq), 0) FROM change")
         return int(seq)
+
+    def stamp(self, seq: int) -> str | None:
+        """Return what names the gallery as it was after change `seq`; None if it never was there.
+
+        Hexadecimal. A gallery that was restored from a copy gives the numbers of lost changes to
+        others, but not their stamps.
+        """
+        if seq == 0:
+            return self.about()["generation"]
+        rows = self._rows(
+            "SELECT generation || token FROM gallery JOIN change WHERE seq = ?", (seq,)
+        )
+        return str(rows[0][0]) if rows else None
 
     def counts(self) -> dict[str, int]:
         """Return how many people, photos, faces, templates and decisions there are."""
@@ -219,7 +294,7 @@ class Store:
         self._db.execute(
             """INSERT INTO photo (content_hash, path, width, height, added_at)
             VALUES (?, ?, ?, ?, ?) ON CONFLICT (content_hash) DO NOTHING""",
-            (*photo, now()),
+            (photo[0], readable(photo[1]), *photo[2:], now()),
         )
         cursor = self._db.execute(
             """INSERT INTO face (photo_id, person_id, assigned_by, box_left, box_top, box_right,
@@ -250,7 +325,13 @@ class Store:
             rows = self._rows(sql + " ORDER BY id")
         else:
             rows = list(self._rows_for(sql + " WHERE id IN (?)", ids))
-        return np.array([row[0] for row in rows], np.int64), vectors([row[1] for row in rows])
+        return np.array([row[0] for row in rows], np.int64), self._vectors(rows)
+
+    def _vectors(self, rows: Sequence[tuple[int, bytes]]) -> Floats:
+        try:
+            return vectors([vector for _, vector in rows])
+        except (TypeError, ValueError) as error:
+            raise damaged(self.path, error) from error
 
     def people_of_templates(self, ids: Iterable[int]) -> dict[int, int]:
         """Return template id -> person id for those of `ids` that are there."""
@@ -271,7 +352,7 @@ class Store:
                 person_ids,
             )
         )
-        return np.array([row[0] for row in rows], np.int64), vectors([row[1] for row in rows])
+        return np.array([row[0] for row in rows], np.int64), self._vectors(rows)
 
     def people_with_templates(self) -> list[int]:
         """Return the ids of all people who have a template, rising."""
@@ -315,42 +396,85 @@ class Store:
             (now(), made_by, kind, person_id, face_id, json.dumps(payload or {})),
         )
 
+    # Forgetting
+
     def forget_person(self, person_id: int) -> dict[str, int]:
         """Delete a person and all that only they were the reason for; return what went.
 
-        Call `scrub` after the transaction: only then are the bytes gone from the file.
+        Call `scrub` after the transaction: only then are the bytes gone from the file. Until that
+        is done `scrub_is_due`, also for whoever opens the file after a crash.
         """
         gone = {}
+        self._blank_paths(person_id)
         gone["templates"] = self._db.execute(
             "DELETE FROM template WHERE face_id IN (SELECT id FROM face WHERE person_id = ?)",
             (person_id,),
         ).rowcount
-        photos = "(SELECT photo_id FROM face WHERE person_id = ?)"
-        # the path of a photo of several people may be in the forgotten person's folder
-        self._db.execute(f"UPDATE photo SET path = NULL WHERE id IN {photos}", (person_id,))
         gone["photos"] = self._db.execute(
-            f"""DELETE FROM photo WHERE id IN {photos} AND NOT EXISTS
-            (SELECT 1 FROM face WHERE photo_id = photo.id AND person_id <> ?)""",
+            """DELETE FROM photo WHERE id IN (SELECT photo_id FROM face WHERE person_id = ?)
+            AND NOT EXISTS (SELECT 1 FROM face WHERE photo_id = photo.id AND person_id <> ?)""",
             (person_id, person_id),
         ).rowcount
         self._db.execute("DELETE FROM face WHERE person_id = ?", (person_id,))
+        self._db.execute(
+            "UPDATE decision SET undoes = NULL "
+            "WHERE undoes IN (SELECT id FROM decision WHERE person_id = ?)",
+            (person_id,),
+        )
         gone["decisions"] = self._db.execute(
             "DELETE FROM decision WHERE person_id = ?", (person_id,)
         ).rowcount
         self._db.execute("DELETE FROM person WHERE id = ?", (person_id,))
         self.decide("forget")
+        self._db.execute("INSERT INTO scrub_due DEFAULT VALUES")
         return gone
 
+    def _blank_paths(self, person_id: int) -> None:
+        """Delete the paths that tell of a person: of their photos, and those with their name."""
+        self._db.execute(
+            "UPDATE photo SET path = NULL "
+            "WHERE id IN (SELECT photo_id FROM face WHERE person_id = ?)",
+            (person_id,),
+        )
+        names = set(self.names([person_id]).values())
+        for (payload,) in self._rows(
+            "SELECT payload FROM decision WHERE person_id = ? AND kind = 'rename'", (person_id,)
+        ):
+            names.update(json.loads(payload).values())
+        words = "|".join(re.escape(name.casefold()) for name in names)
+        named = re.compile(rf"(?<!\w)({words})(?!\w)")
+        for photo, path in self._rows("SELECT id, path FROM photo WHERE path IS NOT NULL"):
+            if named.search(unicodedata.normalize("NFC", path).casefold()):
+                self._db.execute("UPDATE photo SET path = NULL WHERE id = ?", (photo,))
+
+    def scrub_is_due(self) -> bool:
+        """Return whether the file still holds bytes of what was deleted."""
+        return bool(self._rows("SELECT 1 FROM scrub_due LIMIT 1"))
+
     def scrub(self) -> None:
-        """Rewrite the file without a trace of what was deleted, the write-ahead log included."""
-        with reported(self.path):
-            self._db.execute("VACUUM")
-            busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        """Rewrite the file without a trace of what was deleted, the write-ahead log included.
+
+        Raises GalleryError, with `scrub_is_due` as before, if another program prevents it or the
+        disk has no room for a second copy.
+        """
+        with self._lock, reported(self.path):
+            ((due,),) = self._rows("SELECT coalesce(max(id), 0) FROM scrub_due")
+            try:
+                self._db.execute(f"PRAGMA busy_timeout = {round(SCRUB_TIMEOUT_S * 1000)}")
+                self._db.execute("VACUUM")
+                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.OperationalError as error:
+                if not (error.sqlite_errorname or "").startswith("SQLITE_BUSY"):
+                    raise
+                busy = 1
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
             if busy:
                 raise GalleryError(
-                    f"{self.path} is in use by another program, so its log still holds deleted "
-                    "data; close that program and run facesearch gallery check"
+                    f"{self.path} is in use by another program, so it still holds bytes of what "
+                    "was deleted; close that program and run facesearch gallery check"
                 )
+            self._db.execute("DELETE FROM scrub_due WHERE id <= ?", (due,))
 
     # The file as a whole
 
@@ -361,61 +485,89 @@ class Store:
             f"a row of {row[0]} refers to a row of {row[2]} that is not there"
             for row in self._rows("PRAGMA foreign_key_check")
         ]
+        # SQLite takes `added` from the row that has the greatest seq
+        last = "SELECT template_id, added, max(seq) FROM change GROUP BY template_id"
         checks = {
             "face(s) without a template": "SELECT count(*) FROM face WHERE id NOT IN "
             "(SELECT face_id FROM template)",
             "template(s) of another model than the gallery's": "SELECT count(*) FROM template "
             "WHERE fingerprint <> (SELECT fingerprint FROM gallery)",
+            "photo(s) without a face": "SELECT count(*) FROM photo WHERE id NOT IN "
+            "(SELECT photo_id FROM face)",
             "template(s) that the change log does not end on": "SELECT count(*) FROM template "
-            "WHERE (SELECT added FROM change WHERE template_id = template.id "
-            "ORDER BY seq DESC LIMIT 1) IS NOT 1",
+            f"LEFT JOIN ({last}) ON template_id = template.id WHERE added IS NOT 1",
+            "template(s) of the change log that are not there": f"SELECT count(*) FROM ({last}) "
+            "WHERE added = 1 AND template_id NOT IN (SELECT id FROM template)",
         }
         for sentence, sql in checks.items():
             ((count,),) = self._rows(sql)
             if count:
                 found.append(f"{count} {sentence}")
+        try:
+            self.templates()
+        except GalleryError as error:
+            found.append(str(error))
         return found
 
     def copy_to(self, target: Path) -> None:
-        """Write the whole gallery to the new file `target`."""
+        """Write the whole gallery to the new file `target`, as another generation.
+
+        `target` is there when it is complete and on the disk, and not before. Raises GalleryError.
+        """
+        unfinished = target.with_name(target.name + ".unfinished")
         with reported(target):
-            self._db.execute("VACUUM INTO ?", (str(target),))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                unfinished.unlink(missing_ok=True)
+                with self._lock:
+                    self._db.execute("VACUUM INTO ?", (str(unfinished),))
+                copy = connect(unfinished)
+                try:
+                    copy.execute("UPDATE gallery SET generation = ?", (secrets.token_hex(8),))
+                finally:
+                    copy.close()
+                with unfinished.open("rb+") as file:
+                    os.fsync(file.fileno())
+                if target.exists():
+                    raise GalleryError(f"{target} is there already; name a new file")
+                unfinished.replace(target)
+            finally:
+                unfinished.unlink(missing_ok=True)
 
-    def new_generation(self) -> None:
-        """Give the gallery another generation: no index of the former one fits it."""
-        with self.transaction():
-            self._db.execute("UPDATE gallery SET generation = ?", (secrets.token_hex(8),))
 
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection with every pragma that a gallery relies on."""
-    db = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+def connect(path: Path, how: str = "mode=rwc") -> sqlite3.Connection:
+    """Return a connection to `path`, opened as SQLite's URI parameters `how` say."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{how}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
     )
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "secure_delete = ON",
-    ):
+
+
+def prepare_to_write(db: sqlite3.Connection) -> None:
+    """Set every pragma that a gallery relies on."""
+    give_up = monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:
+            # two programs that make one gallery: here SQLite does not wait by itself
+            if error.sqlite_errorname != "SQLITE_BUSY" or monotonic() > give_up:
+                raise
+            sleep(0.01)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
         db.execute(f"PRAGMA {pragma}")
-    return db
 
 
-def check_is_gallery(path: Path) -> int:
-    """Return the schema version of the gallery at `path`, 0 where creation was interrupted."""
-    if path.is_dir():
-        raise GalleryError(f"{path} is a folder, not a gallery file")
-    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
-    try:
-        ((application,),) = db.execute("PRAGMA application_id")
-        ((version,),) = db.execute("PRAGMA user_version")
-        ((tables,),) = db.execute(
-            "SELECT count(*) FROM sqlite_master WHERE name NOT LIKE '\\_%' ESCAPE '\\'"
-        )
-    finally:
-        db.close()
-    if application != APPLICATION_ID and (tables or version):
+def check_is_gallery(db: sqlite3.Connection, path: Path) -> int:
+    """Return the schema version of the gallery in `db`, 0 where there is nothing yet."""
+    ((application,),) = db.execute("PRAGMA application_id")
+    ((version,),) = db.execute("PRAGMA user_version")
+    ((tables,),) = db.execute("SELECT count(*) FROM sqlite_master")
+    if application != APPLICATION_ID and (application or version or tables):
         raise GalleryError(f"{path} is a SQLite file of another program, not a gallery")
     if version > SCHEMA_VERSION:
         raise NewerGallery(
@@ -423,6 +575,11 @@ def check_is_gallery(path: Path) -> int:
             f"{SCHEMA_VERSION}); update facesearch"
         )
     return int(version)
+
+
+def writable(path: Path) -> bool:
+    """Return whether the file `path` and its folder, where SQLite keeps its log, can be written."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 @contextmanager
@@ -434,31 +591,49 @@ def reported(path: Path) -> Iterator[None]:
         reasons = {
             "SQLITE_FULL": "the disk is full; nothing was lost, free some space and go on",
             "SQLITE_BUSY": "another program is writing to it for too long; try again",
-            "SQLITE_READONLY": "it cannot be written here; choose another place with --gallery",
+            "SQLITE_READONLY": READ_ONLY,
             "SQLITE_CANTOPEN": "it cannot be opened here; is the folder there, and writable?",
             "SQLITE_IOERR": "the disk failed to read or write it",
         }
-        code = getattr(error, "sqlite_errorname", "") or ""
+        code = getattr(error, "sqlite_errorname", None) or ""
         reason = next((r for name, r in reasons.items() if code.startswith(name)), str(error))
         raise GalleryError(f"the gallery {path}: {reason}") from error
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.IntegrityError):
-            raise
-        raise GalleryError(
-            f"{path} is damaged or not a gallery ({error}); restore a copy made by "
-            "facesearch gallery export"
-        ) from error
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise  # ours to repair, not the file's
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite quotes damaged text
+        raise damaged(path, " ".join(str(error).split())) from error
     except OSError as error:
         raise GalleryError(f"the gallery {path}: {error.strerror or error}") from error
 
 
+def damaged(path: Path, why: object) -> GalleryError:
+    """Return the error that says that `path` cannot be used any more."""
+    return GalleryError(
+        f"{path} is damaged or not a gallery ({why}); restore a copy made by "
+        "facesearch gallery export"
+    )
+
+
 def vectors(blobs: Sequence[bytes]) -> Floats:
-    """Return stored vectors as unit rows (n, dim)."""
+    """Return stored vectors as unit rows (n, dim).
+
+    Raises TypeError, ValueError if they are no vectors of one length with a direction.
+    """
     if not blobs:
         return np.zeros((0, 0), np.float32)
+    if len({len(blob) for blob in blobs}) != 1:
+        raise ValueError("templates of several lengths")
     rows = np.frombuffer(b"".join(blobs), "<f2").reshape(len(blobs), -1).astype(np.float32)
-    unit_rows: Floats = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not (np.isfinite(lengths) & (lengths > 0)).all():
+        raise ValueError("templates that are no numbers")
+    unit_rows: Floats = rows / lengths
     return unit_rows
+
+
+def readable(path: str) -> str:
+    """Return `path` as text that can be stored; bytes that are no text become question marks."""
+    return path.encode("utf-8", "replace").decode("utf-8")
 
 
 def now() -> str:

@@ -1,0 +1,684 @@
+"""The gallery: who is enrolled is found, nobody else is named, and the index never decides.
+
+Faces are made up (fake_model.py) but where a test says portraits.
+"""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_model import FakeModel, embedding, save_photo
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from facesearch import gallery as gallery_module
+from facesearch.errors import EmbeddingMismatch, GalleryError, UnknownPerson
+from facesearch.gallery import Gallery, import_gallery
+
+ADA, GRACE, HEDY, STRANGER = 10, 20, 30, 40
+
+
+def enroll(gallery, *photos):
+    return list(gallery.enroll(photos))
+
+
+def statuses(enrollments):
+    return [enrollment.status for enrollment in enrollments]
+
+
+def who(gallery, photo, **options):
+    """Return the names in `photo`, None for unknown, in the order of the faces."""
+    (seen,) = gallery.identify([photo], **options)
+    assert seen.error is None
+    return [face.person for face in seen.faces]
+
+
+@pytest.fixture
+def trio(fake_gallery, shoot):
+    """A gallery of Ada, Grace and Hedy, two pictures each."""
+    people = {"Ada": ADA, "Grace": GRACE, "Hedy": HEDY}
+    pairs = [(name, shoot((number, k))) for name, number in people.items() for k in (1, 2)]
+    assert statuses(enroll(fake_gallery, *pairs)) == ["enrolled"] * 6
+    return fake_gallery
+
+
+# Enroll and identify
+
+
+def test_an_empty_gallery_says_unknown(fake_gallery, shoot):
+    (photo,) = fake_gallery.identify([shoot((ADA, 1))])
+    (face,) = photo.faces
+    assert (face.person, face.unknown_probability, face.candidates) == (None, 1.0, ())
+    assert fake_gallery.search(shoot((ADA, 1)))[0][1] == []
+    assert fake_gallery.check() == []
+
+
+def test_a_gallery_of_one_person_knows_them_and_nobody_else(fake_gallery, shoot):
+    enroll(fake_gallery, ("Ada", shoot((ADA, 1))))
+    assert who(fake_gallery, shoot((ADA, 9))) == ["Ada"]
+    assert who(fake_gallery, shoot((STRANGER, 9))) == [None]
+
+
+def test_everyone_enrolled_is_found_and_a_stranger_is_not(trio, shoot):
+    group = shoot((HEDY, 9), (STRANGER, 9), (ADA, 9), None, (GRACE, 9))
+    assert who(trio, group) == ["Hedy", None, "Ada", "Grace"]
+
+
+def test_same_photo_twice_adds_nothing(trio, shoot, tmp_path):
+    before = trio.info()
+    copied = tmp_path / "copy.png"
+    copied.write_bytes(shoot((ADA, 1)).read_bytes())
+    assert statuses(enroll(trio, ("Ada", shoot((ADA, 1))), ("Ada", copied))) == ["already"] * 2
+    assert trio.info() == before
+
+
+def test_same_photo_twice_in_one_run_adds_one(fake_gallery, shoot, monkeypatch):
+    monkeypatch.setattr(gallery_module, "COMMIT_PHOTOS", 2)
+    photos = [("Ada", shoot((ADA, 1)))] * 3 + [("Ada", shoot((ADA, 2)))]
+    expected = ["enrolled", "already", "already", "enrolled"]
+    assert statuses(enroll(fake_gallery, *photos)) == expected
+    assert fake_gallery.info()["template"] == 2
+
+
+def test_a_group_photo_gives_a_person_one_face_even_when_the_choice_changes(
+    fake_gallery, shoot, monkeypatch
+):
+    monkeypatch.setattr(gallery_module, "COMMIT_PHOTOS", 1)
+    group, portrait = shoot((GRACE, 3), (ADA, 3)), shoot((ADA, 1))
+    monkeypatch.setattr("facesearch.enrollment.LARGEST_BY", 1.0)  # takes Grace for Ada
+    photos = [("Ada", path) for path in (group, portrait, portrait, group)]
+    done = statuses(enroll(fake_gallery, *photos))
+    assert done == ["enrolled", "enrolled", "already", "already"]
+    assert fake_gallery.info()["face"] == 2
+
+
+def test_the_same_bytes_under_another_name_are_told_and_rename_nobody_photoprism_3292(trio, shoot):
+    (told,) = enroll(trio, ("Somebody else", shoot((ADA, 1))))
+    assert told.status == "skipped"
+    assert "enrolled as Ada" in told.remark
+    assert [person.name for person in trio.people()] == ["Ada", "Grace", "Hedy"]
+
+
+def test_one_group_photo_can_be_enrolled_for_each_person_in_it(trio, shoot):
+    group = shoot((ADA, 5), (GRACE, 5))
+    done = enroll(trio, ("Ada", group), ("Grace", group), ("Ada", group))
+    assert statuses(done) == ["enrolled", "enrolled", "already"]
+    assert who(trio, group) == ["Ada", "Grace"]
+    assert trio.info()["photo"] == 7
+    boxes = {name: trio.faces_of(name)[-1][1].box for name in ("Ada", "Grace")}
+    assert boxes["Ada"][0] < boxes["Grace"][0]
+
+
+def test_composed_and_decomposed_names_are_one_and_spaces_do_not_count(fake_gallery, shoot):
+    written = [unicodedata.normalize(form, " Zoë Müller\t".strip("\t")) for form in ("NFC", "NFD")]
+    done = enroll(fake_gallery, *((n, shoot((ADA, k))) for k, n in enumerate(written, 1)))
+    assert statuses(done) == ["enrolled"] * 2
+    assert [(p.name, p.photos) for p in fake_gallery.people()] == [("Zoë Müller", 2)]
+    assert len(fake_gallery.faces_of("  " + written[1])) == 2
+
+
+@pytest.mark.parametrize("name", ["", "  ", "A\nB", "A\0", "caf\udce9"])
+def test_names_that_cannot_be_shown_are_refused(fake_gallery, shoot, name):
+    with pytest.raises(ValueError, match="is no name"):
+        enroll(fake_gallery, (name, shoot((ADA, 1))))
+
+
+def test_names_are_never_part_of_a_statement(fake_gallery, shoot):
+    names = ["'; DROP TABLE person; --", 'Robert"); DELETE FROM face', "%", "a" * 5000, "(?)", "🙂"]
+    enroll(fake_gallery, *((name, shoot((k + 1, 1))) for k, name in enumerate(names)))
+    for k, name in enumerate(names):
+        assert who(fake_gallery, shoot((k + 1, 2))) == [name]
+    fake_gallery.rename("%", "'' OR 1=1")
+    fake_gallery.forget(names[0])
+    assert len(fake_gallery.people()) == len(names) - 1
+    assert fake_gallery.check() == []
+
+
+def test_someone_who_looks_like_an_enrolled_person_is_told(trio, shoot):
+    (told,) = enroll(trio, ("Augusta", shoot((ADA, 7))))
+    assert [name for name, _ in told.look_alikes] == ["Ada"]
+    (told,) = enroll(trio, ("Mary", shoot((STRANGER, 1))))
+    assert told.look_alikes == ()
+
+
+def test_two_names_for_one_person_come_out_as_either_never_as_one_of_them(trio, shoot):
+    enroll(trio, ("Augusta", shoot((ADA, 1), salt=1)), ("Augusta", shoot((ADA, 2), salt=1)))
+    (photo,) = trio.identify([shoot((ADA, 9))])
+    assert photo.faces[0].person is None
+    assert sorted(photo.faces[0].alternatives) == ["Ada", "Augusta"]
+    assert who(trio, shoot((GRACE, 9))) == ["Grace"]
+
+
+def test_a_person_with_a_hundred_templates_does_not_hide_the_runner_up(trio, shoot):
+    enroll(trio, *(("Ada", shoot((ADA, k))) for k in range(10, 110)))
+    (photo,) = trio.identify([shoot((ADA, 9))])
+    assert photo.faces[0].person == "Ada"
+    assert len(photo.faces[0].candidates) == 3
+
+
+def test_a_group_photo_names_each_person_once_compreface_1310(trio, shoot):
+    named = who(trio, shoot((ADA, 7), (ADA, 8), (ADA, 9)))
+    assert sorted(named, key=str) == ["Ada", None, None]
+
+
+def test_an_enrolled_photo_gives_the_humans_name_even_where_the_machine_disagrees(trio, shoot):
+    odd = shoot((STRANGER, 1))  # Ada as nobody would know her
+    enroll(trio, ("Ada", odd))
+    (photo,) = trio.identify([odd])
+    assert (photo.faces[0].person, photo.faces[0].decided_by) == ("Ada", "human")
+
+
+def test_a_photo_deleted_from_the_disk_is_no_longer_needed_deepface_1102(trio, shoot):
+    for k in (1, 2):
+        shoot((ADA, k)).unlink()
+    assert who(trio, shoot((ADA, 9))) == ["Ada"]
+    assert trio.check() == []
+
+
+def test_a_photo_that_cannot_be_used_stops_nothing_omoide_29(fake_gallery, shoot, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    done = enroll(
+        fake_gallery,
+        ("Ada", tmp_path / "broken.png"),
+        ("Ada", shoot(None)),
+        ("Ada", tmp_path / "missing.png"),
+        ("Ada", shoot((ADA, 1))),
+    )
+    assert statuses(done) == ["unreadable", "skipped", "unreadable", "enrolled"]
+    assert all(enrollment.remark for enrollment in done[:3])
+
+
+def test_only_what_is_stored_is_reported(fake_gallery, make_gallery, shoot, monkeypatch):
+    monkeypatch.setattr(gallery_module, "COMMIT_PHOTOS", 2)
+    photos = [("Ada", shoot((ADA, k))) for k in range(1, 6)]
+    other = make_gallery()
+    for n, enrollment in enumerate(fake_gallery.enroll(photos), 1):
+        assert enrollment.status == "enrolled"
+        assert other.info()["template"] >= n
+
+
+def test_workers_change_nothing_but_the_time(make_gallery, home, shoot):
+    photos = [(f"P{p}", shoot((p, k))) for p in range(1, 9) for k in (1, 2)]
+    alone, together = make_gallery(home / "a.db"), make_gallery(home / "b.db")
+    assert enroll(alone, *photos) == list(together.enroll(photos, workers=3))
+    probes = [shoot((p, 9)) for p in range(1, 12)]
+    assert list(alone.identify(probes)) == list(together.identify(probes, workers=3))
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(order=st.permutations([(person, k) for person in range(1, 9) for k in (1, 2)]))
+def test_the_order_of_enrollment_does_not_change_who_is_found(order, fake_model, tmp_path):
+    with (
+        tempfile.TemporaryDirectory(dir=tmp_path) as folder,
+        Gallery(folder, fake_model) as gallery,
+    ):
+        photos = Path(folder)
+        for person, k in order:
+            enroll(gallery, (f"P{person}", save_photo(photos / f"{person}-{k}.png", (person, k))))
+        probes = [save_photo(photos / f"{p}.png", (p, 9)) for p in range(1, 12)]
+        found = [who(gallery, probe)[0] for probe in probes]
+    assert found == [f"P{p}" for p in range(1, 9)] + [None] * 3
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -1, 2])
+def test_rates_that_are_none_are_refused(trio, shoot, rate):
+    for option in ("fpir", "prior"):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            who(trio, shoot((ADA, 9)), **{option: rate})
+
+
+def test_search_shows_the_nearest_faces_and_where_they_are(trio, shoot):
+    ((_, nearest),) = trio.search(shoot((ADA, 1), salt=1), k=3)
+    assert [n.person for n in nearest[:2]] == ["Ada", "Ada"]
+    assert nearest[0].photo == str(shoot((ADA, 1)))
+    assert nearest[0].score == pytest.approx(1, abs=1e-3)
+    assert len(trio.search(shoot((ADA, 9)), k=50)[0][1]) == 6
+    assert trio.search(shoot(None)) == []
+
+
+# People
+
+
+def test_a_renamed_person_is_found_under_the_new_name_and_the_log_can_undo_it(trio, shoot):
+    trio.rename(" Ada ", "Ada Lovelace")
+    assert who(trio, shoot((ADA, 9))) == ["Ada Lovelace"]
+    (payload,) = trio._store._rows("SELECT payload FROM decision WHERE kind = 'rename'")
+    assert payload == ('{"from": "Ada", "to": "Ada Lovelace"}',)
+    with pytest.raises(UnknownPerson):
+        trio.rename("Ada", "Countess")
+
+
+def test_a_name_that_is_taken_is_not_given_to_another_person(trio):
+    with pytest.raises(GalleryError, match="already"):
+        trio.rename("Ada", "Grace")
+    trio.rename("Ada", "Ada")
+    assert [person.name for person in trio.people()] == ["Ada", "Grace", "Hedy"]
+
+
+def test_nobody_is_renamed_forgotten_or_shown_who_is_not_enrolled(trio):
+    for ask in (trio.forget, trio.faces_of, lambda name: trio.rename(name, "X")):
+        with pytest.raises(UnknownPerson, match="Mallory"):
+            ask("Mallory")
+
+
+# The gallery file
+
+
+def test_two_open_galleries_see_each_others_changes_at_the_next_call(trio, make_gallery, shoot):
+    other = make_gallery()
+    assert who(other, shoot((STRANGER, 9))) == [None]
+    enroll(trio, ("Mary", shoot((STRANGER, 1))))
+    assert who(other, shoot((STRANGER, 9))) == ["Mary"]
+    other.forget("Mary")
+    assert who(trio, shoot((STRANGER, 9))) == [None]
+    trio.rename("Ada", "Countess")
+    assert who(other, shoot((ADA, 9))) == ["Countess"]
+    assert trio.check() == other.check() == []
+
+
+def test_someone_forgotten_while_a_photo_is_identified_is_no_trouble(trio, make_gallery, shoot):
+    other = make_gallery()
+    candidates = trio._candidates
+
+    def forgotten_meanwhile(*arguments):
+        found = candidates(*arguments)
+        with other._store.transaction():
+            other._store.forget_person(other._person("Ada"))
+        return found
+
+    trio._candidates = forgotten_meanwhile
+    assert who(trio, shoot((ADA, 9))) == ["Ada"]  # as it was when we began to look
+    trio._candidates = candidates
+    assert who(trio, shoot((ADA, 9))) == [None]
+
+
+def test_a_gallery_of_another_model_is_refused(trio, make_gallery, fake_model):
+    other = replace(fake_model, name="other", fingerprint="0123")
+    with pytest.raises(EmbeddingMismatch, match="made with the model fake"):
+        make_gallery(model=other)
+    trio._store._db.execute("UPDATE template SET fingerprint = '0123' WHERE id = 1")
+    assert any("another model" in problem for problem in trio.check())
+
+
+def test_a_gallery_that_cannot_be_written_still_identifies(trio, make_gallery, shoot, monkeypatch):
+    trio.close()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    readable = make_gallery()
+    assert who(readable, shoot((ADA, 9))) == ["Ada"]
+    assert readable.check() == []
+    for write in (
+        lambda: enroll(readable, ("Ada", shoot((ADA, 3)))),
+        lambda: readable.forget("Ada"),
+        lambda: readable.rename("Ada", "X"),
+    ):
+        with pytest.raises(GalleryError, match="cannot be written here"):
+            write()
+
+
+def test_check_tells_of_an_index_that_says_whose_face_wrongly(trio):
+    assert trio.check() == []
+    with trio._reading() as view:
+        view.index.upsert(np.array([1]), embedding(STRANGER, 1)[None])
+    assert trio.check() == ["1 of 6 templates are not found by the index"]
+    assert trio.rebuild() == 6
+    assert trio.check() == []
+
+
+def enroll_in_process(path, photos, start):
+    with Gallery(path, FakeModel()) as gallery:
+        start.wait()
+        list(gallery.enroll(photos))
+
+
+def test_two_processes_that_enroll_the_same_photos_add_each_once(home, shoot, make_gallery):
+    photos = [(f"P{p}", shoot((p, k))) for p in range(1, 30) for k in (1, 2)]
+    spawn = multiprocessing.get_context("spawn")
+    start = spawn.Event()
+    arguments = (home / "gallery.db", photos, start)
+    processes = [spawn.Process(target=enroll_in_process, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    start.set()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    gallery = make_gallery()
+    assert gallery.info()["template"] == len(photos)
+    assert gallery.check() == []
+
+
+# Export and import
+
+
+def test_an_export_imported_elsewhere_gives_the_same_answers(trio, home, fake_model, shoot):
+    trio.export(home / "export.db")
+    imported = import_gallery(home / "export.db", home / "other" / "gallery.db", fake_model)
+    with imported:
+        probes = [shoot((p, 9)) for p in (ADA, GRACE, HEDY, STRANGER)]
+        assert list(imported.identify(probes)) == list(trio.identify(probes))
+        assert imported.people() == trio.people()
+        assert imported.info()["generation"] != trio.info()["generation"]
+        assert imported.check() == []
+
+
+def test_export_and_import_refuse_to_overwrite(trio, home, fake_model):
+    (home / "mine.txt").write_text("mine")
+    with pytest.raises(GalleryError, match="there already"):
+        trio.export(home / "mine.txt")
+    trio.export(home / "export.db")
+    with pytest.raises(GalleryError, match="there already"):
+        import_gallery(home / "export.db", home, fake_model)
+    assert (home / "mine.txt").read_text() == "mine"
+
+
+def damage_export(path):
+    content = bytearray(path.read_bytes())
+    content[4096:] = bytes(len(content) - 4096)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        damage_export,
+        lambda path: path.write_text("not a gallery at all"),
+        lambda path: path.unlink(),
+        lambda path: (path.unlink(), path.mkdir()),
+    ],
+    ids=["damaged", "a text", "missing", "a folder"],
+)
+def test_a_bad_import_leaves_nothing_behind(trio, home, tmp_path, fake_model, spoil):
+    trio.export(home / "export.db")
+    spoil(home / "export.db")
+    with pytest.raises(GalleryError):
+        import_gallery(home / "export.db", tmp_path / "new" / "gallery.db", fake_model)
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_export_of_another_model_is_not_imported(trio, home, tmp_path, fake_model):
+    trio.export(home / "export.db")
+    with pytest.raises(EmbeddingMismatch):
+        import_gallery(
+            home / "export.db", tmp_path / "new", replace(fake_model, fingerprint="0123")
+        )
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_import_does_not_change_the_exported_file(trio, home, tmp_path, fake_model):
+    trio.export(home / "export.db")
+    before = (home / "export.db").read_bytes()
+    import_gallery(home / "export.db", tmp_path / "new", fake_model).close()
+    assert (home / "export.db").read_bytes() == before
+    assert not list(home.glob("export.db-*"))
+
+
+# The index is a cache
+
+
+@pytest.fixture
+def filed(make_gallery, shoot, monkeypatch):
+    """A gallery of 20 people that keeps an index file, one picture each; closed."""
+    monkeypatch.setattr(gallery_module, "INDEX_FILE_FROM", 5)
+    gallery = make_gallery()
+    enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
+    assert gallery.rebuild() == 20
+    gallery.close()
+    return gallery.path
+
+
+def index_files(path):
+    return sorted(path.with_name(path.name + "-index").iterdir())
+
+
+def assert_right(gallery, shoot, people=range(1, 21)):
+    """Every enrolled face is at rank 1, no stranger gets a name, and the gallery is sound."""
+    (*found, stranger) = gallery.identify([*(shoot((p, 9)) for p in people), shoot((99, 9))])
+    assert [photo.faces[0].candidates[0].person for photo in found] == [f"P{p}" for p in people]
+    assert stranger.faces[0].person is None
+    assert gallery.check() == []
+
+
+def test_a_sound_index_file_is_used(filed, make_gallery, shoot, monkeypatch):
+    (file,) = index_files(filed)
+    monkeypatch.setattr(
+        "facesearch.storage.store.Store.templates", None
+    )  # only a rebuild reads all
+    gallery = make_gallery()
+    with gallery._store.snapshot():
+        assert len(gallery._load_view().index) == 20
+    assert index_files(filed) == [file]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-700] + bytes([content[-700] ^ 4]) + content[-699:],
+        lambda content: bytes(len(content)),
+        lambda content: b"",
+    ],
+    ids=["truncated", "flipped", "zeroed", "empty"],
+)
+def test_a_spoilt_index_file_is_made_anew(filed, make_gallery, shoot, spoil, caplog):
+    (file,) = index_files(filed)
+    file.write_bytes(spoil(file.read_bytes()))
+    assert_right(make_gallery(), shoot)
+    assert "deleted and not used" in caplog.text
+    assert [f.stat().st_size > 1000 for f in index_files(filed)] == [True]
+
+
+def test_an_older_index_file_is_brought_up_to_date(filed, make_gallery, shoot, monkeypatch):
+    (file,) = index_files(filed)
+    older = file.read_bytes()
+    gallery = make_gallery()
+    enroll(gallery, ("P21", shoot((21, 1))))
+    gallery.forget("P3")
+    gallery.close()
+    for other in index_files(filed):
+        other.unlink()
+    file.write_bytes(older)
+    assert_right(make_gallery(), shoot, [p for p in range(1, 22) if p != 3])
+
+
+def test_an_index_file_is_renewed_once_a_tenth_of_the_gallery_is_newer(filed, make_gallery, shoot):
+    (first,) = index_files(filed)
+    gallery = make_gallery()
+    enroll(gallery, ("P21", shoot((21, 1))))
+    who(gallery, shoot((1, 9)))
+    assert index_files(filed) == [first]
+    enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in (22, 23)))
+    who(gallery, shoot((1, 9)))
+    (second,) = index_files(filed)
+    assert second != first
+
+
+def restore(copy, path):
+    """Do what people do: put an older copy of the file in the gallery's place."""
+    path.write_bytes(copy)
+
+
+@pytest.mark.parametrize("again", [0, 5, 12], ids=["fewer", "as many", "more"])
+def test_index_ahead_of_its_database_is_never_used_mem0_7117(filed, make_gallery, shoot, again):
+    """A copy of the database comes back, the index file of the lost faces stays.
+
+    What is enrolled then takes the numbers of what was lost.
+    """
+    copy = filed.read_bytes()
+    gallery = make_gallery()
+    enroll(gallery, *((f"Lost{p}", shoot((p, 1))) for p in range(31, 36)))
+    who(gallery, shoot((1, 9)))
+    (ahead,) = index_files(filed)
+    assert "-25-" in ahead.name
+    gallery.close()
+    restore(copy, filed)
+    gallery = make_gallery()
+    newer = [(f"P{p}", shoot((p, 1))) for p in range(21, 21 + again)]
+    assert statuses(enroll(gallery, *newer)) == ["enrolled"] * again
+    gallery.close()
+    assert_right(make_gallery(), shoot, range(1, 21 + again))
+
+
+def test_an_open_gallery_notices_that_its_file_was_restored(filed, make_gallery, shoot):
+    gallery = make_gallery()
+    enroll(gallery, ("Lost", shoot((31, 1))))
+    assert who(gallery, shoot((31, 9))) == ["Lost"]
+    # the same as a restore by SQLite's own means: the change is gone, its number is used again
+    gallery._store._db.executescript(
+        "PRAGMA foreign_keys = OFF; DELETE FROM template WHERE id = 21; DELETE FROM face WHERE id = 21;"
+        "DELETE FROM photo WHERE id = 21; DELETE FROM person WHERE id = 21;"
+        "DELETE FROM decision WHERE id = 21; DELETE FROM change WHERE seq > 20;"
+        "UPDATE sqlite_sequence SET seq = 20;"
+    )
+    with make_gallery() as other:
+        enroll(other, ("P21", shoot((21, 1))))
+    assert who(gallery, shoot((31, 9))) == [None]
+    assert_right(gallery, shoot, range(1, 22))
+
+
+def test_an_index_file_of_another_gallery_is_not_used(filed, home, make_gallery, shoot):
+    other = make_gallery(home / "other.db")
+    enroll(other, *((f"P{p}", shoot((p, 1))) for p in range(20, 0, -1)))
+    other.rebuild()
+    (foreign,) = index_files(other.path)
+    (own,) = index_files(filed)
+    own.unlink()
+    foreign.rename(own.with_name(foreign.name))
+    assert_right(make_gallery(), shoot)
+    assert index_files(filed)[0].name != foreign.name
+
+
+def test_an_index_file_under_anothers_name_is_not_used(filed, home, make_gallery, shoot):
+    other = make_gallery(home / "other.db")
+    enroll(other, *((f"P{p}", shoot((p, 1))) for p in range(20, 0, -1)))
+    other.rebuild()
+    (own,) = index_files(filed)
+    own.write_bytes(index_files(other.path)[0].read_bytes())
+    assert_right(make_gallery(), shoot)
+
+
+def test_an_index_file_from_before_an_export_came_back_is_not_used(
+    filed, make_gallery, shoot, home
+):
+    with make_gallery() as gallery:
+        gallery.export(home / "export.db")
+        gallery.forget("P1")
+        enroll(gallery, ("P1", shoot((50, 1))))
+        gallery.rebuild()
+    restore((home / "export.db").read_bytes(), filed)
+    assert_right(make_gallery(), shoot)
+
+
+def test_what_is_not_stored_after_all_is_in_no_index(filed, make_gallery, shoot, monkeypatch):
+    gallery = make_gallery()
+    decide = gallery._store.decide
+
+    def full(*arguments, **options):
+        decide(*arguments, **options)
+        raise GalleryError("the disk is full")
+
+    who(gallery, shoot((1, 9)))
+    monkeypatch.setattr(gallery._store, "decide", full)
+    with pytest.raises(GalleryError):
+        enroll(gallery, ("Mallory", shoot((50, 1))))
+    monkeypatch.setattr(gallery._store, "decide", decide)
+    assert_right(gallery, shoot)
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace", "tempfile.mkstemp"])
+def test_an_index_that_cannot_be_saved_costs_no_answer(
+    filed, make_gallery, shoot, call, monkeypatch
+):
+    index_files(filed)[0].unlink()
+    monkeypatch.setattr(call, lambda *_, **__: (_ for _ in ()).throw(OSError(28, "no space")))
+    assert_right(make_gallery(), shoot)
+    assert index_files(filed) == []
+
+
+SAVE_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}]
+from fake_model import FakeModel
+import facesearch.gallery, facesearch_indexes.files
+facesearch.gallery.INDEX_FILE_FROM = 5
+left = {fault}
+def dying(call):
+    def dies(*arguments, **options):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = call(*arguments, **options)
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return dies
+os.fsync, Path.replace, Path.unlink = dying(os.fsync), dying(Path.replace), dying(Path.unlink)
+gallery = facesearch.gallery.Gallery(Path({path!r}), FakeModel())
+gallery.{action}
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot be killed like that")
+@pytest.mark.parametrize("action", ["rebuild()", "forget('P20')"])
+def test_killed_at_every_fsync_rename_and_deletion_everyone_is_still_found(
+    filed, make_gallery, shoot, action
+):
+    for fault in range(1, 20):
+        code = SAVE_AND_DIE.format(
+            tests=str(Path(__file__).parent), fault=fault, path=str(filed), action=action
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        with make_gallery() as gallery:
+            gone = done.returncode == 0 or action.startswith("forget")
+            people = range(1, 20) if gone and "forget" in action else range(1, 21)
+            assert_right(gallery, shoot, people)
+            if "forget" in action:
+                enroll(gallery, ("P20", shoot((20, 1))))
+            gallery.rebuild()
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert fault > 2
+
+
+def test_the_index_file_is_private(filed):
+    assert filed.with_name(filed.name + "-index").stat().st_mode & 0o77 == 0
+
+
+# The real model
+
+
+def test_real_portraits_are_told_apart(home, request):
+    pytest.importorskip("skimage", reason="scikit-image carries a portrait")
+    matplotlib = pytest.importorskip("matplotlib", reason="matplotlib carries a portrait")
+    import skimage
+
+    collins = Path(skimage.__file__).parent / "data" / "astronaut.png"
+    hopper = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    from PIL import Image, ImageEnhance
+
+    darker = home.parent / "darker.png"
+    ImageEnhance.Brightness(Image.open(collins).convert("RGB")).enhance(0.6).save(darker)
+    with Gallery(home) as gallery:
+        done = enroll(gallery, ("Eileen Collins", collins))
+        assert statuses(done) == ["enrolled"]
+        assert who(gallery, hopper) == [None]
+        assert statuses(enroll(gallery, ("Grace Hopper", hopper))) == ["enrolled"]
+        assert who(gallery, darker) == ["Eileen Collins"]
+        assert who(gallery, hopper) == ["Grace Hopper"]
+        assert gallery.check() == []
+        gallery.forget("Eileen Collins")
+        assert who(gallery, darker) == [None]

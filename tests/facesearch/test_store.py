@@ -1,0 +1,421 @@
+"""The gallery file: what opens, what is refused in one sentence, and what faults cannot take."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlite_utils
+from fake_model import embedding
+
+from facesearch.errors import FacesearchError, GalleryError, NewerGallery
+from facesearch.storage import migrations, store
+from facesearch.storage.store import FaceRow, Store
+
+
+def open_store(path, create=True):
+    return Store.open(path, model="fake", fingerprint="fa4e", create=create)
+
+
+def add_face(opened, name, number, path="/photos/somebody.png"):
+    person = opened.person_id(name) or opened.add_person(name)
+    face = FaceRow((0.0, 0.0, 50.0, 60.0), np.zeros((5, 2), np.float32), 0.9, 100.0)
+    photo = (f"{number:064x}", path, 100, 100)
+    return opened.add_face(person, photo, face, embedding(number, 0), "fa4e", "human")
+
+
+def add_and_fail(opened, name, first=lambda: None):
+    with opened.transaction():
+        add_face(opened, name, 99)
+        first()
+        raise ZeroDivisionError
+
+
+def add_faces(opened, name, numbers):
+    """Store faces, each in a transaction of its own."""
+    for number in numbers:
+        with opened.transaction():
+            add_face(opened, name, number)
+
+
+def names(path):
+    with closing(open_store(path, create=False)) as opened:
+        return [person.name for person in opened.people()]
+
+
+def refusal(path, kind=GalleryError, create=True):
+    """Return the one sentence that opening `path` is refused with."""
+    with pytest.raises(kind) as caught:
+        open_store(path, create).close()
+    sentence = str(caught.value)
+    assert str(path) in sentence
+    assert "\n" not in sentence
+    return sentence
+
+
+@pytest.fixture
+def file(home):
+    return home / "gallery.db"
+
+
+@pytest.fixture
+def filled(file):
+    """A closed gallery of Ada and Grace."""
+    with closing(open_store(file)) as opened, opened.transaction():
+        for number in range(40):
+            add_face(opened, ("Ada", "Grace")[number % 2], number)
+    return file
+
+
+@pytest.fixture
+def unprivileged():
+    """A folder in which this process, without root's rights, can be forbidden to write."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        if os.getuid() == 0:
+            if not hasattr(os, "setresuid"):
+                pytest.skip("root may write anywhere")
+            os.chown(folder, 65534, 65534)
+            os.setresuid(65534, 65534, 0)
+        try:
+            yield folder
+        finally:
+            if os.getresuid()[2] == 0:
+                os.setresuid(0, 0, 0)
+            folder.chmod(0o777)
+
+
+def test_what_is_stored_is_there_after_closing(filled):
+    with closing(open_store(filled)) as opened:
+        assert [(p.name, p.templates) for p in opened.people()] == [("Ada", 20), ("Grace", 20)]
+        ids, rows = opened.templates()
+        assert ids.tolist() == list(range(1, 41))
+        assert np.allclose(rows, [embedding(n, 0) for n in range(40)], atol=1e-3)
+        assert opened.problems() == []
+
+
+def test_every_promise_to_the_disk_is_switched_on(filled):
+    with closing(open_store(filled)) as opened:
+        pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "application_id")
+        values = [opened._rows(f"PRAGMA {pragma}")[0][0] for pragma in pragmas]
+        assert values == ["wal", 2, 1, 1, store.APPLICATION_ID]
+        tables = opened._rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        ours = [sql for name, sql in tables if not name.startswith(("sqlite_", "_sqlite_"))]
+        assert len(ours) == 8
+        assert all(
+            sql.endswith("STRICT") or name == "change" for name, sql in tables if sql in ours
+        )
+
+
+def test_a_gallery_that_is_up_to_date_opens_without_sqlite_utils(filled):
+    code = (
+        "import sys; from pathlib import Path; from facesearch.storage.store import Store;"
+        f"Store.open(Path({str(filled)!r}), model='m', fingerprint='f', create=False).close();"
+        "assert 'sqlite_utils' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def old_gallery(path):
+    """Make a gallery as the first version did, with one person."""
+    db = sqlite_utils.Database(path)
+    migrations.migrations.apply(db, stop_before="m002_stamped_changes_and_due_scrubs")
+    db.execute("INSERT INTO gallery VALUES (1, 'beef', 'fake', 'fa4e', '2026-01-01')")
+    db.execute("INSERT INTO person (name, created_at) VALUES ('Ada', '2026-01-01')")
+    db.close()
+
+
+def test_a_gallery_of_an_older_schema_is_brought_up_to_date(file):
+    old_gallery(file)
+    with closing(open_store(file)) as opened:
+        assert opened._rows("PRAGMA user_version") == [(store.SCHEMA_VERSION,)]
+        with opened.transaction():
+            add_face(opened, "Ada", 1)
+        assert opened.stamp(0) == "beef"
+        assert re.fullmatch("beef[0-9a-f]{16}", opened.stamp(1))
+        assert opened.problems() == []
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["a new gallery", "an older one"])
+def test_a_migration_interrupted_at_any_statement_leaves_a_gallery_that_opens(
+    home, monkeypatch, old
+):
+    run = sqlite_utils.Database.execute
+    for statement in range(1, 100):
+        file = home / f"{statement}.db"
+        if old:
+            old_gallery(file)
+        left = statement
+
+        def interrupted(self, *arguments):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+            return run(self, *arguments)
+
+        monkeypatch.setattr(sqlite_utils.Database, "execute", interrupted)
+        try:
+            open_store(file).close()
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            monkeypatch.setattr(sqlite_utils.Database, "execute", run)
+        with closing(open_store(file)) as opened:
+            assert opened.problems() == []
+            assert [person.name for person in opened.people()] == (["Ada"] if old else [])
+    assert statement > 5
+
+
+def test_another_programs_file_is_refused_and_not_changed(file):
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE bookmarks (url TEXT)")
+    before = file.read_bytes()
+    assert "another program" in refusal(file)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_another_programs_file_without_tables_is_refused_too(file):
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA application_id = 77")
+    assert "another program" in refusal(file)
+
+
+def test_a_gallery_of_a_newer_schema_is_refused(filled):
+    with closing(sqlite3.connect(filled)) as db:
+        db.execute(f"PRAGMA user_version = {store.SCHEMA_VERSION + 1}")
+    assert "update facesearch" in refusal(filled, NewerGallery)
+
+
+def test_a_folder_is_no_gallery(file):
+    file.mkdir()
+    assert "is a folder" in refusal(file)
+
+
+def test_a_text_file_is_no_gallery(file):
+    file.write_text("names,photos\n" * 1000)
+    assert "damaged or not a gallery" in refusal(file)
+    assert file.read_text() == "names,photos\n" * 1000
+
+
+def test_a_gallery_that_is_missing_is_not_made_by_asking(file):
+    assert "no gallery" in refusal(file, create=False)
+    assert list(file.parent.iterdir()) == []
+
+
+def test_an_empty_file_becomes_a_gallery(file):
+    file.touch()
+    assert "no gallery" in refusal(file, create=False)
+    open_store(file).close()
+    assert names(file) == []
+
+
+def test_a_place_inside_a_file_is_refused(home):
+    (home / "note.txt").touch()
+    refusal(home / "note.txt" / "gallery.db")
+
+
+def read_everything(path):
+    with closing(open_store(path, create=False)) as opened:
+        problems = opened.problems()
+        opened.people(), opened.templates(), opened.enrolled_bytes(), opened.counts()
+        opened.known_faces(f"{3:064x}"), opened.faces_of(1), opened.seq(), opened.changes_since(0)
+        return problems
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flipped_bits_are_told_in_a_sentence_or_do_no_harm(filled, seed):
+    sound = filled.read_bytes()
+    rng = np.random.default_rng(seed)
+    told = []
+    for _ in range(40):
+        broken = bytearray(sound)
+        for place in rng.integers(0, len(broken), 1 + rng.integers(20)):
+            broken[place] ^= 1 << rng.integers(8)
+        filled.write_bytes(broken)
+        try:
+            read_everything(filled)
+        except FacesearchError as error:
+            told.append(str(error))
+        for extra in ("-wal", "-shm"):
+            filled.with_name(filled.name + extra).unlink(missing_ok=True)
+    assert told
+    assert all("\n" not in sentence for sentence in told)
+
+
+def test_truncated_and_zeroed_galleries_are_told(filled):
+    sound = filled.read_bytes()
+    for size in range(100, len(sound), 4096 * 2 + 100):
+        filled.write_bytes(sound[:size])
+        with suppress(FacesearchError):
+            assert read_everything(filled) != [], f"{size} of {len(sound)} bytes pass for a gallery"
+    filled.write_bytes(sound[:4096] + bytes(len(sound) - 4096))
+    with pytest.raises(FacesearchError, match="damaged"):
+        read_everything(filled)
+
+
+def test_a_template_that_is_no_vector_is_told(filled):
+    with closing(open_store(filled)) as opened:
+        opened._db.execute("UPDATE template SET vector = x'007e' WHERE id = 3")
+        with pytest.raises(GalleryError, match="damaged"):
+            opened.templates()
+        opened._db.execute("UPDATE template SET vector = zeroblob(128) WHERE id = 3")
+        assert any("damaged" in problem for problem in opened.problems())
+
+
+def test_what_fails_inside_a_transaction_leaves_nothing(filled):
+    with closing(open_store(filled)) as opened:
+        with pytest.raises(ZeroDivisionError):
+            add_and_fail(opened, "Mallory")
+        assert names(filled) == ["Ada", "Grace"]
+        with opened.transaction():
+            add_face(opened, "Hedy", 99)
+    assert names(filled) == ["Ada", "Grace", "Hedy"]
+
+
+def test_a_snapshot_stays_as_it_was_while_another_program_writes(filled):
+    with closing(open_store(filled)) as reader, closing(open_store(filled)) as writer:
+        with reader.snapshot():
+            assert reader.seq() == 40
+            with writer.transaction():
+                add_face(writer, "Hedy", 99)
+            assert reader.seq() == 40
+            assert reader.person_id("Hedy") is None
+        assert reader.seq() == 41
+
+
+def test_a_gallery_locked_by_another_program_is_told(filled, monkeypatch):
+    monkeypatch.setattr(store, "BUSY_TIMEOUT_S", 0.05)
+    with (
+        closing(open_store(filled)) as one,
+        closing(open_store(filled)) as other,
+        one.transaction(),
+    ):
+        with pytest.raises(GalleryError, match="another program is writing"), other.transaction():
+            pass
+        assert [person.name for person in other.people()] == ["Ada", "Grace"]
+
+
+def test_a_full_disk_loses_nothing_and_enrolling_goes_on_after_space_is_freed(filled):
+    with closing(open_store(filled)) as opened:
+        pages = opened._rows("PRAGMA page_count")[0][0]
+        opened._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(GalleryError, match=r"the disk is full.*nothing was lost"):
+            add_faces(opened, "Hedy", range(100, 500))
+        stored = len(opened.templates()[0])
+        assert opened.counts() == dict.fromkeys(
+            ("photo", "face", "template", "decision"), stored
+        ) | {"person": 2 + (stored > 40)}
+        opened._db.execute("PRAGMA max_page_count = 100000")
+        with opened.transaction():
+            add_face(opened, "Hedy", 999)
+        assert len(opened.templates()[0]) == stored + 1
+        assert opened.problems() == []
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}]
+from test_store import add_face, open_store
+opened = open_store(Path({file!r}))
+size = Path({file!r}).stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 60_000, size + 60_000))
+for number in range(100, 5000):
+    with opened.transaction():
+        add_face(opened, "Hedy", number)
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file sizes")
+def test_a_file_that_may_not_grow_keeps_all_that_was_acknowledged(filled):
+    code = FULL.format(tests=str(Path(__file__).parent), file=str(filled))
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "GalleryError: the gallery" in ended.stderr.strip().splitlines()[-1]
+    acknowledged = len(ended.stdout.split())
+    assert acknowledged > 0
+    with closing(open_store(filled)) as opened:
+        assert opened.counts()["template"] == 40 + acknowledged
+        assert opened.problems() == []
+
+
+def test_a_gallery_that_cannot_be_written_can_be_read(unprivileged):
+    file = unprivileged / "gallery.db"
+    with closing(open_store(file)) as opened, opened.transaction():
+        add_face(opened, "Ada", 1)
+    file.chmod(0o444)
+    unprivileged.chmod(0o555)
+    with closing(open_store(file)) as opened:
+        assert opened.read_only
+        assert opened.person_id("Ada") == 1
+        with pytest.raises(GalleryError, match="cannot be written here"), opened.transaction():
+            pass
+    assert [p.name for p in unprivileged.iterdir()] == ["gallery.db"]
+
+
+def test_what_is_only_in_the_log_is_read_where_nothing_can_be_written(unprivileged):
+    file = unprivileged / "gallery.db"
+    with closing(open_store(file)) as writer:
+        with writer.transaction():
+            add_face(writer, "Ada", 1)
+        assert file.with_name("gallery.db-wal").stat().st_size > 0
+        file.chmod(0o444)
+        unprivileged.chmod(0o555)
+        with closing(open_store(file)) as opened:
+            assert opened.read_only
+            assert opened.person_id("Ada") == 1
+
+
+def test_a_new_gallery_in_a_folder_that_cannot_be_written_is_refused(unprivileged):
+    unprivileged.chmod(0o555)
+    refusal(unprivileged / "gallery.db")
+    refusal(unprivileged / "new" / "gallery.db")
+
+
+def test_an_old_gallery_that_cannot_be_written_asks_for_a_copy(unprivileged):
+    old_gallery(unprivileged / "gallery.db")
+    unprivileged.chmod(0o555)
+    assert "copy it to another place" in refusal(unprivileged / "gallery.db")
+
+
+def test_stamps_name_changes_even_after_their_numbers_are_used_again(filled):
+    with closing(open_store(filled)) as opened:
+        assert opened.stamp(41) is None
+        stamps = {opened.stamp(seq) for seq in range(41)}
+        undone = []
+        with pytest.raises(ZeroDivisionError):
+            add_and_fail(opened, "Hedy", lambda: undone.append(opened.stamp(41)))
+        with opened.transaction():
+            add_face(opened, "Hedy", 99)
+        assert len({*stamps, *undone, opened.stamp(41)}) == 43
+
+
+def test_a_copy_is_complete_of_another_generation_and_leaves_no_half(filled, home, monkeypatch):
+    with closing(open_store(filled)) as opened:
+        opened.copy_to(home / "copies" / "copy.db")
+        assert names(home / "copies" / "copy.db") == ["Ada", "Grace"]
+        with closing(open_store(home / "copies" / "copy.db")) as copy:
+            assert copy.about()["generation"] != opened.about()["generation"]
+            assert copy.problems() == []
+        monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "no space")))
+        with pytest.raises(GalleryError, match="no space"):
+            opened.copy_to(home / "second.db")
+    assert not list(home.glob("second*"))
+
+
+def test_a_path_that_is_no_text_is_stored_readably(file):
+    with closing(open_store(file)) as opened, opened.transaction():
+        add_face(opened, "Ada", 1, path="/photos/caf\udce9.jpg")
+        assert opened.faces_of(1)[0][0] == "/photos/caf?.jpg"
