@@ -123,7 +123,7 @@ def labels(
             rings = 0 if stranger else RINGS
             places, away = _places(boxes[i], width, height, size, rings)
             covered = _overlaps(places, frames) / (width * height)
-            cost = 12 * covered.sum(1) + away + 0.8 * step
+            cost = 40 * covered.sum(1) + away + 0.8 * step
             cost[_overlaps(places + np.array((-2, -2, 2, 2)), taken).any(1)] = np.inf
             if stranger:
                 cost[covered.sum(1) - covered[:, i] > 0.1] = np.inf
