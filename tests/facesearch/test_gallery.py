@@ -534,7 +534,8 @@ def test_an_open_gallery_notices_that_its_file_was_restored(filed, make_gallery,
     assert who(gallery, shoot((31, 9))) == ["Lost"]
     # the same as a restore by SQLite's own means: the change is gone, its number is used again
     gallery._store._db.executescript(
-        "PRAGMA foreign_keys = OFF; DELETE FROM template WHERE id = 21; DELETE FROM face WHERE id = 21;"
+        "PRAGMA foreign_keys = OFF; DELETE FROM template WHERE id = 21;"
+        "DELETE FROM face WHERE id = 21;"
         "DELETE FROM photo WHERE id = 21; DELETE FROM person WHERE id = 21;"
         "DELETE FROM decision WHERE id = 21; DELETE FROM change WHERE seq > 20;"
         "UPDATE sqlite_sequence SET seq = 20;"

@@ -1,0 +1,308 @@
+"""Forgetting a person: every byte of the gallery's folder is searched for what was theirs."""
+
+import hashlib
+import signal
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_model import SIDE_PX, embedding, save_photo
+
+from facesearch import gallery as gallery_module
+from facesearch.alignment import TEMPLATE
+from facesearch.errors import GalleryError, UnknownPerson
+from facesearch.gallery import import_gallery
+from facesearch.storage import store
+
+NAME, FORMER_NAME = "Zoë Müller-Åström", "Zoë Lindqvist"
+ZOE, OTHERS = 77, {"Ada": 10, "Grace": 20, "Hedy": 30}
+PLACE = 3  # in the photo: no other face has its landmarks
+
+
+def traces(photo):
+    """Return what tells of Zoë, each a few bytes long."""
+    names = [
+        unicodedata.normalize(form, name).encode()
+        for form in ("NFC", "NFD")
+        for name in (NAME, FORMER_NAME)
+    ]
+    halves = embedding(ZOE, 1).astype("<f2").tobytes()
+    landmarks = (TEMPLATE / 2 + (PLACE * SIDE_PX, 0)).astype("<f4").tobytes()
+    # as the index has it: read from the file and made of length 1 again
+    row = store.vectors([halves])[0].tobytes()
+    content_hash = hashlib.sha256(photo.read_bytes()).hexdigest().encode()
+    return [
+        *names,
+        content_hash,
+        b"zoes-folder",
+        halves[:24],
+        halves[-24:],
+        landmarks[-24:],
+        row[:24],
+    ]
+
+
+def found_in(folder, wanted):
+    """Return which of `wanted` lie in any file below `folder`, or in a file's name."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    everything = b"\0".join(file.read_bytes() for file in files)
+    everything += "\0".join(str(file) for file in files).encode()
+    return [trace for trace in wanted if trace in everything]
+
+
+@pytest.fixture
+def portrait(tmp_path):
+    return save_photo(tmp_path / "zoes-folder" / "a.png", None, None, None, (ZOE, 1))
+
+
+@pytest.fixture
+def gallery(make_gallery, shoot, portrait, monkeypatch):
+    """Three others, and Zoë, once enrolled under another name, with an index file."""
+    monkeypatch.setattr(gallery_module, "INDEX_FILE_FROM", 2)
+    opened = make_gallery()
+    pairs = [(name, shoot((number, k))) for name, number in OTHERS.items() for k in (1, 2)]
+    list(opened.enroll([*pairs, (FORMER_NAME, portrait)]))
+    opened.rename(FORMER_NAME, NAME)
+    opened.rebuild()
+    return opened
+
+
+def assert_others_are_untouched(gallery, shoot):
+    people = {person.name: person.templates for person in gallery.people()}
+    assert people == dict.fromkeys(OTHERS, 2)
+    probes = gallery.identify([shoot((number, 9)) for number in OTHERS.values()])
+    assert [photo.faces[0].person for photo in probes] == list(OTHERS)
+    assert gallery.check() == []
+
+
+def test_forget_leaves_no_byte_compreface_1321(gallery, home, shoot, portrait):
+    wanted = traces(portrait)
+    kinds = [wanted[0], wanted[1], *wanted[4:]]  # names are stored composed
+    assert found_in(home, wanted) == kinds, "the test would not notice what was left"
+    gone = gallery.forget(unicodedata.normalize("NFD", f" {NAME} "))
+    assert gone == {"templates": 1, "photos": 1, "decisions": 2, "index files": 1}
+    assert found_in(home, wanted) == []
+    assert_others_are_untouched(gallery, shoot)
+    assert found_in(home, wanted) == []
+
+
+def test_who_is_forgotten_is_not_found_any_more_by_any_open_gallery(
+    gallery, make_gallery, portrait
+):
+    other = make_gallery()
+    assert [f.person for p in other.identify([portrait]) for f in p.faces] == [NAME]
+    gallery.forget(NAME)
+    for opened in (gallery, other):
+        (photo,) = opened.identify([portrait])
+        assert [face.person for face in photo.faces] == [None]
+        assert [candidate.person for candidate in photo.faces[0].candidates if candidate] != [NAME]
+        with pytest.raises(UnknownPerson):
+            opened.forget(NAME)
+
+
+def test_who_is_forgotten_can_be_enrolled_again(gallery, portrait):
+    gallery.forget(NAME)
+    (again,) = gallery.enroll([(NAME, portrait)])
+    assert again.status == "enrolled"
+    assert gallery.check() == []
+
+
+def test_a_group_photo_keeps_its_other_people_but_not_the_path(gallery, home, shoot, tmp_path):
+    group = save_photo(tmp_path / "zoes-folder" / "group.png", (10, 5), None, (ZOE, 5))
+    done = gallery.enroll([(NAME, group), ("Ada", group)])
+    assert [enrollment.status for enrollment in done] == ["enrolled"] * 2
+    theirs = embedding(ZOE, 5).astype("<f2").tobytes()[:24]
+    assert found_in(home, [theirs]) == [theirs]
+    gallery.forget(NAME)
+    assert found_in(home, [theirs, b"zoes-folder"]) == []
+    assert [face.person for p in gallery.identify([group]) for face in p.faces] == ["Ada", None]
+    assert gallery.check() == []
+
+
+def test_a_path_of_somebody_else_that_has_the_name_in_it_is_blanked(gallery, home, tmp_path):
+    folders = [
+        unicodedata.normalize("NFD", f"with {NAME.upper()}"),
+        f"{NAME}s",  # another word
+    ]
+    for k, folder in enumerate(folders):
+        photo = save_photo(tmp_path / folder / "ada.png", (10, 50 + k))
+        list(gallery.enroll([("Ada", photo)]))
+    gallery.forget(NAME)
+    paths = [path for path, _ in gallery.faces_of("Ada")][-2:]
+    assert paths == [None, str(tmp_path / folders[1] / "ada.png")]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_forgetting_one_person_never_touches_anothers_faces_immich_31507(gallery, shoot, name):
+    faces = {other: gallery.faces_of(other) for other in OTHERS if other != name}
+    gallery.forget(name)
+    assert {other: gallery.faces_of(other) for other in faces} == faces
+    probes = gallery.identify([shoot((number, 9)) for number in OTHERS.values()])
+    assert [photo.faces[0].person for photo in probes] == [
+        other if other in faces else None for other in OTHERS
+    ]
+
+
+def test_everyone_can_be_forgotten(gallery, home, shoot, portrait):
+    for person in gallery.people():
+        gallery.forget(person.name)
+    assert gallery.info() | {"decision": 4, "person": 0, "template": 0} == gallery.info()
+    assert [f.person for p in gallery.identify([shoot((10, 9))]) for f in p.faces] == [None]
+    assert gallery.check() == []
+    assert found_in(home, [name.encode() for name in OTHERS] + traces(portrait)) == []
+
+
+def test_an_idle_program_with_the_gallery_open_does_not_matter(
+    gallery, make_gallery, home, portrait
+):
+    other = make_gallery()
+    assert len(other.people()) == 4
+    gallery.forget(NAME)
+    assert found_in(home, traces(portrait)) == []
+
+
+def test_what_another_program_keeps_from_being_erased_is_told_and_erased_later(
+    gallery, make_gallery, home, portrait, monkeypatch, shoot
+):
+    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
+    other = make_gallery()
+    with other._store.snapshot():
+        other.people()
+        with pytest.raises(GalleryError, match=r"in use by another program.*gallery check"):
+            gallery.forget(NAME)
+        assert [person.name for person in gallery.people()] == list(OTHERS)
+        assert any("in use by another program" in problem for problem in gallery.check())
+        assert found_in(home, traces(portrait)) != []
+    assert gallery.check() == []
+    assert found_in(home, traces(portrait)) == []
+    assert_others_are_untouched(gallery, shoot)
+
+
+def test_a_writer_at_work_keeps_bytes_from_being_erased_too(gallery, make_gallery, monkeypatch):
+    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
+    other = make_gallery()
+    with gallery._store.transaction():
+        gallery._store.forget_person(gallery._person(NAME))
+    with other._store.transaction(), pytest.raises(GalleryError, match="another program"):
+        gallery._scrub()
+    assert gallery._store.scrub_is_due()
+
+
+def test_an_erasure_that_cannot_be_finished_does_not_keep_the_gallery_shut(
+    gallery, make_gallery, monkeypatch, shoot, caplog
+):
+    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
+    with gallery._store.transaction():
+        gallery._store.forget_person(gallery._person(NAME))
+    with gallery._store.snapshot():
+        gallery._store.people()
+        assert_known = make_gallery().identify([shoot((10, 9))])
+        assert [face.person for photo in assert_known for face in photo.faces] == ["Ada"]
+    assert "still holds bytes of what was deleted" in caplog.text
+    assert NAME not in caplog.text
+
+
+FORGET_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}]
+from fake_model import FakeModel
+from facesearch.gallery import Gallery
+gallery = Gallery(Path({path!r}), FakeModel())
+steps = {steps}
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+scrub = gallery._store.scrub
+def dying_scrub():
+    # SQLite calls back while it copies the file
+    gallery._store._db.set_progress_handler(die, steps)
+    scrub()
+gallery._store.scrub = die if steps == 0 else dying_scrub
+gallery.forget({name!r})
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot be killed like that")
+@pytest.mark.parametrize("steps", [0, 5, 60])
+def test_an_erasure_that_was_killed_is_finished_at_the_next_opening(
+    gallery, make_gallery, home, portrait, shoot, steps
+):
+    code = FORGET_AND_DIE.format(
+        tests=str(Path(__file__).parent), path=str(gallery.path), name=NAME, steps=steps
+    )
+    gallery.close()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert found_in(home, traces(portrait)) != []
+    opened = make_gallery()
+    assert found_in(home, traces(portrait)) == []
+    assert_others_are_untouched(opened, shoot)
+
+
+def test_an_erasure_by_two_at_once_forgets_neither(gallery, make_gallery, home, portrait):
+    """Grace is forgotten while the file is being rewritten for Zoë, and the program dies then."""
+    other = make_gallery()
+    vacuum = gallery._store._db
+
+    class Meanwhile:
+        def __getattr__(self, name):
+            return getattr(vacuum, name)
+
+        def execute(self, sql, *values):
+            result = vacuum.execute(sql, *values)
+            if sql == "VACUUM":
+                with other._store.transaction():
+                    other._store.forget_person(other._person("Grace"))
+            return result
+
+    gallery._store._db = Meanwhile()
+    gallery.forget(NAME)
+    gallery._store._db = vacuum
+    assert gallery._store.scrub_is_due()
+    make_gallery()
+    assert not gallery._store.scrub_is_due()
+    assert found_in(home, [*traces(portrait), b"Grace"]) == []
+
+
+def test_unfinished_index_files_are_erased_too(gallery, home, portrait):
+    unfinished = home / "gallery.db-index" / "beef-1-x.tmp"
+    unfinished.write_bytes(embedding(ZOE, 1).astype("<f2").tobytes())
+    assert gallery.forget(NAME)["index files"] == 2
+    assert found_in(home, traces(portrait)) == []
+
+
+def test_an_index_is_not_saved_with_someone_who_was_forgotten_meanwhile(
+    gallery, make_gallery, home, portrait
+):
+    other = make_gallery()
+    with other._store.snapshot():
+        view = other._current()
+    view.filed_seq = -1
+    gallery.forget(NAME)
+    other._keep_index(view)
+    assert found_in(home, traces(portrait)) == []
+
+
+def test_a_copy_has_no_bytes_of_who_was_forgotten(gallery, home, tmp_path, fake_model, portrait):
+    with gallery._store.transaction():
+        gallery._store.forget_person(gallery._person(NAME))  # not yet scrubbed
+    gallery.export(tmp_path / "copy" / "export.db")
+    import_gallery(tmp_path / "copy" / "export.db", tmp_path / "copy" / "b.db", fake_model).close()
+    assert found_in(tmp_path / "copy", traces(portrait)) == []
+
+
+def test_the_log_says_that_somebody_was_forgotten_but_not_who(gallery):
+    gallery.forget(NAME)
+    rows = gallery._store._rows(
+        "SELECT made_by, person_id, face_id, payload FROM decision WHERE kind = 'forget'"
+    )
+    assert rows == [("human", None, None, "{}")]
+
+
+def test_embeddings_of_two_people_do_not_share_bytes():
+    """Else the other tests would find nothing where something is."""
+    rows = np.stack([embedding(person, 1) for person in (*OTHERS.values(), ZOE)]).astype("<f2")
+    assert len({row.tobytes()[:24] for row in rows}) == len(rows)

@@ -1,0 +1,113 @@
+"""Processes to be killed: reads jobs on stdin, forks one process each, prints its id.
+
+Forked, since starting Python and importing everything takes longer than the work. Nothing is run
+here before the fork that would start threads.
+"""
+
+import json
+import os
+import random
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import facesearch_indexes.faiss_index
+import facesearch_indexes.files  # noqa: F401
+import numpy as np
+from fake_model import FakeModel, embedding, save_photo
+
+import facesearch.storage.migrations  # noqa: F401
+from facesearch import gallery as gallery_module
+from facesearch.detection import Face
+from facesearch.gallery import Gallery
+from facesearch.identification import Seen
+
+gallery_module.INDEX_FILE_FROM = 20
+FACE = Face((0.0, 0.0, 50.0, 50.0), np.zeros((5, 2), np.float32), 0.9)
+CROP = np.zeros((1, 112, 112, 3), np.uint8)
+MODEL = FakeModel()
+
+
+def acknowledged(log):
+    """Return the (person, picture) numbers that writers said are stored."""
+    lines = Path(log).read_text().splitlines() if Path(log).exists() else []
+    return [tuple(int(number) for number in line.split()) for line in lines]
+
+
+def complaint(gallery, person, picture):
+    """Return what is wrong with how an enrolled face is found, None if nothing is."""
+    seen = Seen("0" * 64, 50, 50, [FACE], CROP, embedding(person, picture)[None])
+    (face,) = gallery.identify_faces(seen)
+    first = face.candidates[0].person if face.candidates else None
+    if face.person not in (None, f"P{person}") or first != f"P{person}":
+        return f"P{person} picture {picture}: named {face.person}, rank 1 is {first}"
+    return None
+
+
+def write(job):
+    """Enroll new people and new pictures of known ones; say so once it is done."""
+    rng = random.Random(job["seed"])
+    gallery_module.COMMIT_PHOTOS = rng.randint(1, 4)
+    log = os.open(job["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    numbers = []
+
+    def photos():
+        for count in range(10_000):
+            new = rng.random() < 0.5 or not numbers
+            person = job["first"] + count if new else rng.choice(numbers)[0]
+            # both writers enroll these people; the pictures are of each alone
+            person = rng.randint(1, 9) if rng.random() < 0.2 else person
+            numbers.append((person, job["picture"]))
+            photo = Path(job["photos"]) / f"{job['first']}-{job['picture']}-{count}.png"
+            yield f"P{person}", save_photo(photo, numbers[-1], salt=count % 256)
+
+    with Gallery(job["gallery"], MODEL) as gallery:
+        for place, enrollment in enumerate(gallery.enroll(photos())):
+            if enrollment.status == "enrolled":
+                os.write(log, b"%d %d\n" % numbers[place])
+
+
+def read(job):
+    """Look for what was acknowledged, again and again; tell of each wrong answer."""
+    rng = random.Random(job["seed"])
+    log = os.open(job["complaints"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    answers = os.open(job["answers"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    while not Path(job["gallery"]).exists():
+        time.sleep(0.001)
+    with Gallery(job["gallery"], MODEL) as gallery:
+        while True:
+            for person, picture in rng.sample(
+                known := acknowledged(job["log"]), min(5, len(known))
+            ):
+                wrong = complaint(gallery, person, picture)
+                os.write(answers, b".")
+                if wrong:
+                    os.write(log, f"reader: {wrong}\n".encode())
+
+
+def answer(number):
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
+def main():
+    for line in sys.stdin:
+        job = json.loads(line)
+        if job["role"] == "wait":
+            _, status = os.waitpid(job["pid"], 0)
+            answer(os.waitstatus_to_exitcode(status))
+            continue
+        pid = os.fork()
+        if pid == 0:
+            try:
+                {"write": write, "read": read}[job["role"]](job)
+            except BaseException:
+                with Path(job["complaints"]).open("a") as file:
+                    file.write(f"{job['role']}: {traceback.format_exc()}\n")
+            os._exit(1)
+        answer(pid)
+
+
+if __name__ == "__main__":
+    main()
