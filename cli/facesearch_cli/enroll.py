@@ -20,7 +20,7 @@ from facesearch_cli.options import (
     usable_name,
     workers,
 )
-from facesearch_cli.render import Screen, complain, counted, printable, to_json
+from facesearch_cli.render import Screen, complain, counted, of_photo, printable, to_json
 
 if TYPE_CHECKING:
     from facesearch import Enrollment, Gallery
@@ -174,13 +174,6 @@ def warning_of(result: "Enrollment", gallery: "Gallery") -> str:
 
 def complain_of(heading: str, results: Iterable["Enrollment"]) -> None:
     """List photos with a remark on stderr, if there are any."""
-    lines = []
-    for result in results:
-        remark = result.remark or ""
-        # the library's sentences on unreadable photos name the file themselves
-        prefix = f"cannot read {result.photo}: "
-        if remark.startswith(prefix):
-            remark = f"cannot read it: {remark.removeprefix(prefix)}"
-        lines.append(f"  {result.photo}: {remark}")
+    lines = [f"  {of_photo(result.photo, result.remark or '')}" for result in results]
     if lines:
         complain("\n".join([f"{heading}:", *map(printable, lines)]))

@@ -27,6 +27,7 @@ from facesearch_cli.render import (
     counted,
     csv_line,
     finite,
+    of_photo,
     percent,
     printable,
     to_json,
@@ -39,15 +40,15 @@ COLUMNS = (
     Column("photo", share=2, keep_end=True),
     Column("face", right=True),
     Column("person", share=2),
-    Column("probability", right=True),
-    Column("runner-up", style="dim", share=1.5),
-    Column("", style="dim", right=True),
+    Column("prob.", right=True),
+    Column("runner-up", style="dim", share=2),
 )
 CSV_HEADING = (
     *("photo", "face", "left", "top", "right", "bottom", "score", "person", "probability"),
     *("unknown_probability", "runner_up", "runner_up_probability", "alternatives", "decided_by"),
     "error",
 )
+RUNNER_UP_FROM = 0.01  # probability; below, a name in the table would only distract
 MAX_STEM_BYTES = 200  # file systems end at 255
 
 
@@ -110,7 +111,7 @@ def identify(
             n_faces += len(result.faces)
             n_known += sum(bool(face.person or face.alternatives) for face in result.faces)
             if result.error:
-                errors.append(result.error)
+                errors.append(of_photo(result.photo, result.error))
             elif annotate is not None and result.faces:
                 errors += save_annotated(result, annotate)
             if as_json:
@@ -137,7 +138,7 @@ class TableRows:
 
     def __init__(self, screen: Screen, photos: list[str]) -> None:
         self._screen = screen
-        self._streamed = screen.stream(COLUMNS, [photos, ["99"], [], [">99.9 %"], [], ["<0.1 %"]])
+        self._streamed = screen.stream(COLUMNS, [photos, ["99"], [], [">99.9 %"], []])
 
     def print(self, result: "IdentifiedPhoto") -> None:
         """Print the rows of one photo; on a terminal its name only once."""
@@ -147,21 +148,22 @@ class TableRows:
             rows.append((photo, number, *who(face)))
             photo = "" if self._screen.is_terminal else photo
         nothing = ("cannot be used", "red") if result.error else ("no face found", "dim")
-        self._streamed(rows or [(photo, "", nothing, "", "", "")])
+        self._streamed(rows or [(photo, "", nothing, "", "")])
 
 
-def who(face: "IdentifiedFace") -> tuple[object, str, str, str]:
-    """Return person, probability, runner-up and the runner-up's probability, as cells."""
+def who(face: "IdentifiedFace") -> tuple[object, str, str]:
+    """Return person, probability and runner-up, as cells."""
     others = [c for c in face.candidates if c.person not in (face.person, *face.alternatives)]
-    second = (others[0].person, percent(others[0].probability)) if others else ("", "")
+    second = ""
+    if others and others[0].probability >= RUNNER_UP_FROM:
+        second = f"{others[0].person} {percent(others[0].probability)}"
     if face.decided_by == "human":
-        return (face.person, "bold green"), "enrolled", "", ""
+        return (face.person, "bold green"), "enrolled", second
     if face.person is not None:
-        return (face.person, "bold green"), percent(face.probability), *second
+        return (face.person, "bold green"), percent(face.probability), second
     if face.alternatives:
-        either = " or ".join(face.alternatives)
-        return (either, "yellow"), percent(face.probability), *second
-    return ("unknown", "dim"), percent(face.unknown_probability), *second
+        return (" or ".join(face.alternatives), "yellow"), percent(face.probability), second
+    return ("unknown", "dim"), percent(face.unknown_probability), second
 
 
 def as_object(result: "IdentifiedPhoto") -> dict[str, Any]:
@@ -207,15 +209,14 @@ def csv_rows(result: "IdentifiedPhoto") -> Iterator[tuple[object, ...]]:
 
 def save_annotated(result: "IdentifiedPhoto", folder: Path) -> list[str]:
     """Write the photo with boxes and names into `folder`; return why not, if it cannot be read."""
-    from facesearch.annotation import annotated
-
     from facesearch import PhotoError
+    from facesearch.annotation import annotated
     from facesearch.photo import read_photo
 
     try:
         picture = annotated(read_photo(result.photo), result.faces)
     except PhotoError as error:  # it has changed since
-        return [str(error)]
+        return [of_photo(result.photo, str(error))]
     stem = Path(result.photo).stem
     while len(os.fsencode(stem)) > MAX_STEM_BYTES:
         stem = stem[:-1]

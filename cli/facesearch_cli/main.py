@@ -8,6 +8,8 @@ import errno
 import os
 import sys
 import traceback
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -144,6 +146,8 @@ add(
     "facesearch identify holidays/ --fpir 0.001 --csv > who.csv",
     "facesearch identify --json *.jpg | jq -r '.faces[].person'",
 )
+if find_spec("facesearch_cli.demo"):
+    add(import_module("facesearch_cli.demo").demo, ASK, "facesearch demo")
 add(verify, ASK, "facesearch verify a.jpg b.jpg", "facesearch verify a.jpg b.jpg --json")
 add(search, ASK, "facesearch search stranger.jpg", "facesearch search stranger.jpg -k 3 --json")
 add(

@@ -137,7 +137,7 @@ def forget(
                 typer.echo(f"Would forget {what}. Nothing was changed.")
             return
         if not yes:
-            if not sys.stdin.isatty():
+            if not stdin_is_terminal():
                 raise typer.BadParameter(
                     "forgetting cannot be undone: say --yes to do it without being asked"
                 )
@@ -153,3 +153,8 @@ def forget(
     for kind, number in receipt.items():
         typer.echo(f"  {number:,} {kind}")
     complain("This cannot be undone; enrolling the photos again would start afresh.")
+
+
+def stdin_is_terminal() -> bool:
+    """Return whether somebody is there to answer a question."""
+    return sys.stdin.isatty()

@@ -5,9 +5,11 @@ alone: in a pipe it would cost its start-up for nothing.
 """
 
 import csv
+import errno
 import io
 import json
 import math
+import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +64,14 @@ def complain(text: str) -> None:
     """Print a warning or an error on stderr, safe for a terminal."""
     lines = text.split("\n")
     typer.echo("\n".join(printable(line) for line in lines), err=True)
+
+
+def of_photo(photo: str, trouble: str) -> str:
+    """Return "photo: trouble" for a list; the library's sentences name the photo themselves."""
+    reason = trouble.removeprefix(f"cannot read {photo}: ")
+    if reason == os.strerror(errno.EISDIR):
+        reason = "there is no photo in this folder"
+    return f"{photo}: {reason}"
 
 
 def to_json(**fields: Any) -> str:
@@ -217,6 +227,7 @@ def drawn(
     texts = [[cell_text(cell) for cell in row] for row in rows]
     if widths is None:
         widths = fitted(columns, texts, width, cell_len)
+    heading = heading and any(column.heading for column in columns)
     table = Table(
         box=None, show_header=heading, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
     )
@@ -262,10 +273,14 @@ def fitted(
     return needed
 
 
-def end_of(text: str, room: int, cell_len: Callable[[str], int]) -> str:
-    """Return `text`, its front replaced by an ellipsis if it has more than `room` cells."""
-    if cell_len(text) <= room:
-        return text
-    while text and cell_len(text) > room - 1:
-        text = text[1:]
-    return f"…{text}"
+def end_of(path: str, room: int, cell_len: Callable[[str], int]) -> str:
+    """Return `path`, its front replaced by an ellipsis if it has more than `room` cells.
+
+    Cut at a folder's name where there is one to cut at.
+    """
+    if cell_len(path) <= room:
+        return path
+    end = path
+    while end and cell_len(end) > room - 1:
+        end = end[1:]
+    return f"…{end[max(0, end.find('/')) :]}"

@@ -1,0 +1,185 @@
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from facesearch import Gallery
+
+
+@pytest.fixture
+def people(tmp_path, portraits):
+    """A folder with one subfolder a person."""
+    folder = tmp_path / "people"
+    for name, photo in (("Eileen", portraits.eileen), ("Grace", portraits.grace)):
+        (folder / name).mkdir(parents=True)
+        shutil.copy(photo, folder / name)
+    return folder
+
+
+def names(home):
+    with Gallery(home, create=False) as gallery:
+        return [person.name for person in gallery.people()]
+
+
+def test_each_subfolder_becomes_a_person(facesearch, people, own_home):
+    result = facesearch("enroll", people)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Enrolled 2 photos.\n2 people in ")
+    assert names(own_home) == ["Eileen", "Grace"]
+
+
+def test_enrolling_again_adds_nothing_and_is_no_failure(facesearch, people):
+    facesearch("enroll", people)
+    result = facesearch("enroll", people)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Enrolled 0 photos, 2 there already.")
+
+
+def test_files_with_a_name_are_all_that_person(facesearch, portraits, own_home):
+    assert facesearch("enroll", portraits.grace, "--name", "Grace  Hopper ").exit_code == 0
+    assert names(own_home) == ["Grace  Hopper"]
+
+
+@pytest.mark.parametrize("given", ["file", "flat folder"])
+def test_photos_without_a_name_are_wrong_usage_with_the_way_out(facesearch, people, given):
+    folder = people / "Grace"
+    path = folder if given == "flat folder" else next(folder.iterdir())
+    result = facesearch("enroll", path)
+    assert result.exit_code == 2
+    assert "--name" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "\udcff"])
+def test_what_is_no_name_is_wrong_usage(facesearch, portraits, name):
+    result = facesearch("enroll", portraits.grace, "--name", name)
+    assert result.exit_code == 2
+    assert "no name for a person" in result.stderr
+
+
+def test_a_folder_with_bad_files_is_finished_and_they_are_listed(facesearch, people, bad_photos):
+    for photo in bad_photos.values():
+        shutil.copy(photo, people / "Grace")
+    result = facesearch("enroll", people, people / "nowhere")
+    assert result.exit_code == 3
+    assert result.stdout.startswith("Enrolled 2 photos, 5 not usable.")
+    listed = result.stderr.split("Not enrolled:\n")[1].splitlines()
+    assert len(listed) == 5
+    assert f"  {people / 'Grace' / 'no_face.jpg'}: no face found" in listed
+    assert f"  {people / 'Grace' / 'empty.jpg'}: it is empty" in listed
+    assert f"  {people / 'nowhere'}: there is no such file or folder" in listed
+
+
+def test_a_photo_beside_the_subfolders_is_listed_not_guessed(facesearch, people, portraits):
+    shutil.copy(portraits.grace, people / "everyone.jpg")
+    result = facesearch("enroll", people)
+    assert result.exit_code == 3
+    assert "everyone.jpg: it lies beside the people's folders" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("photo", "exit_code"),
+    [("no_face", 1), ("empty", 3), ("text", 3), ("truncated", 3)],
+)
+def test_a_run_that_enrolls_nobody_says_so(facesearch, bad_photos, photo, exit_code):
+    result = facesearch("enroll", bad_photos[photo], "--name", "Nobody")
+    assert result.exit_code == exit_code
+    assert "Enrolled 0 photos" in result.stdout
+    assert str(bad_photos[photo]) in result.stderr
+
+
+def test_an_empty_folder_is_named(facesearch, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    result = facesearch("enroll", tmp_path / "nothing")
+    assert result.exit_code == 1
+    assert "there is no photo in it" in result.stderr
+
+
+def test_json_is_one_object_a_photo(facesearch, people, bad_photos):
+    shutil.copy(bad_photos["text"], people / "Grace")
+    result = facesearch("enroll", people, "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {line["schema_version"] for line in lines} == {1}
+    assert [(line["person"], line["status"]) for line in lines] == [
+        ("Eileen", "enrolled"),
+        ("Grace", "enrolled"),
+        ("Grace", "unreadable"),
+    ]
+    assert all(line["look_alikes"] == [] for line in lines)
+
+
+def test_look_alikes_are_told_with_the_way_to_find_out(facesearch, portraits, tmp_path):
+    from PIL import Image
+
+    facesearch("enroll", portraits.grace, "--name", "Grace")
+    mirrored = tmp_path / "it's her.png"
+    Image.open(portraits.grace).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
+    result = facesearch("enroll", mirrored, "--name", "Someone else")
+    assert "Someone else looks like Grace (" in result.stderr
+    assert "one person under two names?" in result.stderr
+    assert "facesearch verify '" in result.stderr
+
+
+def test_names_of_files_cannot_talk_to_the_terminal(facesearch, people, portraits):
+    evil = os.fsencode(people) + b"/Grace/\x1b[31m\xff.png"
+    shutil.copy(portraits.grace, evil)
+    latin = people / os.fsdecode(b"Zo\xeb")
+    latin.mkdir()
+    shutil.copy(portraits.eileen, latin)
+    result = facesearch("enroll", people)
+    assert result.exit_code == 3
+    assert "\x1b" not in result.output
+    assert "is no name for a person" in result.stderr
+
+
+def test_ctrl_c_keeps_what_was_stored_and_says_how_to_go_on(
+    command, people, portraits, tmp_path, own_home
+):
+    portrait = portraits.grace.read_bytes()
+    for number in range(100):  # other bytes, same picture
+        (people / "Grace" / f"{number}.jpg").write_bytes(portrait + bytes([number]))
+    process = subprocess.Popen(
+        [*command, "enroll", people, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    first = [process.stdout.readline() for _ in range(5)]  # so something is stored
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in errors
+    assert "Traceback" not in errors
+    photos = [json.loads(line) for line in [*first, *said.splitlines()]]
+    stored = [photo["photo"] for photo in photos if photo["status"] == "enrolled"]
+    with Gallery(own_home, create=False) as gallery:
+        people = [person.name for person in gallery.people()]
+        kept = {path for name in people for path, _ in gallery.faces_of(name)}
+        assert len(stored) >= 5
+        assert set(stored) <= kept
+        assert len(kept) < 102  # it was interrupted
+        assert gallery.check() == []
+
+
+def test_a_full_disk_is_one_sentence(facesearch_process, people, own_home):
+    def little_room():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    result = facesearch_process("enroll", people, preexec_fn=little_room)
+    assert result.returncode == 4
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert str(own_home) in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_one_sentence(facesearch, people, tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    result = facesearch("enroll", people, "--gallery", locked)
+    assert result.exit_code == 4
+    assert len(result.stderr.splitlines()) == 1

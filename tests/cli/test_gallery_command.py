@@ -1,0 +1,113 @@
+import json
+import sqlite3
+
+import pytest
+
+from facesearch import Gallery
+
+
+@pytest.fixture
+def gallery(facesearch, enrolled_gallery):
+    """Run a subcommand of gallery on the gallery of Eileen Collins and Grace Hopper."""
+    return lambda *args: facesearch("gallery", *args, "--gallery", enrolled_gallery)
+
+
+def test_info_tells_what_the_gallery_holds(gallery, enrolled_gallery):
+    assert f"path\t{enrolled_gallery}\n" in gallery("info").stdout
+    facts = json.loads(gallery("info", "--json").stdout)
+    assert (facts["person"], facts["template"], facts["schema_version"]) == (2, 2, 1)
+
+
+def test_check_finds_a_sound_gallery_sound(gallery):
+    result = gallery("check")
+    assert result.exit_code == 0
+    assert "is sound: 2 templates" in result.stdout
+    assert json.loads(gallery("check", "--json").stdout)["problems"] == []
+
+
+def test_check_names_what_is_wrong_and_exits_4(gallery, enrolled_gallery):
+    with sqlite3.connect(enrolled_gallery) as db:
+        db.execute("UPDATE template SET fingerprint = 'another' WHERE id = 1")
+    db.close()
+    result = gallery("check")
+    assert result.exit_code == 4
+    assert "1 template(s) of another model" in result.stderr
+
+
+def test_rebuild_counts_the_templates(gallery):
+    assert gallery("rebuild").stdout == "Made the index anew from 2 templates.\n"
+    assert json.loads(gallery("rebuild", "--json").stdout)["templates"] == 2
+
+
+def test_what_is_exported_can_be_imported_elsewhere(gallery, facesearch, tmp_path):
+    exported, elsewhere = tmp_path / "backup.db", tmp_path / "new" / "family.db"
+    assert gallery("export", exported).exit_code == 0
+    result = facesearch("gallery", "import", exported, "--gallery", elsewhere)
+    assert result.exit_code == 0
+    assert "Imported 2 people" in result.stdout
+    with Gallery(elsewhere, create=False) as imported:
+        assert [person.name for person in imported.people()] == ["Eileen Collins", "Grace Hopper"]
+
+
+def test_export_and_import_overwrite_nothing(gallery, enrolled_gallery, tmp_path):
+    before = enrolled_gallery.read_bytes()
+    taken = tmp_path / "taken.db"
+    taken.write_text("mine")
+    assert gallery("export", taken).exit_code == 2
+    assert gallery("import", taken).exit_code == 2
+    assert taken.read_text() == "mine"
+    assert enrolled_gallery.read_bytes() == before
+
+
+def another_program(path):
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE bookmark (url TEXT)")
+    db.close()
+
+
+def a_newer_facesearch(path):
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+
+
+def another_model(path):
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE gallery SET fingerprint = 'another', model = 'another'")
+    db.close()
+
+
+def noise(path):
+    path.write_bytes(b"this is no database" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fresh", "sentence"),
+    [
+        (another_program, True, "of another program"),
+        (a_newer_facesearch, False, "newer facesearch"),
+        (another_model, False, "was made with the model another"),
+        (noise, True, "damaged or not a gallery"),
+    ],
+)
+@pytest.mark.parametrize("command", ["identify", "enroll", "search", "list", "info"])
+def test_a_gallery_that_cannot_be_used_is_one_sentence_and_stays_as_it_is(
+    facesearch, enrolled_gallery, portraits, spoil, fresh, sentence, command
+):
+    if fresh:
+        enrolled_gallery.unlink()
+    spoil(enrolled_gallery)
+    before = enrolled_gallery.read_bytes()
+    words = {
+        "identify": ["identify", portraits.grace],
+        "enroll": ["enroll", portraits.grace, "--name", "Ann"],
+        "search": ["search", portraits.grace],
+        "list": ["people", "list"],
+        "info": ["gallery", "info"],
+    }[command]
+    result = facesearch(*words, "--gallery", enrolled_gallery)
+    assert result.exit_code == 4
+    assert result.stdout == ""
+    assert sentence in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert enrolled_gallery.read_bytes() == before

@@ -1,0 +1,60 @@
+import json
+import shutil
+
+from facesearch.model import model_folder
+
+
+def test_models_list_names_the_default_and_its_licence(facesearch):
+    (model,) = json.loads(facesearch("models", "list", "--json").stdout)["models"]
+    assert model["default"] is True
+    assert "Apache-2.0" in model["licence"]["weights"]
+    assert model["name"] in facesearch("models", "list").stdout
+
+
+def test_models_show_tells_fingerprint_and_figures(facesearch):
+    shown = facesearch("models", "show")
+    assert shown.exit_code == 0
+    facts = json.loads(facesearch("models", "show", "--json").stdout)
+    assert f"fingerprint\t{facts['fingerprint']}\n" in shown.stdout
+
+
+def test_a_model_that_is_not_there_is_one_sentence(facesearch, portraits):
+    result = facesearch("verify", *portraits, "--model", "nonsense")
+    assert result.exit_code == 4
+    assert "there is no model nonsense" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_doctor_finds_everything_in_order(facesearch, enrolled_gallery):
+    result = facesearch("doctor", "--gallery", enrolled_gallery, "--json")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    states = {check["what"]: check["state"] for check in report["checks"]}
+    assert report["ok"] is True
+    assert states["model"] == states["engine opencv"] == states["gallery"] == "ok"
+    details = {check["what"]: check["detail"] for check in report["checks"]}
+    assert "2 people, 2 templates, sound" in details["gallery"]
+
+
+def test_doctor_says_how_to_get_what_is_missing(facesearch, monkeypatch):
+    monkeypatch.setattr("facesearch_cli.doctor.EXTRAS", {"heic": "no-such-package"})
+    result = facesearch("doctor")
+    assert result.exit_code == 0
+    assert "extra heic\t-\tpip install 'facesearch[heic]'" in result.stdout
+    assert "facesearch enroll makes one" in result.stdout  # no gallery yet is no fault
+
+
+def test_doctor_exits_4_for_a_damaged_model(facesearch, tmp_path):
+    damaged = shutil.copytree(model_folder("default"), tmp_path / "model")
+    with (damaged / "head.npz").open("ab") as file:
+        file.write(b"\0")
+    result = facesearch("doctor", "--model", damaged)
+    assert result.exit_code == 4
+    assert "head.npz is damaged" in result.stdout
+
+
+def test_doctor_exits_4_for_a_damaged_gallery(facesearch, enrolled_gallery):
+    enrolled_gallery.write_bytes(b"this is no database" * 1000)
+    result = facesearch("doctor", "--gallery", enrolled_gallery)
+    assert result.exit_code == 4
+    assert "damaged or not a gallery" in result.stdout

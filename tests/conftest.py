@@ -1,0 +1,48 @@
+"""What many tests need: two portraits that installed packages carry, and a gallery of them."""
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+
+class Portraits(NamedTuple):
+    """Photos of two people, free to use, 512 x 512 pixels and about that."""
+
+    eileen: Path  # Eileen Collins, NASA, from scikit-image
+    grace: Path  # Grace Hopper, US Navy, from matplotlib
+
+
+def carried(package: str, file: str) -> Path:
+    """Return a file of an installed package, without importing it; skip the test if it is not."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        pytest.skip(f"{package}, which carries a portrait, is not installed: the extra demo")
+    return Path(spec.origin).parent / file
+
+
+@pytest.fixture(scope="session")
+def portraits() -> Portraits:
+    return Portraits(
+        eileen=carried("skimage", "data/astronaut.png"),
+        grace=carried("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+    )
+
+
+@pytest.fixture(scope="session")
+def _gallery_of_portraits(portraits, tmp_path_factory) -> Path:
+    from facesearch import Gallery
+
+    path = tmp_path_factory.mktemp("gallery") / "gallery.db"
+    with Gallery(path) as gallery:
+        pairs = [("Eileen Collins", portraits.eileen), ("Grace Hopper", portraits.grace)]
+        assert [result.status for result in gallery.enroll(pairs)] == ["enrolled"] * 2
+    return path
+
+
+@pytest.fixture
+def enrolled_gallery(_gallery_of_portraits, tmp_path) -> Path:
+    """A gallery file of its own for each test, with Eileen Collins and Grace Hopper."""
+    return Path(shutil.copy(_gallery_of_portraits, tmp_path / "enrolled.db"))
