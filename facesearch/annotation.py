@@ -326,7 +326,7 @@ def _length(text: str, font: str, font_px: int) -> float:
 def _draw_frame(picture: Image.Image, box: Box, colour: Colour, font_px: int) -> None:
     """Draw a rounded frame, with a thin dark edge so that it is seen on light ground too."""
     shorter = min(box[2] - box[0], box[3] - box[1])
-    line = max(1, min(round(font_px / 8), shorter // 10))
+    line = max(1, min(round(font_px / 7), shorter // 10))
     radius = max(3, round(0.09 * shorter))
     edge = max(1, line // 3)
     _draw_rounded(picture, _grown(box, edge), DARK, radius + edge, line + 2 * edge, 0.5)

@@ -6,8 +6,6 @@ is a new one in a temporary folder, never the user's.
 
 import base64
 import importlib.util
-import tempfile
-import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -112,6 +110,8 @@ def demo(
         raise typer.Exit(USAGE)
     references = {person: path for person, path in portraits.items() if path is not None}
 
+    import tempfile
+
     from facesearch import Gallery
 
     for folder in (out / "photos", out / "annotated"):
@@ -138,6 +138,8 @@ def demo(
         f"{perf_counter() - started:.1f} s. See {printable(page)}\n\n{NEXT}"
     )
     if open_page:
+        import webbrowser
+
         webbrowser.open(page.absolute().as_uri())
     wrong += [difference(photo) for photo in (*before, *after) if not photo.as_expected]
     if wrong:
@@ -281,8 +283,9 @@ img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; object-po
 .wide img { aspect-ratio: 3 / 2; }
 figcaption { padding: .75rem .9rem .9rem; }
 ul { list-style: none; margin: .35rem 0; padding: 0; }
-li { display: flex; justify-content: space-between; gap: 1rem; }
-li span { color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap; }
+li { display: flex; justify-content: space-between; align-items: baseline; gap: .5rem; }
+li span { color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap;
+  font-size: .9rem; }
 .yes { color: var(--good); } .no { color: var(--bad); font-weight: 600; }
 .yes, .no { font-size: .9rem; margin: 0; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem;

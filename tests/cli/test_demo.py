@@ -161,7 +161,7 @@ def test_without_the_portraits_a_sentence_says_what_to_install(tmp_path, monkeyp
 
 def test_the_page_is_opened_only_on_request(portraits, tmp_path, monkeypatch):
     opened = []
-    monkeypatch.setattr(module.webbrowser, "open", opened.append)
+    monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.setattr(module, "COLLINS_SCENES", ())
     run("--out", tmp_path)
     assert not opened
