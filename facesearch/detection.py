@@ -24,6 +24,7 @@ STRIDES = (8, 16, 32)
 MIN_SCORE = 0.75  # measured: docs/decisions/0003-two-pass-detection.md
 HINT_SCORE = 0.3  # a box this likely is worth a closer look
 OVERLAP = 0.3  # boxes sharing more than this (intersection over union) are one face
+UPRIGHT_SCORE = 0.9  # upright faces of some size score more, turned ones less, landmarks all wrong
 FIRST_SIDE_PX = 640  # long side of the first pass
 SECOND_SIDE_PX = 1280
 SMALL_PX = 48  # faces below it have poorer landmarks: a second pass looks closer
@@ -55,30 +56,30 @@ class Detector:
     def detect(self, photo: Photo) -> list[Face]:
         """Return the faces of `photo`, largest first; an empty list where there is none.
 
-        A photo without faces that no camera says is upright is also tried with quarter turns
-        (YuNet finds heads upside down by itself). Raises PhotoError if the data is damaged.
+        A photo that does not say which way is up, and shows no face that is surely upright, is
+        also looked at turned. Raises PhotoError if the photo's data is damaged.
         """
         long_side = max(photo.width, photo.height)
-        first_scale = min(1.0, FIRST_SIDE_PX / long_side)
-        found = self._look(photo, first_scale)
-        faces = [face for face in found if face.score >= MIN_SCORE]
-        if any(face.height_px * first_scale < SMALL_PX for face in found) or (
-            not faces and (found or long_side > SECOND_SIDE_PX)
-        ):
-            closer = self._look(photo, SECOND_SIDE_PX / long_side)
+        scale = min(1.0, FIRST_SIDE_PX / long_side)
+        found, quarters = self._look(photo, scale, 0), 0
+        if not photo.oriented and max((face.score for face in found), default=0) < UPRIGHT_SCORE:
+            turned = [found] + [self._look(photo, scale, turn) for turn in (1, 2, 3)]
+            sums = [sum(f.score for f in faces if f.score >= MIN_SCORE) for faces in turned]
+            quarters = int(np.argmax(sums))
+            found = turned[quarters]
+        small = any(face.height_px * scale < SMALL_PX for face in found)
+        sure = any(face.score >= MIN_SCORE for face in found)
+        if small or (not sure and (found or long_side > SECOND_SIDE_PX)):
             # upscaling loses big faces, so those of the first pass stay
-            big = [face for face in found if face.height_px * first_scale >= 2 * SMALL_PX]
-            both = closer + big
+            big = [face for face in found if face.height_px * scale >= 2 * SMALL_PX]
+            both = self._look(photo, SECOND_SIDE_PX / long_side, quarters) + big
             boxes = np.array([face.box for face in both], np.float32).reshape(-1, 4)
             rows = best_rows(boxes, np.array([face.score for face in both], np.float32))
-            faces = [both[row] for row in rows if both[row].score >= MIN_SCORE]
-        if not faces and not photo.oriented:
-            turns = [self._look(photo, first_scale, quarters) for quarters in (1, 3)]
-            sure = [[face for face in turn if face.score >= MIN_SCORE] for turn in turns]
-            faces = max(sure, key=lambda turn: sum(face.score for face in turn))
+            found = [both[row] for row in rows]
+        faces = [face for face in found if face.score >= MIN_SCORE]
         return sorted(faces, key=lambda face: face.height_px, reverse=True)
 
-    def _look(self, photo: Photo, scale: float, quarters: int = 0) -> list[Face]:
+    def _look(self, photo: Photo, scale: float, quarters: int) -> list[Face]:
         """Return all boxes of at least HINT_SCORE found at `scale`, turned by `quarters` left."""
         pixels = photo.pixels(min(scale, 1.0))
         width, height = (max(1, round(side * scale)) for side in (photo.width, photo.height))
@@ -90,6 +91,8 @@ class Detector:
         if quarters == 1:  # a point (x, y) of the turned picture was at (width - y, x)
             corners = np.stack([width - corners[..., 1], corners[..., 0]], -1)
             landmarks = np.stack([width - landmarks[..., 1], landmarks[..., 0]], -1)
+        elif quarters == 2:
+            corners, landmarks = (width, height) - corners, (width, height) - landmarks
         elif quarters == 3:
             corners = np.stack([corners[..., 1], height - corners[..., 0]], -1)
             landmarks = np.stack([landmarks[..., 1], height - landmarks[..., 0]], -1)

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.optimize import minimize
 
 from facesearch.alignment import TEMPLATE
 from facesearch.embedding import Encoder
@@ -44,6 +45,7 @@ FOLDER = ROOT / "facesearch" / "models" / "sface"
 ROTATIONS, SEED = 32, 20151
 GALLERY_SIZES = (20, 100, 1000)
 COHORT_WEIGHT = 10.0  # people; chosen on the val people, docs/decisions/0005
+CANDIDATES = 10  # people whose scores a search looks at
 MOST_PROBES = 10  # photos of one person that play the probe
 
 Ids = NDArray[np.int64]
@@ -146,28 +148,47 @@ def fit_cohort(searches: Searches, sides: tuple[Floats, Floats]) -> Cohort:
 
 
 def fit_evidence(searches: Searches, cohort: Cohort) -> Evidence:
-    """Return the log-likelihood ratio as a function of the standard score, over gallery sizes."""
-    mated_z, other_z = [], []
+    """Return the log-likelihood ratio as a function of the standard score.
+
+    It is fitted to what is shown in the end: the probabilities of whole searches, mated and
+    non-mated alike many, in galleries of all GALLERY_SIZES. (Fitted to single pairs it is right
+    where pairs are many and half a nat off where a large gallery decides.)
+    """
+    cases: list[tuple[int, Floats, Ids, float]] = []  # size, top scores, right column, weight
     for size in GALLERY_SIZES:
         if 2 * size > len(searches.rows):
             continue
-        for seed in range(max(2, 400 // size)):
+        seeds = range(max(2, 400 // size))
+        for seed in seeds:
             _, mated, owners, non_mated = searches.simulate(size, seed, cohort)
-            mated_z.append(mated[np.arange(len(owners)), owners])
-            other_z.append(non_mated[:, :50].ravel())
-    mated_all, other_all = np.concatenate(mated_z), np.concatenate(other_z)
-    z = np.append(mated_all, other_all).astype(np.float64)
-    is_mated = np.arange(len(z)) < len(mated_all)
-    weights = logistic(np.stack([np.ones_like(z), z, z * z], 1), is_mated)
-    # an upward parabola would rise again far below zero: hold it where it turns
-    turn = -weights[1] / (2 * weights[2]) if weights[2] > 0 else -np.inf
-    return Evidence(
-        offset=round(float(weights[0]), 4),
-        slope=round(float(weights[1]), 4),
-        bend=round(float(weights[2]), 4),
-        low=round(float(max(turn, np.quantile(other_all, 0.001))), 2),
-        high=round(float(np.quantile(mated_all, 0.999)), 2),
-    )
+            for z, owner in ((mated, owners), (non_mated, np.full(len(non_mated), -1))):
+                nearest = np.argsort(-z, axis=1)[:, :CANDIDATES]
+                top = np.take_along_axis(z, nearest, 1)
+                hit = nearest == owner[:, None]
+                column = np.where(hit.any(1), hit.argmax(1), CANDIDATES)  # else: unknown
+                cases.append((size, top, column, 1 / len(seeds) / len(z)))
+    low = float(np.quantile(np.concatenate([top[:, -1] for _, top, _, _ in cases]), 0.001))
+    high = float(np.quantile(np.concatenate([top[:, 0] for _, top, _, _ in cases]), 0.999))
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        total = 0.0
+        for size, top, column, weight in cases:
+            llrs = weights[0] + weights[1] * top + weights[2] * top**2
+            others = np.log(max(size - CANDIDATES, 1e-9)) + np.minimum(llrs[:, -1:], 0)
+            unknown = np.logaddexp(others - np.log(size), 0.0)
+            logs = np.hstack([llrs - np.log(size), unknown])
+            chosen = np.take_along_axis(logs, column[:, None], 1)[:, 0]
+            total += weight * float((np.logaddexp.reduce(logs, axis=1) - chosen).sum())
+        return total
+
+    found = minimize(loss, np.array([-6.5, 2.5, 0.15]), method="Nelder-Mead").x
+    turn = -found[1] / (2 * found[2])  # hold the parabola where it turns
+    if found[2] > 0:
+        low = max(low, float(turn))
+    elif found[2] < 0:
+        high = min(high, float(turn))
+    offset, slope, bend = (round(float(weight), 4) for weight in found)
+    return Evidence(offset, slope, bend, low=round(low, 2), high=round(high, 2))
 
 
 def fit_head(searches: Searches, pairs: int = 20_000) -> L1SigmoidHead:
@@ -210,7 +231,7 @@ def report(searches: Searches, cohort: Cohort, evidence: Evidence) -> dict[str, 
                 shares.append(float((non_mated.max(1) >= strangers.threshold(asked)).mean()))
             n = min(len(mated), len(non_mated))  # as many mated as non-mated: the prior 1/2
             for z, owner in ((mated[:n], owners[:n]), (non_mated[:n], np.full(n, -1))):
-                best = np.argsort(-z, axis=1)[:, :10]
+                best = np.argsort(-z, axis=1)[:, :CANDIDATES]
                 llrs = evidence.llr(np.take_along_axis(z, best, 1))
                 confidence += [float(posterior(row, size, 0.5)[0][0]) for row in llrs]
                 right += (best[:, 0] == owner).tolist()

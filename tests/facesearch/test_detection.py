@@ -1,0 +1,138 @@
+import io
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from facesearch.detection import MIN_SCORE, UPRIGHT_SCORE, Detector, best_rows, overlap
+from facesearch.engine import OpenCVEngine
+from facesearch.model import DETECTOR
+from facesearch.photo import photo_from_bytes, read_photo
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return Detector(OpenCVEngine(DETECTOR))
+
+
+def photo_of(pixels: np.ndarray, name: str = "photo"):
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG")
+    return photo_from_bytes(stream.getvalue(), name)
+
+
+def portrait(portraits) -> np.ndarray:
+    return np.asarray(Image.open(portraits.eileen).convert("RGB"))
+
+
+def test_boxes_landmarks_and_scores_are_those_of_opencvs_own_decoder(detector, portraits):
+    pixels = portrait(portraits)[:480, :500]
+    boxes, landmarks, scores = detector.run(pixels)
+    oracle = cv2.FaceDetectorYN.create(str(DETECTOR), "", (500, 480), 0.3, 0.3)
+    _, rows = oracle.detect(pixels[:, :, ::-1])
+    assert len(rows) == len(boxes)
+    for box, points, score, row in zip(boxes, landmarks, scores, rows, strict=True):
+        left, top, width, height = row[:4]
+        assert box == pytest.approx([left, top, left + width, top + height], abs=0.5)
+        assert points.ravel() == pytest.approx(row[4:14], abs=0.5)
+        assert score == pytest.approx(row[14], abs=0.01)
+
+
+def test_a_portrait_has_one_face_with_eyes_above_the_mouth(detector, portraits):
+    photo = read_photo(portraits.eileen)
+    (face,) = detector.detect(photo)
+    left, top, right, bottom = face.box
+    assert 0 <= left < right <= photo.width
+    assert 0 <= top < bottom <= photo.height
+    assert face.height_px == bottom - top
+    right_eye, left_eye, nose, right_mouth, left_mouth = face.landmarks
+    assert right_eye[0] < nose[0] < left_eye[0]
+    assert max(right_eye[1], left_eye[1]) < nose[1] < min(right_mouth[1], left_mouth[1])
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3], ids=["left", "upside down", "right"])
+def test_a_scan_that_lies_on_its_side_is_tried_turned_immich_28966(detector, portraits, quarters):
+    upright = portrait(portraits)
+    (face,) = detector.detect(photo_of(upright))
+    turned = np.rot90(upright, quarters)
+    (found,) = detector.detect(photo_of(turned))
+    # the oracle: turn the upright photo's landmarks as numpy turned its pixels
+    expected = face.landmarks
+    width = upright.shape[1]
+    for _ in range(quarters):  # the portrait is a square
+        expected = np.stack([expected[:, 1], width - expected[:, 0]], -1)
+    eye_distance = np.linalg.norm(face.landmarks[0] - face.landmarks[1])
+    assert np.abs(found.landmarks - expected).max() < 0.25 * eye_distance
+
+
+def test_a_photo_that_says_which_way_is_up_is_not_turned(detector, portraits):
+    picture = Image.open(portraits.eileen).convert("RGB").rotate(90, expand=True)
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", exif=exif)
+    photo = photo_from_bytes(stream.getvalue())
+    for face in detector.detect(photo):  # it trusts the camera, and sees a face lying down at most
+        assert face.score < UPRIGHT_SCORE
+    assert photo.oriented
+
+
+def test_small_faces_of_a_large_photo_are_found_face_recognition_276(detector, portraits):
+    small = cv2.resize(portrait(portraits), (130, 130), interpolation=cv2.INTER_AREA)
+    wall = np.full((1400, 2100, 3), 128, np.uint8)
+    places = [(100 + 400 * i, 150 + 500 * j) for i in range(5) for j in range(2)]
+    for x, y in places:
+        wall[y : y + 130, x : x + 130] = small
+    faces = detector.detect(photo_of(wall))
+    assert len(faces) == len(places)
+    for x, y in places:
+        assert any(x < face.box[0] and y < face.box[1] < y + 130 for face in faces)
+
+
+def test_large_and_small_faces_come_out_once_each_largest_first(detector, portraits):
+    face = portrait(portraits)[:300, 100:380]
+    wall = np.full((900, 1500, 3), 90, np.uint8)
+    wall[100:820, 100:772] = cv2.resize(face, (672, 720))
+    wall[200:275, 1200:1270] = cv2.resize(face, (70, 75), interpolation=cv2.INTER_AREA)
+    faces = detector.detect(photo_of(wall))
+    assert len(faces) == 2
+    assert faces[0].height_px > 5 * faces[1].height_px
+    assert all(f.score >= MIN_SCORE for f in faces)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((480, 640, 3), np.uint8),
+        np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8),
+        np.zeros((1, 1, 3), np.uint8),
+        np.zeros((3, 4000, 3), np.uint8),
+    ],
+    ids=["black", "noise", "one pixel", "a line"],
+)
+def test_where_there_is_no_face_the_list_is_empty(detector, pixels):
+    assert detector.detect(photo_of(pixels)) == []
+
+
+coordinate = st.floats(0, 50, width=32)
+
+
+@given(st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), min_size=1, max_size=8))
+def test_kept_boxes_do_not_overlap_and_each_dropped_one_gave_way_to_a_better(corners):
+    boxes = np.array([[x, y, x + w + 1, y + h + 1] for x, y, w, h in corners], np.float32)
+    scores = np.linspace(1, 0.5, len(boxes)).astype(np.float32)
+    kept = best_rows(boxes, scores)
+    assert kept == sorted(kept)  # best first, as the scores fall
+    for row in range(len(boxes)):
+        better = [k for k in kept if k < row]
+        gives_way = bool(better) and overlap(boxes[row], boxes[better]).max() > 0.3
+        assert (row in kept) != gives_way
+
+
+def test_overlap_is_intersection_over_union():
+    box = np.array([0, 0, 10, 10], np.float32)
+    others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
+    assert overlap(box, others).tolist() == pytest.approx([1, 1 / 3, 0])

@@ -1,0 +1,164 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facesearch.detection import Face
+from facesearch.head import L1SigmoidHead, rotation_code
+from facesearch.identification import Seen, name_faces
+from facesearch.openset import Evidence, Strangers, unit
+
+DIM = 64
+NAMES = {1: "Ann", 2: "Bea", 3: "Cid"}
+PEOPLE = {
+    number: unit(np.random.default_rng(number).normal(size=DIM)).astype(np.float32)
+    for number in NAMES
+}
+STRANGERS = Strangers(people=3, centre=np.zeros(DIM, np.float32), score_mean=0.0, score_std=0.1)
+
+
+class FakeModel(SimpleNamespace):
+    """What `name_faces` needs of a model; `mirrored` is what a second look sees."""
+
+    def embed(self, crops):
+        self.looked_again.append(len(crops))
+        return np.stack([self.mirrored] * len(crops))
+
+
+def model(mirrored=PEOPLE[1]):
+    code = rotation_code(DIM, 32, seed=0)
+    weights = np.full(code.shape[1], 0.1, np.float32)
+    rows = unit(np.random.default_rng(9).normal(size=(300, DIM)).astype(np.float32))
+    unit_distance = float((np.abs(rows @ code) @ weights).mean())
+    return FakeModel(
+        head=L1SigmoidHead(code, weights, 0.0, unit_distance),
+        evidence=Evidence(offset=-6.4, slope=2.5, bend=0.15, low=-3.0, high=9.3),
+        mirrored=mirrored,
+        looked_again=[],
+    )
+
+
+def like(person: int, cosine: float, seed: int = 0) -> np.ndarray:
+    """A probe with this cosine to a person and none to the others."""
+    others = np.stack(list(PEOPLE.values()))
+    noise = np.random.default_rng(100 + seed).normal(size=DIM)
+    noise -= others.T @ np.linalg.lstsq(others.T, noise, rcond=None)[0]
+    return (cosine * PEOPLE[person] + np.sqrt(1 - cosine**2) * unit(noise)).astype(np.float32)
+
+
+def named(probes, candidates=None, fake=None, decided=None, fpir=0.01, strangers=STRANGERS):
+    faces = [
+        Face((10.0 * i, 0.0, 10.0 * i + 8, 9.0), np.zeros((5, 2), np.float32), 0.9)
+        for i in range(len(probes))
+    ]
+    crops = np.zeros((len(probes), 112, 112, 3), np.uint8)
+    seen = Seen("0" * 64, 100, 100, faces, crops, np.stack(probes))
+    return name_faces(
+        seen,
+        candidates or [PEOPLE] * len(probes),
+        NAMES,
+        strangers,
+        fake or model(),
+        fpir=fpir,
+        prior=0.5,
+        decided=decided or {},
+    )
+
+
+def test_who_is_alike_gets_the_name_and_who_is_not_is_unknown():
+    ann, nobody = named([like(1, 0.8), like(2, 0.05)])
+    assert (ann.person, ann.decided_by) == ("Ann", "machine")
+    assert ann.probability > 0.99
+    assert nobody.person is None
+    assert nobody.unknown_probability > 0.9
+    assert ann.box == (0.0, 0.0, 8.0, 9.0)
+
+
+def test_one_name_once_compreface_1310():
+    faces = named([like(1, 0.6, 1), like(1, 0.9, 2), like(1, 0.7, 3), like(1, 0.5, 4)])
+    assert [face.person for face in faces] == [None, "Ann", None, None]
+    for face in faces:
+        if face.person is None:
+            # she is over there, so she is not here
+            assert face.unknown_probability > 0.9
+
+
+def test_a_face_that_must_give_way_takes_its_own_second_choice():
+    both = unit(0.72 * PEOPLE[1] + 0.62 * PEOPLE[2]).astype(np.float32)
+    faces = named([both, like(1, 0.95)])
+    assert [face.person for face in faces] == ["Bea", "Ann"]
+
+
+def test_twins_come_out_as_one_or_the_other_never_as_a_coin_toss_immich_12921():
+    both = unit(PEOPLE[1] + PEOPLE[2]).astype(np.float32)
+    (face,) = named([both])
+    assert face.person is None
+    assert sorted(face.alternatives) == ["Ann", "Bea"]
+    assert face.margin < 1.1
+    assert sum(c.probability for c in face.candidates[:2]) > 0.95
+
+
+def test_a_humans_decision_outranks_the_machine_and_takes_the_name_away():
+    decided, other = named([like(3, 0.1), like(1, 0.95)], decided={0: "Ann"})
+    assert (decided.person, decided.probability, decided.decided_by) == ("Ann", 1.0, "human")
+    assert other.person is None
+
+
+def test_evidence_that_is_not_enough_for_the_asked_rate_gives_no_name():
+    same = model(mirrored=like(1, 0.34))
+    (strict,) = named([like(1, 0.34)], fpir=0.0001, fake=same)
+    (loose,) = named([like(1, 0.34)], fpir=0.2, fake=same)
+    assert (strict.person, loose.person) == (None, "Ann")
+    assert strict.candidates[0].person == "Ann"
+    assert strict.probability == pytest.approx(loose.probability, abs=1e-6)
+
+
+def test_the_same_face_is_less_sure_in_a_larger_gallery_deepface_1523():
+    large = Strangers(20_000, STRANGERS.centre, 0.0, 0.1)
+    same = model(mirrored=like(1, 0.45))
+    (small,) = named([like(1, 0.45)], fake=same)
+    (many,) = named([like(1, 0.45)], fake=same, strangers=large)
+    assert small.person == "Ann"
+    assert many.person is None
+    assert many.probability < small.probability
+
+
+def test_only_faces_near_the_threshold_are_looked_at_again_and_it_can_turn_the_matter():
+    limit = STRANGERS.threshold(0.01) / 10
+    fake = model(mirrored=like(1, 0.0, seed=7))
+    sure, open_, hopeless = named([like(1, 0.9), like(2, limit - 0.03), like(3, 0.1)], fake=fake)
+    assert fake.looked_again == [1]
+    assert (sure.person, open_.person, hopeless.person) == ("Ann", None, None)
+    seen_better = model(mirrored=PEOPLE[2])
+    assert named([like(2, limit - 0.03)], fake=seen_better)[0].person == "Bea"
+
+
+def test_a_face_without_candidates_is_unknown():
+    (face,) = named([like(1, 0.9)], candidates=[{}])
+    assert (face.person, face.probability, face.unknown_probability) == (None, 0.0, 1.0)
+    assert face.candidates == ()
+    assert face.margin == float("inf")
+
+
+def test_people_whom_the_index_did_not_propose_are_no_candidates():
+    (face, other) = named(
+        [like(1, 0.9), like(2, 0.9)], candidates=[{1: PEOPLE[1]}, {2: PEOPLE[2], 3: PEOPLE[3]}]
+    )
+    assert [c.person for c in face.candidates] == ["Ann"]
+    assert {c.person for c in other.candidates} == {"Bea", "Cid"}
+    assert (face.person, other.person) == ("Ann", "Bea")
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.floats(-0.2, 0.99)), min_size=1, max_size=5))
+def test_names_are_given_once_and_probabilities_are_shares(wanted):
+    faces = named([like(person, cosine, i) for i, (person, cosine) in enumerate(wanted)])
+    given_names = [face.person for face in faces if face.person]
+    assert len(given_names) == len(set(given_names))
+    for face in faces:
+        assert 0 <= face.probability <= 1
+        total = sum(c.probability for c in face.candidates) + face.unknown_probability
+        assert total == pytest.approx(1, abs=1e-4)
+        llrs = [c.llr for c in face.candidates]
+        assert llrs == sorted(llrs, reverse=True)
