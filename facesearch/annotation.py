@@ -81,9 +81,9 @@ def annotated(photo: Photo, faces: Sequence[IdentifiedFace]) -> Image.Image:
     """
     scale = min(1.0, MAX_SIDE_PX / max(photo.width, photo.height))
     size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
-    decoded = Image.fromarray(photo.pixels(scale))
-    # `resize` gives a copy: what `pixels` returns is shared
-    picture = decoded.resize(size, Image.Resampling.LANCZOS) if scale < 1 else decoded.copy()
+    picture = Image.fromarray(photo.pixels(scale))  # a copy: what `pixels` returns is shared
+    if picture.size != size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
     boxes = [_frame([edge * scale for edge in face.box], size) for face in faces]
     found = labels(size, boxes, faces)
     for label in found:

@@ -166,10 +166,19 @@ def test_a_label_says_the_name_and_how_likely_it_is(seen, name, figure):
 
 
 def test_a_label_keeps_off_faces_where_there_is_room():
-    row = [(60 + 90 * i, 200, 120 + 90 * i, 280) for i in range(6)]
-    found = labels_of(photo_of(640, 480), [face(box, f"Person {i}") for i, box in enumerate(row)])
-    assert len(found) == 6
-    assert not any(share(label.box, box) for label in found for box in row)
+    column = [(300, 60 + 66 * i, 360, 120 + 66 * i) for i in range(5)]
+    faces = [face(box, f"Person {i}") for i, box in enumerate(column)]
+    found = labels_of(photo_of(640, 480), faces)
+    assert len(found) == 5
+    assert not any(share(label.box, box) for label in found for box in column)
+
+
+def test_in_a_tight_group_labels_go_farther_away_sooner_than_hide_a_face():
+    boxes = [(250 + 42 * (i % 4), 180 + 46 * (i // 4)) for i in range(12)]
+    faces = [face((x, y, x + 38, y + 44), f"Person {i}") for i, (x, y) in enumerate(boxes)]
+    found = labels_of(photo_of(640, 480), faces)
+    assert len(found) == 12
+    assert not any(share(label.box, other.box) for label in found for other in faces)
 
 
 def test_forty_named_faces_all_get_a_label():
