@@ -200,13 +200,9 @@ class Gallery:
         results: list[Enrollment] = []
         with self._reading(refit=False):
             pass  # what takes long happens before other writers have to wait
-        try:
-            with self._store.transaction():
-                for name, group in groupby(chunk, key=itemgetter(0)):
-                    results += self._store_person(name, [(path, seen) for _, path, seen in group])
-        except BaseException:
-            self._view = None  # it may hold what was not stored after all
-            raise
+        with self._store.transaction():
+            for name, group in groupby(chunk, key=itemgetter(0)):
+                results += self._store_person(name, [(path, seen) for _, path, seen in group])
         return results
 
     def _store_person(

@@ -286,6 +286,14 @@ def test_two_open_galleries_see_each_others_changes_at_the_next_call(trio, make_
     assert trio.check() == other.check() == []
 
 
+def test_a_gallery_that_stays_open_answers_as_one_that_is_opened_anew(trio, make_gallery, shoot):
+    probes = [shoot((number, 9)) for number in (ADA, GRACE, STRANGER)]
+    list(trio.identify(probes))
+    enroll(trio, ("Ada", shoot((ADA, 3))), ("Grace", shoot((GRACE, 3))))
+    trio.forget("Hedy")
+    assert list(trio.identify(probes)) == list(make_gallery().identify(probes))
+
+
 def test_someone_forgotten_while_a_photo_is_identified_is_no_trouble(trio, make_gallery, shoot):
     other = make_gallery()
     candidates = trio._candidates
