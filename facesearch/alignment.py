@@ -79,6 +79,19 @@ def reduced(
     )
 
 
+def zoomed(crops: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
+    """Return `crops` (n, 112, 112, 3) seen `zoom` times larger around the nose's root.
+
+    Where a smaller view would show more than the crop has, its border is reflected.
+    """
+    x, y = CROP_PX / 2, 60.0
+    matrix = np.array([[zoom, 0, x * (1 - zoom)], [0, zoom, y * (1 - zoom)]])
+    size, border = (CROP_PX, CROP_PX), cv2.BORDER_REFLECT_101
+    return np.stack(
+        [np.asarray(cv2.warpAffine(c, matrix, size, borderMode=border), np.uint8) for c in crops]
+    )
+
+
 def sharpness(crop: NDArray[np.uint8]) -> float:
     """Return the variance of the Laplacian of a crop (112, 112, 3): higher is sharper.
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.alignment import align, crop_scale
+from facesearch.alignment import align, crop_scale, zoomed
 from facesearch.detection import Face
 from facesearch.model import Model
 from facesearch.openset import Floats, Strangers, assign, posterior, unit
 from facesearch.photo import Photo
 
-SECOND_LOOK = 0.6  # standard deviations around the threshold where a face is looked at again
+SECOND_LOOK = 0.5  # standard deviations around the threshold where a face is looked at again
+ZOOMS = (1.06, 0.94)  # a little closer and wider: how the second look sees a crop
 AMBIGUOUS_ODDS = 3.0  # a name has to be this many times likelier than the runner-up
 
 
@@ -83,6 +84,18 @@ def look(photo: Photo, model: Model, *, mirrored: bool = False) -> Seen:
     return Seen(photo.content_hash, photo.width, photo.height, faces, crops, embeddings)
 
 
+def look_again(model: Model, crops: NDArray[np.uint8], embeddings: Floats) -> Floats:
+    """Return embeddings (n, dim) that average six views of each of `crops` (n, 112, 112, 3).
+
+    The views are the crop as it is (its embedding is given), a little closer and a little wider,
+    and the mirror images of the three. Five more runs of the net pay only where the matter is
+    open: docs/decisions/0006-a-second-look.md.
+    """
+    views = [zoomed(crops, zoom) for zoom in ZOOMS]
+    views += [view[:, :, ::-1] for view in (crops, *views)]
+    return unit(embeddings + sum(model.embed(view) for view in views))
+
+
 def name_faces(
     seen: Seen,
     people: Sequence[Mapping[int, Floats]],
@@ -114,13 +127,11 @@ def name_faces(
     compared = [row for row, candidates in enumerate(people) if candidates]
     for row in compared:
         compare(row, seen.embeddings[row])
-    # The mirror image tells most where the matter is open, and costs as much as the first look:
-    # docs/decisions/0006-a-second-look.md
     close = [row for row in compared if abs(z[row].max() - threshold) < SECOND_LOOK]
     if close:
-        mirrored = model.embed(seen.crops[close][:, :, ::-1])
-        for row, other in zip(close, mirrored, strict=True):
-            compare(row, unit(seen.embeddings[row] + other))
+        again = look_again(model, seen.crops[close], seen.embeddings[close])
+        for row, embedding in zip(close, again, strict=True):
+            compare(row, embedding)
     taken = set(decided.values())
     free = np.array([names[person] not in taken for person in order], bool)
     gains = np.where(free & (z >= threshold), model.evidence.llr(z), -np.inf)

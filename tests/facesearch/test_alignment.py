@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facesearch.alignment import CROP_PX, TEMPLATE, align, crop_scale, sharpness, similarity
+from facesearch.alignment import CROP_PX, TEMPLATE, align, crop_scale, sharpness, similarity, zoomed
 
 
 def placed(scale: float, angle: float, shift: tuple[float, float]) -> np.ndarray:
@@ -82,3 +82,13 @@ def test_a_blurred_crop_is_less_sharp():
     crop = np.random.default_rng(2).integers(0, 256, (112, 112, 3), np.uint8)
     assert sharpness(crop) > 10 * sharpness(cv2.GaussianBlur(crop, (0, 0), 3))
     assert sharpness(np.full((112, 112, 3), 90, np.uint8)) == 0
+
+
+def test_a_zoomed_crop_is_the_crop_around_the_noses_root():
+    crop = smooth_picture(112, 112)
+    (same,), (closer,) = zoomed(crop[None], 1.0), zoomed(crop[None], 2.0)
+    assert same.tolist() == crop.tolist()
+    assert np.abs(closer[60, 56].astype(int) - crop[60, 56]).max() <= 1  # the fixed point
+    assert np.abs(closer[80, 76].astype(int) - crop[70, 66]).max() <= 1
+    (wider,) = zoomed(crop[None], 0.5)
+    assert np.abs(wider[50, 46].astype(int) - crop[40, 36]).max() <= 1
