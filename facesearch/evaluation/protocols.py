@@ -73,7 +73,10 @@ def open_set_splits(folder: Path, place: Mapping[str, int]) -> list[OpenSetSplit
     columns = [name for name in table[0] if name != "person"]
     splits = []
     for column in columns:
-        gallery, mated, owners, non_mated = [], [], [], []
+        gallery: list[int] = []
+        mated: list[int] = []
+        owners: list[int] = []
+        non_mated: list[int] = []
         for row in table:
             mine = sorted(photos[row["person"]])[:MOST_PROBES]
             if row[column] == "1":

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class IndexDamaged(Exception):  # noqa: N818 - named as facesearch.errors names them: what is wrong
+class IndexDamaged(Exception):
     """Stored index bytes that are not what was saved; rebuild the index from its source."""
 
 

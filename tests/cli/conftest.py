@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from facesearch_cli.main import app
 from PIL import Image
 from typer.testing import CliRunner, Result
+
+from facesearch_cli.main import app
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 import typer
-from facesearch_cli import demo as module
-from facesearch_cli.demo import COLLINS, HOPPER, PORTRAITS, portrait
 from PIL import Image
 from typer.testing import CliRunner
+
+from facesearch_cli import demo as module
+from facesearch_cli.demo import COLLINS, HOPPER, PORTRAITS, portrait
 
 app = typer.Typer()
 app.command()(module.demo)

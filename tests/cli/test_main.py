@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import typer
+
 from facesearch_cli.main import EXIT_CODES, app
 
 
@@ -102,7 +103,9 @@ def test_a_terminal_that_lacks_a_character_gets_it_escaped(facesearch_process, e
     with Gallery(enrolled_gallery) as gallery:
         gallery.rename("Grace Hopper", "Zoë 李")
     western = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
-    result = facesearch_process("people", "list", "--gallery", enrolled_gallery, env=western, encoding="cp1252")
+    result = facesearch_process(
+        "people", "list", "--gallery", enrolled_gallery, env=western, encoding="cp1252"
+    )
     assert result.returncode == 0
     assert "Zoë \\u674e" in result.stdout
 

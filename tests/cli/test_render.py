@@ -2,6 +2,11 @@ import io
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
 from facesearch_cli.render import (
     Column,
     Screen,
@@ -13,10 +18,6 @@ from facesearch_cli.render import (
     printable,
     to_json,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from rich.cells import cell_len
-from rich.console import Console
 
 
 @pytest.fixture

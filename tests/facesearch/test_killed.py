@@ -95,6 +95,7 @@ def rounds(home, ask, rng, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # half a minute where the cores are not busy
 def test_killed_100_times_every_acknowledged_face_is_found_and_no_name_is_wrong(
     tmp_path, ask, monkeypatch
 ):

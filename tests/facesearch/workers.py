@@ -12,12 +12,12 @@ import time
 import traceback
 from pathlib import Path
 
-import facesearch_indexes.faiss_index
-import facesearch_indexes.files  # noqa: F401
 import numpy as np
 from fake_model import FakeModel, embedding, save_photo
 
 import facesearch.storage.migrations  # noqa: F401
+import facesearch_indexes.faiss_index
+import facesearch_indexes.files  # noqa: F401
 from facesearch import gallery as gallery_module
 from facesearch.detection import Face
 from facesearch.gallery import Gallery

@@ -8,11 +8,12 @@ import sys
 import faiss
 import numpy as np
 import pytest
-from facesearch_indexes import faiss_index
-from facesearch_indexes.faiss_index import FaissIndex, kind_for
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from facesearch_indexes import faiss_index
+from facesearch_indexes.faiss_index import FaissIndex, kind_for
 
 every_kind = pytest.mark.parametrize("kind", ["flat", "fp16", "pq"])
 DIM = 64  # what pq can cut in 64 parts

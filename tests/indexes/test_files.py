@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from facesearch_indexes import files
 from facesearch_indexes.faiss_index import FaissIndex
 from facesearch_indexes.files import load_newest, save
