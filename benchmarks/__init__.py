@@ -1,1 +1,1 @@
-"""What the README claims, measured: `python -m benchmarks.lfw`, `.photos`, `.speed`."""
+"""What the README claims, measured: `python -m benchmarks.lfw` and `.photos`."""
