@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("facesearch", deadline=None)  # a test never asserts a time
+settings.load_profile("facesearch")
 
 
 class Portraits(NamedTuple):
