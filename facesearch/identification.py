@@ -16,7 +16,7 @@ from facesearch.model import Model
 from facesearch.openset import Floats, Strangers, assign, posterior, unit
 from facesearch.photo import Photo
 
-SECOND_LOOK = 0.5  # standard deviations around the threshold where a face is looked at again
+SECOND_LOOK = 0.5  # standard deviations around the threshold: there a face is looked at again
 ZOOMS = (1.06, 0.94)  # a little closer and wider: how the second look sees a crop
 AMBIGUOUS_ODDS = 3.0  # a name has to be this many times likelier than the runner-up
 

@@ -121,7 +121,7 @@ def identify(
                     screen.line(csv_line(row))
             else:
                 rows.print(result)
-        if n_faces and not opened.people():
+        if n_faces and not n_known and not opened.people():
             complain(f"Nobody is enrolled in {opened.path} yet; facesearch enroll does it.")
     if len(photos) > 1 and not (as_json or as_csv):
         faces = counted(n_faces, "face")

@@ -7,15 +7,13 @@ numpy, and a one-photo `identify` is mostly imports. tests/cli/test_cold_start.p
 import errno
 import os
 import sys
-import traceback
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from facesearch_cli.compare import search, verify
+from facesearch_cli.demo import demo
 from facesearch_cli.doctor import doctor, version_of
 from facesearch_cli.enroll import enroll
 from facesearch_cli.gallery import app as gallery
@@ -81,6 +79,8 @@ def of_library(error: Exception) -> int:
     from facesearch import FaceError, FacesearchError, PhotoError, UnknownPerson
 
     if not isinstance(error, FacesearchError):
+        import traceback
+
         traceback.print_exception(error)
         complain("This is a bug in facesearch; please report it with the lines above.")
         return BUG
@@ -146,8 +146,7 @@ add(
     "facesearch identify holidays/ --fpir 0.001 --csv > who.csv",
     "facesearch identify --json *.jpg | jq -r '.faces[].person'",
 )
-if find_spec("facesearch_cli.demo"):
-    add(import_module("facesearch_cli.demo").demo, ASK, "facesearch demo")
+add(demo, ASK, "facesearch demo")
 add(verify, ASK, "facesearch verify a.jpg b.jpg", "facesearch verify a.jpg b.jpg --json")
 add(search, ASK, "facesearch search stranger.jpg", "facesearch search stranger.jpg -k 3 --json")
 add(
