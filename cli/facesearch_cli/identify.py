@@ -138,7 +138,7 @@ class TableRows:
 
     def __init__(self, screen: Screen, photos: list[str]) -> None:
         self._screen = screen
-        self._streamed = screen.stream(COLUMNS, [photos, ["99"], [], [">99.9 %"], []])
+        self._streamed = screen.stream(COLUMNS, [photos, ["99"], [], [">99.9 %", "enrolled"], []])
 
     def print(self, result: "IdentifiedPhoto") -> None:
         """Print the rows of one photo; on a terminal its name only once."""

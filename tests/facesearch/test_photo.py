@@ -573,7 +573,7 @@ def test_a_file_without_permission_is_told(tmp_path):
 def test_importing_reads_no_plugin_and_no_heavy_package():
     code = (
         "import sys, facesearch.photo; "
-        "heavy = {'cv2', 'pillow_heif', 'scipy', 'torch', 'PIL.JpegImagePlugin'}; "
+        "heavy = {'openvino', 'pillow_heif', 'scipy', 'torch', 'PIL.JpegImagePlugin'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
