@@ -68,7 +68,7 @@ def enroll(
         except KeyboardInterrupt:
             stored = counted(counts["enrolled"], "photo")
             complain(f"Interrupted: {stored} stored; the same command goes on from here.")
-            pass
+            raise typer.Exit(INTERRUPTED) from None
         for path, reason in strays:
             stray = Enrollment(str(path), "", "skipped", reason)
             counts["skipped"] += 1
