@@ -42,9 +42,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # typer.Context has a private base, so mypy sees two types
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # a full disk or a closed pipe shows here, not at exit
-            return result
+            return super().invoke(ctx)
         except KeyboardInterrupt:
             complain("Interrupted.")
             code = INTERRUPTED
@@ -66,8 +64,6 @@ class Commands(TyperGroup):
 def of_system(error: OSError) -> int:
     """Say what the operating system refused; return the exit code."""
     if error.errno == errno.EPIPE:
-        # what is still buffered would fail once more, with a traceback, at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
     where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
     complain(f"Error: {where}{error.strerror or error}")

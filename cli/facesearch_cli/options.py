@@ -106,7 +106,6 @@ def usable_name(name: str) -> str:
     from facesearch.gallery import person_name
 
     try:
-        name.encode()  # an argument in another encoding than the terminal's is no text
         return person_name(name)
     except ValueError as error:
         raise typer.BadParameter(f"{name!a} is no name for a person") from error

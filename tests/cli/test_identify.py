@@ -1,7 +1,6 @@
 import csv
 import io
 import json
-import os
 import shutil
 
 import pytest
@@ -150,6 +149,8 @@ def test_a_name_too_long_for_another_counter_is_cut(facesearch, enrolled_gallery
     pytest.importorskip("facesearch.annotation")
     long = probe.rename(tmp_path / f"{'é' * 125}.jpg")
     args = ("identify", long, "--gallery", enrolled_gallery, "--annotate", tmp_path / "named")
-    assert facesearch(*args).exit_code == 0
-    (picture,) = (tmp_path / "named").iterdir()
-    assert os.fsencode(picture.name).startswith("é".encode() * 100)
+    for _ in range(2):
+        assert facesearch(*args).exit_code == 0
+    first, second = sorted((tmp_path / "named").iterdir(), key=lambda path: len(path.name))
+    assert first.name == f"{'é' * 100}.jpg"
+    assert second.name == f"{'é' * 100}-2.jpg"

@@ -81,7 +81,7 @@ def test_printable_is_one_line_that_no_terminal_obeys(text):
 def test_printable_leaves_readable_text_alone():
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"  # joiners hold this emoji together
     assert printable(f"Zoë 李 {family}") == f"Zoë 李 {family}"
-    assert printable("\udcff\x1b\u202e") == "\\xff\\x1b\\u202e"
+    assert printable("\udcff\x1b\u202e\u2028") == "\\xff\\x1b\\u202e\\u2028"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
