@@ -6,7 +6,10 @@ An engine object belongs to one thread; `Model` keeps one set a thread.
 """
 
 import importlib.util
+import os
+import threading
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,29 +49,46 @@ class OpenCVEngine:
 
 
 class OpenVINOEngine:
-    """The graph in OpenVINO, its weights unfolded to float32 first."""
+    """The graph in OpenVINO, its weights unfolded to float32 first.
+
+    All engines of one file share one compiled graph, with a stream for each core.
+    """
 
     def __init__(self, onnx_file: Path) -> None:
         if not openvino_is_installed():
             raise ModelError(
                 "the OpenVINO engine is not installed; pip install 'facesearch[openvino]' adds it"
             )
-        import openvino  # 0.4 s, so only here
-
-        core = openvino.Core()
-        graph = core.read_model(unfolded(onnx_file))
-        batch, channels, height, width = graph.inputs[0].partial_shape
-        if (height, width) == (640, 640):  # a detector takes any picture, one at a time
-            graph.reshape([batch, channels, -1, -1])
-        else:
-            graph.reshape([-1, channels, height, width])
-        options = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
-        self._request = core.compile_model(graph, "CPU", options).create_infer_request()
-        self._outputs = [output.any_name for output in graph.outputs]
+        with _COMPILING:
+            compiled, self._outputs = _compiled(onnx_file)
+        self._request = compiled.create_infer_request()
 
     def run(self, batch: Floats) -> Mapping[str, Floats]:
         results = self._request.infer([batch], share_inputs=True)
         return {name: np.array(results[i]) for i, name in enumerate(self._outputs)}
+
+
+_COMPILING = threading.Lock()  # so that two threads do not compile one graph twice
+
+
+@cache
+def _compiled(onnx_file: Path) -> tuple[Any, list[str]]:
+    """Return the graph compiled by OpenVINO, which takes about half a second, and its outputs."""
+    import onnx
+    import openvino  # 0.4 s, so only here
+
+    core = openvino.Core()
+    graph = core.read_model(unfolded(onnx_file))
+    batch, channels, height, width = graph.inputs[0].partial_shape
+    if (height, width) == (640, 640):  # a detector takes any picture, one at a time
+        graph.reshape([batch, channels, -1, -1])
+    else:
+        graph.reshape([-1, channels, height, width])
+    cores = os.cpu_count() or 1
+    options = {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores}
+    # a tensor of OpenVINO may have several names, in no order: take the file's
+    names = [output.name for output in onnx.load(onnx_file).graph.output]
+    return core.compile_model(graph, "CPU", options), names
 
 
 def openvino_is_installed() -> bool:
