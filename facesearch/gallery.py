@@ -160,7 +160,7 @@ class Gallery:
     # Enroll
 
     def enroll(
-        self, photos: Iterable[tuple[str, Path]], *, workers: int = 1
+        self, photos: Iterable[tuple[str, str | os.PathLike[str]]], *, workers: int = 1
     ) -> Iterator[Enrollment]:
         """Enroll (name, photo file) pairs; yield what became of each once it is on the disk.
 
