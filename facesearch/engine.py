@@ -91,6 +91,20 @@ def _compiled(onnx_file: Path) -> tuple[Any, list[str]]:
     return core.compile_model(graph, "CPU", options), names
 
 
+def product(a: Floats, b: Floats) -> Floats:
+    """Return the matrix product of `a` (n, m) and `b` (m, k), float32, on one thread.
+
+    numpy's own wakes a thread a core for a product of this program's size, and those spin for 60 ms
+    afterwards: 84 ms of CPU for a comparison that takes 3.
+    """
+    nothing = np.zeros((len(a), b.shape[1]), np.float32)  # gemm adds a third matrix, 0 times
+    if len(a) == 0:
+        return nothing
+    return np.asarray(
+        cv2.gemm(np.ascontiguousarray(a), np.ascontiguousarray(b), 1.0, nothing, 0.0), np.float32
+    )
+
+
 def openvino_is_installed() -> bool:
     """Return whether the extra `openvino` is there, without importing it."""
     return all(importlib.util.find_spec(name) is not None for name in ("openvino", "onnx"))

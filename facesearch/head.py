@@ -2,7 +2,7 @@
 
 p = sigmoid(bias - weights . |code(a) - code(b)|), after Koch, Zemel and Salakhutdinov (2015),
 section 3.1, with a bias added. Its logit is a log-likelihood ratio, since the head is calibrated
-at a prior of one half. Numpy only: a search never imports torch.
+at a prior of one half. A search never imports torch.
 
 A branch that was not trained together with this head loses by it (an L1 distance on embeddings
 made for the cosine). The code is therefore `embedding @ projection`, several random rotations side
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facesearch.engine import product
 from facesearch.errors import EmbeddingMismatch
 
 Floats = NDArray[np.float32]
@@ -35,7 +36,7 @@ class L1SigmoidHead:
         """Return the head stored in an .npz file without pickles; raises OSError, ValueError."""
         with np.load(file, allow_pickle=False) as stored:
             return cls(
-                projection=stored["projection"].astype(np.float32),
+                projection=np.ascontiguousarray(stored["projection"], np.float32),
                 weights=stored["weights"].astype(np.float32),
                 bias=float(stored["bias"]),
                 unit_distance=float(stored["unit_distance"]),
@@ -52,14 +53,12 @@ class L1SigmoidHead:
                 f"the head compares templates of {dim} numbers, got an array of {templates.shape}; "
                 "enroll the gallery again with this model"
             )
-        codes: Floats = templates @ self.projection
-        return codes
+        return product(templates, self.projection)
 
     def distances(self, probe: Floats, references: Floats) -> Floats:
         """Return the weighted L1 distances (n,) of `probe` (dim,) to `references` (n, dim)."""
-        gaps = np.abs(self.codes(references) - self.codes(probe[None]))  # (n, width)
-        distances: Floats = gaps @ self.weights
-        return distances
+        gaps = np.abs(self.codes(references - probe))  # (n, width): the code is linear
+        return product(gaps, self.weights[:, None])[:, 0]
 
     def llr(self, probe: Floats, references: Floats) -> Floats:
         """Return log p(pair | one person) - log p(pair | two people): (n,), higher is more alike.

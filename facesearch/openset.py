@@ -12,6 +12,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from facesearch.engine import product
+
 Floats = NDArray[np.float32]
 
 SAMPLED_STRANGERS = 300  # people of the gallery who play the stranger
@@ -125,8 +127,8 @@ def fit_strangers(people: Floats, enrolled: int, cohort: Cohort) -> Strangers:
     rest = (people.sum(0) + weight * cohort.mean) * share
     own, reference = people[strangers], people[others] - rest
     probe = (cohort.probe_length + share) * own - rest
-    dots = probe @ reference.T + share * (probe * own).sum(1, keepdims=True)
-    squares = (reference**2).sum(1) + 2 * share * own @ reference.T + share**2
+    dots = product(probe, reference.T) + share * (probe * own).sum(1, keepdims=True)
+    squares = (reference**2).sum(1) + 2 * share * product(own, reference.T) + share**2
     lengths = np.linalg.norm(probe, axis=1, keepdims=True) * np.sqrt(np.maximum(squares, 1e-12))
     scores = (dots / lengths)[strangers[:, None] != others[None]]
     middle, spread = np.median(scores), np.subtract(*np.percentile(scores, [75, 25])) / 1.349

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from facesearch.embedding import Encoder
-from facesearch.engine import OpenCVEngine, make_engine, openvino_is_installed, unfolded
+from facesearch.engine import (
+    OpenCVEngine,
+    make_engine,
+    openvino_is_installed,
+    product,
+    unfolded,
+)
 from facesearch.errors import ModelError
 from facesearch.model import DETECTOR, SHIPPED
 
@@ -93,3 +99,10 @@ def test_what_is_no_graph_is_refused_in_a_sentence(tmp_path):
         make_engine("opencv", file)
     with pytest.raises(ModelError, match="there is no engine 'tpu'"):
         make_engine("tpu", Path(BRANCH))
+
+
+def test_a_product_is_numpys():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(7, 5)).astype("f4"), rng.normal(size=(9, 5)).astype("f4").T
+    assert product(a, b) == pytest.approx(a @ b, abs=1e-5)
+    assert product(a[:0], b).shape == (0, 9)
