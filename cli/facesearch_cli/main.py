@@ -160,4 +160,7 @@ add(doctor, KEEP, "facesearch doctor", "facesearch doctor --json")
 
 def run() -> None:
     """Run the command line and leave with its exit code."""
+    # numpy's and faiss's BLAS start and spin a thread a core for products that take a millisecond
+    # on one: 0.25 s of CPU of a one-photo identify. The networks have threads of their own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app(prog_name="facesearch")
