@@ -8,7 +8,6 @@ peak memory of the process so far. Without jobs it ends. Standard library, and t
 """
 
 import json
-import os
 import resource
 import sys
 import time
@@ -21,20 +20,19 @@ Identify = Callable[[Photos], int]
 
 
 def facesearch_in(engine: str, gallery_file: str) -> tuple[Enroll, Identify]:
-    """Return how facesearch does both: its library, as many threads as there are cores."""
+    """Return how facesearch does both: its library, one photo after the other."""
     from pathlib import Path
 
     from facesearch import Gallery, Model
 
     gallery = Gallery(gallery_file, Model.load("default", engine=engine))
-    workers = os.cpu_count() or 1
 
     def enroll(people: dict[str, Photos]) -> int:
         pairs = [(name, Path(photo)) for name, photos in people.items() for photo in photos]
-        return sum(p.status == "enrolled" for p in gallery.enroll(pairs, workers=workers))
+        return sum(p.status == "enrolled" for p in gallery.enroll(pairs))
 
     def identify(photos: Photos) -> int:
-        return sum(bool(photo.faces) for photo in gallery.identify(photos, workers=workers))
+        return sum(bool(photo.faces) for photo in gallery.identify(photos))
 
     return enroll, identify
 
