@@ -111,7 +111,7 @@ def environment(system: str) -> dict[str, str]:
 
 
 def run_once(system: str, command: Sequence[str | Path]) -> Cost:
-    """Run a command of `system` to its end; raises RuntimeError if it fails (1 is "nobody known")."""
+    """Run a command of `system` to its end; raises RuntimeError if it fails (1: nobody known)."""
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(

