@@ -14,7 +14,6 @@ Needs: pip install "facesearch[dev]"
 import argparse
 import csv
 import hashlib
-import io
 import json
 import os
 from dataclasses import asdict
@@ -23,22 +22,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.optimize import minimize
 
 from facesearch.alignment import TEMPLATE
 from facesearch.embedding import Encoder
 from facesearch.engine import make_engine, openvino_is_installed
+from facesearch.evaluation.metrics import expected_calibration_error, fpir
+from facesearch.evaluation.protocols import read_crops
 from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.openset import (
     Cohort,
     Evidence,
-    Floats,
     Strangers,
     fit_strangers,
     posterior,
-    unit,
 )
+from facesearch.vectors import Floats, unit
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "facesearch" / "models" / "sface"
@@ -49,17 +48,6 @@ CANDIDATES = 10  # people whose scores a search looks at
 MOST_PROBES = 10  # photos of one person that play the probe
 
 Ids = NDArray[np.int64]
-
-
-def crops(rows: list[dict[str, str]], folder: Path) -> NDArray[np.uint8]:
-    """Return the crops (n, 112, 112, 3) RGB that these rows of index.csv name."""
-    pictures = []
-    for row in rows:
-        with (folder / row["shard"]).open("rb") as shard:
-            shard.seek(int(row["offset"]))
-            data = shard.read(int(row["bytes"]))
-        pictures.append(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
-    return np.stack(pictures)
 
 
 def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[Floats, Floats]:
@@ -74,7 +62,7 @@ def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[F
     encoder = Encoder(engine)
     plain, mirrored = [], []
     for start in range(0, len(rows), 256):
-        batch = crops(rows[start : start + 256], folder)
+        batch = read_crops(folder, rows[start : start + 256])
         plain.append(encoder.embed(batch))
         mirrored.append(encoder.embed(batch[:, :, ::-1]))
         print(f"\r{start + len(batch):,} of {len(rows):,} crops", end="", flush=True)
@@ -228,19 +216,17 @@ def report(searches: Searches, cohort: Cohort, evidence: Evidence) -> dict[str, 
         for seed in range(100, 100 + max(2, 600 // size)):
             strangers, mated, owners, non_mated = searches.simulate(size, seed, cohort)
             for asked, shares in got.items():
-                shares.append(float((non_mated.max(1) >= strangers.threshold(asked)).mean()))
+                shares.append(fpir(non_mated, strangers.threshold(asked)))
             n = min(len(mated), len(non_mated))  # as many mated as non-mated: the prior 1/2
             for z, owner in ((mated[:n], owners[:n]), (non_mated[:n], np.full(n, -1))):
                 best = np.argsort(-z, axis=1)[:, :CANDIDATES]
                 llrs = evidence.llr(np.take_along_axis(z, best, 1))
                 confidence += [float(posterior(row, size, 0.5)[0][0]) for row in llrs]
                 right += (best[:, 0] == owner).tolist()
-        bins = np.minimum((np.array(confidence) * 15).astype(int), 14)
-        gaps = [
-            abs(np.sum(np.array(confidence)[bins == b]) - np.sum(np.array(right)[bins == b]))
-            for b in range(15)
-        ]
-        figures[f"ece_n{size}"] = round(float(sum(gaps)) / len(bins), 4)
+        error = expected_calibration_error(
+            np.array(confidence), np.array(right), np.ones(len(right))
+        )
+        figures[f"ece_n{size}"] = round(error, 4)
         for asked, shares in got.items():
             figures[f"fpir_asked_{asked}_n{size}"] = round(float(np.mean(shares)), 5)
     return figures

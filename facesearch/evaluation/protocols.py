@@ -1,12 +1,14 @@
 """Which pairs, probes and galleries a published protocol uses."""
 
 import csv
-from collections.abc import Mapping
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -22,6 +24,20 @@ class OpenSetSplit:
     gallery: Ids  # (people,) one photo each
     probes: Mapping[str, Ids]  # "mated" and "non_mated"
     owners: Ids  # (mated searches,) the person's place in `gallery`
+
+
+def read_crops(folder: Path, rows: Sequence[Mapping[str, str]]) -> NDArray[np.uint8]:
+    """Return the crops (n, 112, 112, 3) RGB that rows of an index.csv in `folder` name.
+
+    A row says shard, offset and bytes: where in which file the encoded picture lies.
+    """
+    crops = []
+    for row in rows:
+        with (folder / row["shard"]).open("rb") as shard:
+            shard.seek(int(row["offset"]))
+            picture = Image.open(io.BytesIO(shard.read(int(row["bytes"]))))
+        crops.append(np.asarray(picture.convert("RGB")))
+    return np.stack(crops)
 
 
 def verification_accuracy(pairs_file: Path, place: Mapping[str, int], rows: Floats) -> float:
