@@ -74,11 +74,11 @@ _COMPILING = threading.Lock()  # so that two threads do not compile one graph tw
 @cache
 def _compiled(onnx_file: Path) -> tuple[Any, list[str]]:
     """Return the graph compiled by OpenVINO, which takes about half a second, and its outputs."""
-    import onnx
     import openvino  # 0.4 s, so only here
 
     core = openvino.Core()
-    graph = core.read_model(unfolded(onnx_file))
+    source = unfolded(onnx_file)
+    graph = core.read_model(source.SerializeToString())
     batch, channels, height, width = graph.inputs[0].partial_shape
     if (height, width) == (640, 640):  # a detector takes any picture, one at a time
         graph.reshape([batch, channels, -1, -1])
@@ -87,22 +87,7 @@ def _compiled(onnx_file: Path) -> tuple[Any, list[str]]:
     cores = os.cpu_count() or 1
     options = {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores}
     # a tensor of OpenVINO may have several names, in no order: take the file's
-    names = [output.name for output in onnx.load(onnx_file).graph.output]
-    return core.compile_model(graph, "CPU", options), names
-
-
-def product(a: Floats, b: Floats) -> Floats:
-    """Return the matrix product of `a` (n, m) and `b` (m, k), float32, on one thread.
-
-    numpy's own wakes a thread a core for a product of this program's size, and those spin for 60 ms
-    afterwards: 84 ms of CPU for a comparison that takes 3.
-    """
-    nothing = np.zeros((len(a), b.shape[1]), np.float32)  # gemm adds a third matrix, 0 times
-    if len(a) == 0:
-        return nothing
-    return np.asarray(
-        cv2.gemm(np.ascontiguousarray(a), np.ascontiguousarray(b), 1.0, nothing, 0.0), np.float32
-    )
+    return core.compile_model(graph, "CPU", options), [o.name for o in source.graph.output]
 
 
 def openvino_is_installed() -> bool:
@@ -119,8 +104,8 @@ def make_engine(kind: str, onnx_file: Path) -> Engine:
     raise ModelError(f"there is no engine {kind!r}; there are {', '.join(ENGINES)}")
 
 
-def unfolded(onnx_file: Path) -> bytes:
-    """Return the serialised graph with each DequantizeLinear of weights replaced by its result.
+def unfolded(onnx_file: Path) -> Any:
+    """Return the graph (onnx.ModelProto) with each DequantizeLinear of weights worked out.
 
     ONNX operator DequantizeLinear, opset 21: y = (x - zero_point) * scale, where each scale
     serves `block_size` entries along `axis` (or all of a slice where there is no block size).
@@ -153,5 +138,4 @@ def unfolded(onnx_file: Path) -> bytes:
     model.graph.initializer.extend(
         numpy_helper.from_array(w, name) for name, w in weights.items() if name in used
     )
-    serialised: bytes = model.SerializeToString()
-    return serialised
+    return model

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facesearch.detection import Face
-from facesearch.openset import Floats, unit
+from facesearch.vectors import Floats, unit
 
 SURE_SCORE = 0.8  # of the detector; only such faces are enrolled
 SURE_SCORE_ALONE = 0.75  # if there is only one face, what the detector calls a face will do

@@ -38,9 +38,10 @@ from facesearch.errors import (
 )
 from facesearch.identification import IdentifiedFace, Seen, look, name_faces
 from facesearch.model import Model
-from facesearch.openset import Floats, Strangers, fit_strangers, posterior, unit
+from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.photo import read_photo
 from facesearch.storage.store import FaceRow, KnownFace, PersonRow, Store, reported
+from facesearch.vectors import Floats, unit
 
 if TYPE_CHECKING:
     from facesearch_indexes.faiss_index import FaissIndex
@@ -367,7 +368,9 @@ class Gallery:
         missing = {p for people in found for p in people} - view.references.keys()
         if missing:
             ids, rows = self._store.templates_of_people(missing)
-            view.references.update({p: mean_template(rows[ids == p]) for p in np.unique(ids)})
+            if len(ids):
+                means = mean_templates(ids, rows)
+                view.references.update(zip(np.unique(ids).tolist(), means, strict=True))
         return [{p: view.references[p] for p in people if p in view.references} for people in found]
 
     def verify(self, photo_a: Path, photo_b: Path) -> Verification:

@@ -14,12 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facesearch.engine import product
 from facesearch.errors import EmbeddingMismatch
-
-Floats = NDArray[np.float32]
+from facesearch.vectors import Floats, product
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from facesearch.alignment import align, crop_scale, zoomed
 from facesearch.detection import Face
 from facesearch.model import Model
-from facesearch.openset import Floats, Strangers, assign, posterior, unit
+from facesearch.openset import Strangers, assign, posterior
 from facesearch.photo import Photo
+from facesearch.vectors import Floats, unit
 
 SECOND_LOOK = 0.5  # standard deviations around the threshold: there a face is looked at again
 ZOOMS = (1.06, 0.94)  # a little closer and wider: how the second look sees a crop

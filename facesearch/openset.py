@@ -12,9 +12,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.engine import product
-
-Floats = NDArray[np.float32]
+from facesearch.vectors import Floats, product, unit
 
 SAMPLED_STRANGERS = 300  # people of the gallery who play the stranger
 SAMPLED_PEOPLE = 2000  # people whom each of them is compared with
@@ -23,13 +21,6 @@ SKEW_WEIGHT = 100.0  # people; until there are about so many, strangers' scores 
 SKEW_MOST = 0.15  # of either sign; more is an artefact of a few pairs
 Z_MOST = 12.0  # beyond it nothing is corrected
 SAME_PERSON_Z = 5.5  # strangers hardly score so far out: one person under two names, or kin
-
-
-def unit(rows: Floats) -> Floats:
-    """Return `rows` (..., d) scaled to length 1; a row of zeros stays zero."""
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    scaled: Floats = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return scaled
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,10 +1,13 @@
 """What a command imports is what a person waits for."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+
+from facesearch_cli import main
 
 REPORT = """
 import json, sys
@@ -39,5 +42,16 @@ def test_identifying_one_photo_loads_nothing_that_it_can_do_without(enrolled_gal
     assert "cv2" in modules
     assert not modules & {
         *("torch", "scipy", "openvino", "onnx", "sqlite_utils", "platformdirs"),
-        *("rich", "matplotlib", "skimage", "pillow_heif"),
+        *("rich", "matplotlib", "skimage", "pillow_heif", "pydantic"),
     }
+
+
+def test_the_command_line_keeps_blas_to_one_thread_unless_told_otherwise(monkeypatch):
+    seen = []
+    monkeypatch.setattr(main, "app", lambda **_: seen.append(os.environ["OPENBLAS_NUM_THREADS"]))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")  # to be put back, whatever `run` sets
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    main.run()
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    main.run()
+    assert seen == ["1", "3"]

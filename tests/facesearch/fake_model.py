@@ -14,7 +14,8 @@ from PIL import Image
 from facesearch.alignment import TEMPLATE
 from facesearch.detection import Face
 from facesearch.head import L1SigmoidHead, rotation_code
-from facesearch.openset import Cohort, Evidence, unit
+from facesearch.openset import Cohort, Evidence
+from facesearch.vectors import unit
 
 DIM = 64
 SIDE_PX = 56  # of a square; half a crop

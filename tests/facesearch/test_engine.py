@@ -6,9 +6,9 @@ import pytest
 from facesearch.embedding import Encoder
 from facesearch.engine import (
     OpenCVEngine,
+    _compiled,
     make_engine,
     openvino_is_installed,
-    product,
     unfolded,
 )
 from facesearch.errors import ModelError
@@ -52,6 +52,17 @@ def test_both_engines_detect_alike_at_any_picture_size():
             assert theirs[name] == pytest.approx(ours[name].reshape(theirs[name].shape), abs=0.02)
 
 
+@needs_openvino
+def test_engines_of_one_graph_share_what_is_compiled():
+    _compiled.cache_clear()
+    batch = crops(2).transpose(0, 3, 1, 2).astype(np.float32)
+    first, second = make_engine("openvino", BRANCH), make_engine("openvino", BRANCH)
+    assert _compiled.cache_info().misses == 1
+    kept = first.run(batch)["fc1"].tolist()
+    second.run(batch * 0)
+    assert first.run(batch)["fc1"].tolist() == kept
+
+
 def test_a_crop_is_embedded_alike_alone_and_in_a_batch():
     batch = crops(34)  # more than one run of the net
     encoder = Encoder(OpenCVEngine(BRANCH))
@@ -73,7 +84,7 @@ def test_results_of_one_run_are_not_overwritten_by_the_next():
 
 def test_unfolded_weights_are_the_scaled_integers():
     onnx = pytest.importorskip("onnx", reason="the extra openvino is not installed")
-    plain = onnx.load_from_string(unfolded(BRANCH))
+    plain = unfolded(BRANCH)
     assert not [node for node in plain.graph.node if node.op_type == "DequantizeLinear"]
     # the oracle: onnx's own reference implementation of the operator on one weight
     from onnx import numpy_helper
@@ -99,10 +110,3 @@ def test_what_is_no_graph_is_refused_in_a_sentence(tmp_path):
         make_engine("opencv", file)
     with pytest.raises(ModelError, match="there is no engine 'tpu'"):
         make_engine("tpu", Path(BRANCH))
-
-
-def test_a_product_is_numpys():
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(7, 5)).astype("f4"), rng.normal(size=(9, 5)).astype("f4").T
-    assert product(a, b) == pytest.approx(a @ b, abs=1e-5)
-    assert product(a[:0], b).shape == (0, 9)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from facesearch.detection import Face
 from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.identification import Seen, name_faces
-from facesearch.openset import Evidence, Strangers, unit
+from facesearch.openset import Evidence, Strangers
+from facesearch.vectors import unit
 
 DIM = 64
 NAMES = {1: "Ann", 2: "Bea", 3: "Cid"}

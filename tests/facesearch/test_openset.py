@@ -12,8 +12,8 @@ from facesearch.openset import (
     assign,
     fit_strangers,
     posterior,
-    unit,
 )
+from facesearch.vectors import unit
 
 COHORT = Cohort(np.full(32, 0.02, np.float32), 0.0, 0.2, weight=10.0, probe_length=0.97)
 EVIDENCE = Evidence(offset=-6.0, slope=2.5, bend=0.15, low=-3.0, high=9.0)
