@@ -44,7 +44,7 @@ def check(
     """Check that the gallery is sound; exit 4 if it is not."""
     with open_gallery(gallery, model) as opened:
         problems = opened.check()
-        templates = opened.info()["template"]
+        templates = sum(person.templates for person in opened.people())
     if as_json:
         print_json(path=str(opened.path), templates=templates, problems=problems)
     elif not problems:

@@ -34,6 +34,18 @@ def test_check_names_what_is_wrong_and_exits_4(gallery, enrolled_gallery):
     assert "1 template(s) of another model" in result.stderr
 
 
+def test_check_lists_damage_that_keeps_the_index_from_being_made(gallery, enrolled_gallery):
+    db = sqlite3.connect(enrolled_gallery)
+    with db:
+        db.execute("UPDATE template SET vector = zeroblob(256) WHERE id = 1")
+    db.close()
+    result = gallery("check", "--json")
+    assert result.exit_code == 4
+    found = json.loads(result.stdout)
+    assert found["templates"] == 2
+    assert "templates that are no numbers" in found["problems"][0]
+
+
 def test_rebuild_counts_the_templates(gallery):
     assert gallery("rebuild").stdout == "Made the index anew from 2 templates.\n"
     assert json.loads(gallery("rebuild", "--json").stdout)["templates"] == 2
