@@ -1,4 +1,4 @@
-"""Photo -> faces: box, five landmarks, score, by YuNet.
+"""Photo -> faces: box, five landmarks, score, by YuNet; or the one drawing that a photo is.
 
 Convention: boxes are (left, top, right, bottom) and landmarks (x, y), both in pixels of the whole
 upright photo, origin at the upper left corner, right and bottom excluded. They may reach outside.
@@ -27,15 +27,21 @@ OVERLAP = 0.3  # boxes sharing more than this (intersection over union) are one 
 UPRIGHT_SCORE = 0.9  # upright faces of some size score more, turned ones less, landmarks all wrong
 FIRST_SIDE_PX = 640  # long side of the first pass
 SECOND_SIDE_PX = 1280
+INK_SIDE_PX = 512  # larger drawings are reduced to it: an ink crop of 121 px needs no more
+MIN_CONTRAST = 24  # grey levels between paper and ink; less is a blank page, unevenly lit
+STRAY = 10_000  # one pixel in so many is no evidence of ink: a speck, a glint
 SMALL_PX = 48  # faces below it have poorer landmarks: a second pass looks closer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """A face in a photo; see the module for the convention of coordinates."""
+    """A face in a photo; see the module for the convention of coordinates.
+
+    Models of kind `image` compare whole pictures: there it is the drawing or the picture itself.
+    """
 
     box: tuple[float, float, float, float]
-    landmarks: Floats  # (5, 2)
+    landmarks: Floats  # (5, 2); of a drawing or picture the corners and the centre of its box
     score: float  # 0 to 1
 
     @property
@@ -132,6 +138,79 @@ class Detector:
         all_boxes, all_scores = np.concatenate(boxes), np.concatenate(scores)
         rows = best_rows(all_boxes, all_scores)
         return all_boxes[rows], np.concatenate(landmarks)[rows], all_scores[rows]
+
+
+class WholeDetector:
+    """Takes the whole photo for one face: the box of its ink, or all of it if `ink` is false."""
+
+    def __init__(self, *, ink: bool) -> None:
+        self._ink = ink
+
+    def detect(self, photo: Photo) -> list[Face]:
+        """Return the drawing or picture that `photo` is; an empty list if nothing is drawn on it.
+
+        Raises PhotoError if the photo's data is damaged.
+        """
+        box = (0.0, 0.0, float(photo.width), float(photo.height))
+        if self._ink:
+            strength = ink_strength(ink_grey(drawing(photo)))
+            if strength is None:
+                return []
+            height, width = strength.shape
+            zoom = np.tile([photo.width / width, photo.height / height], 2)
+            left, top, right, bottom = (zoom * ink_box(strength)).tolist()
+            box = (left, top, right, bottom)
+        left, top, right, bottom = box
+        centre = ((left + right) / 2, (top + bottom) / 2)
+        corners = [(left, top), (right, top), centre, (left, bottom), (right, bottom)]
+        return [Face(box, np.array(corners, np.float32), 1.0)]
+
+
+def drawing(photo: Photo) -> NDArray[np.uint8]:
+    """Return the pixels (h, w, 3) of `photo`, decoded no larger than ink is looked for in.
+
+    Raises PhotoError if the photo's data is damaged.
+    """
+    return photo.pixels(INK_SIDE_PX / max(photo.width, photo.height))
+
+
+def ink_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `pixels` (h, w, 3) as grey levels (h', w'), the long side at most INK_SIDE_PX.
+
+    By area, so that specks of dust and the grain of a scan are gone before the ink is looked for.
+    """
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    scale = INK_SIDE_PX / max(grey.shape)
+    if scale < 1:
+        size = [max(1, round(side * scale)) for side in grey.shape[::-1]]
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey, np.uint8)
+
+
+def ink_strength(grey: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Return how much ink is on each pixel of a drawing: (h, w), 255 for the strongest.
+
+    Paper is the median of the picture's border. Ink is darker than paper, or lighter if the
+    drawing is light on dark: whichever goes further. None if that is less than MIN_CONTRAST.
+    """
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    paper = int(np.partition(border, len(border) // 2)[len(border) // 2])
+    counts = np.cumsum(np.bincount(grey.ravel(), minlength=256))  # pixels up to a level
+    stray = grey.size // STRAY  # so many pixels may be darker, or lighter, than any ink
+    darkest = int(np.searchsorted(counts, stray, side="right"))
+    lightest = int(np.searchsorted(counts, grey.size - stray))
+    ink = darkest if paper - darkest >= lightest - paper else lightest
+    if abs(ink - paper) < MIN_CONTRAST:
+        return None
+    strength = (np.arange(256) - paper) / (ink - paper)  # of each grey level
+    table = np.rint(255 * np.clip(strength, 0, 1)).astype(np.uint8)
+    return np.asarray(cv2.LUT(grey, table), np.uint8)
+
+
+def ink_box(strength: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """Return the box around the pixels of `strength` (h, w) with more than half of the ink."""
+    left, top, width, height = cv2.boundingRect((strength > 127).view(np.uint8))
+    return left, top, left + width, top + height
 
 
 def best_rows(boxes: Floats, scores: Floats) -> list[int]:

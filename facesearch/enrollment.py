@@ -66,6 +66,14 @@ def choose_faces(
     return choices
 
 
+def choose_wholes(photos: Sequence[list[Face]], subject: str) -> list[Choice]:
+    """Return one choice for each of `photos`, which are one `subject` (drawing, picture) or none.
+
+    There is nothing to choose, and ALIKE, a figure for faces, does not judge them.
+    """
+    return [Choice(0, None) if faces else Choice(None, f"no {subject} found") for faces in photos]
+
+
 def _eligible(faces: Sequence[Face]) -> list[int]:
     limit = SURE_SCORE if len(faces) > 1 else SURE_SCORE_ALONE
     return [place for place, face in enumerate(faces) if face.score >= limit]

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from facesearch.alignment import sharpness
 from facesearch.detection import Face, overlap
-from facesearch.enrollment import choose_faces
+from facesearch.enrollment import Choice, choose_faces, choose_wholes
 from facesearch.errors import (
     EmbeddingMismatch,
     FaceError,
@@ -37,7 +37,7 @@ from facesearch.errors import (
     UnknownPerson,
 )
 from facesearch.identification import IdentifiedFace, Seen, look, name_faces
-from facesearch.model import Model
+from facesearch.model import Model, subject
 from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.photo import read_photo
 from facesearch.storage.store import FaceRow, KnownFace, PersonRow, Store, reported
@@ -213,12 +213,7 @@ class Gallery:
         store = self._store
         person = store.person_id(name)
         mine = store.templates_of_people([] if person is None else [person])[1]
-        seen = [s for _, s in photos if isinstance(s, Seen)]
-        choices = iter(
-            choose_faces(
-                [(s.faces, s.embeddings) for s in seen], mean_template(mine) if len(mine) else None
-            )
-        )
+        choices = iter(self._choices([s for _, s in photos if isinstance(s, Seen)], mine))
         results, added = [], []
         for path, photo in photos:
             if photo is None:
@@ -253,14 +248,23 @@ class Gallery:
             )
             added.append(photo.embeddings[choice.face])
             remarks = [choice.remark] if choice.remark else []
-            remarks += ["blurred"] if sharp < BLURRED else []
-            remarks += ["small face"] if face.height_px < SMALL_FACE_PX else []
+            if photo.what == "face":
+                remarks += ["blurred"] if sharp < BLURRED else []
+                remarks += ["small face"] if face.height_px < SMALL_FACE_PX else []
             results.append(Enrollment(str(path), name, "enrolled", "; ".join(remarks) or None))
         if added:
             look_alikes = self._look_alikes(person, mean_template(np.stack([*mine, *added])))
             first = next(i for i, result in enumerate(results) if result.status == "enrolled")
             results[first] = replace(results[first], look_alikes=look_alikes)
         return results
+
+    def _choices(self, photos: list[Seen], mine: Floats) -> list[Choice]:
+        """Return which face of each of `photos` is the person of the templates `mine` (n, dim)."""
+        what = subject(self.model.manifest)
+        if what != "face":
+            return choose_wholes([seen.faces for seen in photos], what)
+        reference = mean_template(mine) if len(mine) else None
+        return choose_faces([(seen.faces, seen.embeddings) for seen in photos], reference)
 
     def _look_alikes(self, person: int | None, reference: Floats) -> tuple[tuple[str, float], ...]:
         """Return who else of the gallery may be this person, with the probability of it.
@@ -616,7 +620,7 @@ def verify(
     for path in (photo_a, photo_b):
         seen = look(read_photo(path), model)
         if not seen.faces:
-            raise FaceError(f"{path}: no face found")
+            raise FaceError(f"{path}: no {seen.what} found")
         embeddings.append(seen.embeddings[0])
     llr = float(model.compare(embeddings[0], embeddings[1][None])[0])
     return Verification(same=llr > 0, probability=float(1 / (1 + np.exp(-llr))), llr=llr)

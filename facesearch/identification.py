@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.alignment import align, crop_scale, zoomed
-from facesearch.detection import Face
-from facesearch.model import Model
+from facesearch.alignment import face_crops, ink_crop, whole_crop, zoomed
+from facesearch.detection import Face, drawing
+from facesearch.errors import FaceError
+from facesearch.model import Model, mirrors, subject
 from facesearch.openset import Strangers, assign, posterior
 from facesearch.photo import Photo
 from facesearch.vectors import Floats, unit
@@ -30,8 +31,9 @@ class Seen:
     width: int  # of the whole photo, in pixels
     height: int
     faces: list[Face]
-    crops: NDArray[np.uint8]  # (n, 112, 112, 3) RGB
+    crops: NDArray[np.uint8]  # (n, side, side, 3) RGB, of the model's side
     embeddings: Floats  # (n, dim) unit rows
+    what: str = "face"  # what the model compares: see facesearch.model.subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +70,37 @@ def look(photo: Photo, model: Model, *, mirrored: bool = False) -> Seen:
     """Return the faces of `photo` with their crops and embeddings.
 
     `mirrored` averages each embedding with that of the mirrored crop: twice the work, for
-    references, which are made once and compared with often. Raises PhotoError.
+    references, which are made once and compared with often. It does nothing where the model says
+    that a mirror image shows something else, as of a letter. Raises PhotoError.
     """
     faces = model.detector.detect(photo)
-    if not faces:
-        none = np.zeros((0, 112, 112, 3), np.uint8)
-        nothing = np.zeros((0, model.dim), np.float32)
-        return Seen(photo.content_hash, photo.width, photo.height, [], none, nothing)
-    # decode no larger than the face that needs the most
-    pixels = photo.pixels(min(1.0, max(crop_scale(face.landmarks) for face in faces)))
-    zoom = np.float32(pixels.shape[1] / photo.width)
-    crops = np.stack([align(pixels, face.landmarks * zoom) for face in faces])
+    crops = cut(photo, faces, model)
     embeddings = model.embed(crops)
-    if mirrored:
+    if mirrored and mirrors(model.manifest):
         embeddings = unit(embeddings + model.embed(crops[:, :, ::-1]))
-    return Seen(photo.content_hash, photo.width, photo.height, faces, crops, embeddings)
+    what = subject(model.manifest)
+    return Seen(photo.content_hash, photo.width, photo.height, faces, crops, embeddings, what)
+
+
+def cut(photo: Photo, faces: Sequence[Face], model: Model) -> NDArray[np.uint8]:
+    """Return the crops (n, side, side, 3) of `faces` (n) of `photo`, as `model` embeds them.
+
+    Raises PhotoError; FaceError for a drawing that is not on the photo.
+    """
+    what = subject(model.manifest)
+    if what == "face":
+        return face_crops(photo, faces)
+    side = int(model.manifest["input"]["side_px"])
+    crops = np.zeros((len(faces), side, side, 3), np.uint8)
+    for crop in crops:  # at most one: the detector takes the whole photo
+        if what == "picture":
+            crop[:] = whole_crop(photo.pixels(side / max(photo.width, photo.height)), side)
+            continue
+        inked = ink_crop(drawing(photo), side)
+        if inked is None:
+            raise FaceError(f"{photo.name}: no drawing found")
+        crop[:] = inked
+    return crops
 
 
 def look_again(model: Model, crops: NDArray[np.uint8], embeddings: Floats) -> Floats:
@@ -129,7 +147,9 @@ def name_faces(
     for row in compared:
         compare(row, seen.embeddings[row])
     close = [row for row in compared if abs(z[row].max() - threshold) < SECOND_LOOK]
-    if close:
+    # the views make up for landmarks that are a little off; a drawing is cut without any, and its
+    # mirror image is another drawing
+    if close and seen.what == "face":
         again = look_again(model, seen.crops[close], seen.embeddings[close])
         for row, embedding in zip(close, again, strict=True):
             compare(row, embedding)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.detection import Detector
+from facesearch.alignment import TEMPLATE
+from facesearch.detection import Detector, WholeDetector
 from facesearch.embedding import Encoder
 from facesearch.engine import ENGINES, make_engine
 from facesearch.errors import EmbeddingMismatch, ModelError
@@ -29,6 +30,8 @@ DEFAULT = "sface"
 DETECTOR = SHIPPED / "yunet" / "detector.onnx"
 DETECTOR_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
 MANIFEST_VERSION = 1
+DETECTORS = {"face": "yunet", "image": "whole"}  # kind of a model -> what finds what it compares
+ALIGNMENTS = {"face": [TEMPLATE.tolist()], "image": ["ink", "whole"]}  # kind -> how crops are cut
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +61,7 @@ class Model:
         folder = model_folder(name_or_folder)
         manifest = read_manifest(folder)
         try:
+            check_kind(manifest)
             for file, sha256 in manifest["sha256"].items():
                 check_file(folder / file, sha256)
             calibration = manifest["calibration"]
@@ -82,7 +86,7 @@ class Model:
             ) from error
 
     def embed(self, crops: NDArray[np.uint8]) -> Floats:
-        """Return templates (n, dim), each of length 1, of `crops` (n, 112, 112, 3) uint8 RGB.
+        """Return templates (n, dim), each of length 1, of `crops` (n, side, side, 3) uint8 RGB.
 
         Raises EmbeddingMismatch if the crops are not of the model's size.
         """
@@ -108,8 +112,10 @@ class Model:
         return self.head.llr(np.asarray(probe, np.float32), np.asarray(references, np.float32))
 
     @property
-    def detector(self) -> Detector:
-        """The face detector that this model's crops come from, one a thread."""
+    def detector(self) -> Detector | WholeDetector:
+        """What finds the faces that this model's crops are cut from, one a thread."""
+        if self.manifest["detector"] == "whole":
+            return WholeDetector(ink=self.manifest["alignment"] == "ink")
         if not hasattr(self._threads, "detector"):
             check_file(DETECTOR, DETECTOR_SHA256)
             self._threads.detector = Detector(make_engine(self.engine, DETECTOR))
@@ -145,6 +151,40 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder / 'model.json'} is not a manifest that this version of facesearch reads"
         )
     return manifest
+
+
+def check_kind(manifest: dict[str, Any]) -> None:
+    """Raise ModelError unless what the model compares can be found and cut here.
+
+    KeyError or TypeError if the manifest does not say.
+    """
+    kind, detector, alignment = (manifest[key] for key in ("kind", "detector", "alignment"))
+    if kind not in DETECTORS or detector != DETECTORS[kind]:
+        known = " or ".join(f"kind {k} with detector {d}" for k, d in DETECTORS.items())
+        raise ModelError(
+            f"the model {manifest['name']} is of kind {kind} with detector {detector}; this "
+            f"version of facesearch knows {known}"
+        )
+    if alignment not in ALIGNMENTS[kind]:
+        raise ModelError(
+            f"the model {manifest['name']} of kind {kind} has the alignment {alignment}; this "
+            f"version of facesearch knows {' and '.join(map(str, ALIGNMENTS[kind]))}"
+        )
+
+
+def subject(manifest: dict[str, Any]) -> str:
+    """Return the word for what a model compares: "face", "drawing" or "picture".
+
+    All that is done with a face and makes no sense with the others asks for this word.
+    """
+    if manifest.get("kind") != "image":
+        return "face"
+    return "drawing" if manifest["alignment"] == "ink" else "picture"
+
+
+def mirrors(manifest: dict[str, Any]) -> bool:
+    """Return whether a mirrored crop shows the same to a model, as a face and no letter does."""
+    return bool(manifest.get("mirror", subject(manifest) == "face"))
 
 
 def check_file(file: Path, sha256: str) -> None:

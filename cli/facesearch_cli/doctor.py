@@ -23,6 +23,7 @@ EXTRAS = {  # extra -> the package that tells that it is there
     "train": "torch",
     "milvus": "pymilvus",
 }
+BLACK_PHOTO = b"P6 64 64 255\n" + bytes(64 * 64 * 3)  # as a PPM file
 PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faiss-cpu", "sqlite-utils")
 
 
@@ -112,13 +113,14 @@ def about_engine(name: str, engine: str) -> Check | str:
 
     from facesearch import Model
     from facesearch.engine import openvino_is_installed
+    from facesearch.photo import photo_from_bytes
 
     if engine == "openvino" and not openvino_is_installed():
         return Check("engine openvino", "missing", "pip install 'facesearch[openvino]'")
     model = Model.load(name, engine)
     side = int(model.manifest["input"]["side_px"])
     model.embed(np.zeros((1, side, side, 3), np.uint8))
-    model.detector.run(np.zeros((64, 64, 3), np.uint8))
+    model.detector.detect(photo_from_bytes(BLACK_PHOTO))
     return "runs the detector and the model"
 
 

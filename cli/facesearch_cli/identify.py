@@ -92,6 +92,8 @@ def identify(
 
     Faces are numbered from the largest. Nobody gets two faces of one photo.
     """
+    from facesearch.model import subject
+
     one_format(as_json, as_csv)
     photos = list(photos_in(paths))
     if annotate is not None:
@@ -101,7 +103,8 @@ def identify(
     n_faces = n_known = 0
     with ExitStack() as stack:
         opened = stack.enter_context(open_gallery(gallery, model, photos=len(photos)))
-        rows = TableRows(screen, [str(photo) for photo in photos])
+        what = subject(opened.model.manifest)
+        rows = TableRows(screen, [str(photo) for photo in photos], what)
         if as_csv:
             screen.line(csv_line(CSV_HEADING))
         advance = stack.enter_context(screen.progress("Identifying", len(photos)))
@@ -124,7 +127,7 @@ def identify(
         if n_faces and not n_known and not opened.people():
             complain(f"Nobody is enrolled in {opened.path} yet; facesearch enroll does it.")
     if len(photos) > 1 and not (as_json or as_csv):
-        faces = counted(n_faces, "face")
+        faces = counted(n_faces, what)
         complain(f"{counted(len(photos), 'photo')}, {faces}: {n_known:,} known.")
     if errors:
         complain("\n".join(["Could not be used:", *(f"  {printable(e)}" for e in errors)]))
@@ -136,8 +139,9 @@ def identify(
 class TableRows:
     """The rows of the table, photo by photo as the answers come."""
 
-    def __init__(self, screen: Screen, photos: list[str]) -> None:
-        self._screen = screen
+    def __init__(self, screen: Screen, photos: list[str], what: str) -> None:
+        """Begin the table of `photos`, in each of which `what` ("face") is looked for."""
+        self._screen, self._what = screen, what
         self._streamed = screen.stream(COLUMNS, [photos, ["99"], [], [">99.9 %", "enrolled"], []])
 
     def print(self, result: "IdentifiedPhoto") -> None:
@@ -147,7 +151,7 @@ class TableRows:
         for number, face in enumerate(result.faces, 1):
             rows.append((photo, number, *who(face)))
             photo = "" if self._screen.is_terminal else photo
-        nothing = ("cannot be used", "red") if result.error else ("no face found", "dim")
+        nothing = ("cannot be used", "red") if result.error else (f"no {self._what} found", "dim")
         self._streamed(rows or [(photo, "", nothing, "", "")])
 
 

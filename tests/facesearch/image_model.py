@@ -1,0 +1,110 @@
+"""A small real model of kind `image`: a folder as training writes it, made without training.
+
+Its branch averages the crop over squares of 4x4 pixels and turns the result at random, which is
+enough to tell letters apart that OpenCV draws. Also those letters, and what stands in for a
+calibration: how other letters score against each other.
+"""
+
+import hashlib
+import json
+
+import cv2
+import numpy as np
+
+from facesearch.alignment import ink_crop, whole_crop
+from facesearch.head import rotation_code
+from facesearch.model import Model
+from facesearch.vectors import unit
+
+SIDE_PX = 32
+DIM = 128
+FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX)
+OTHERS = "BDGJPQSUW23456789&?#@+"  # what the calibration knows; no test enrolls them
+
+
+def letter(text="R", side=105, size=2.0, thickness=3, at=(0.25, 0.7), font=FONTS[0], **colours):
+    """Return a letter (side, side, 3) as OpenCV draws it, `at` shares of the page."""
+    paper, ink = colours.get("paper", (255, 255, 255)), colours.get("ink", (0, 0, 0))
+    pixels = np.full((side, side, 3), paper, np.uint8)
+    times = side / 105
+    corner = (round(side * at[0]), round(side * at[1]))
+    thick = max(1, round(thickness * times))
+    cv2.putText(pixels, text, corner, font, size * times, ink, thick, cv2.LINE_AA)
+    return pixels
+
+
+def write_model(folder, alignment="ink", **changes):
+    """Write the model into `folder`, with `changes` to its manifest; return `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "branch.onnx").write_bytes(branch())
+    code = rotation_code(DIM, 8, seed=0)
+    weights = np.ones(code.shape[1], np.float32)
+    a, b = unit(np.random.default_rng(0).normal(size=(2, 300, DIM))).astype(np.float32)
+    per_unit = float((np.abs((a - b) @ code).sum(1) / np.linalg.norm(a - b, axis=1)).mean())
+    bias = 0.5 * per_unit  # half a unit apart is as likely one letter as two
+    np.savez(
+        folder / "head.npz", projection=code, weights=weights, bias=bias, unit_distance=per_unit
+    )
+    cohort = {"mean": [0.0] * DIM, "score_mean": 0.0, "score_std": 0.1}
+    manifest = {
+        "manifest_version": 1,
+        "name": "letters",
+        "version": "1",
+        "kind": "image",
+        "detector": "whole",
+        "alignment": alignment,
+        "mirror": False,
+        "dim": DIM,
+        "input": {"side_px": SIDE_PX, "colours": "RGB", "range": [0, 255]},
+        "sha256": {
+            file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
+            for file in ("branch.onnx", "head.npz")
+        },
+        "licence": {"weights": "none", "data": "none"},
+        "calibration": {
+            "evidence": {"offset": -6.0, "slope": 2.0, "bend": 0.3, "low": -0.5, "high": 8.0},
+            "cohort": cohort | {"weight": 10.0, "probe_length": 1.0},
+        },
+    }
+    file = folder / "model.json"
+    file.write_text(json.dumps(manifest))
+    manifest["calibration"]["cohort"] |= strangers(Model.load(folder), alignment)
+    file.write_text(json.dumps(manifest | changes))
+    return folder
+
+
+def branch():
+    """Return the graph (n, 3, 32, 32) -> (n, DIM) as the bytes of an ONNX file."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    n_squares = 3 * 15 * 15
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(n_squares, n_squares)))[0][:, :DIM]
+    weights, bias = (-turn / 255).astype(np.float32), turn.sum(0).astype(np.float32)  # of 1 - x/255
+    graph = helper.make_graph(
+        [
+            helper.make_node(
+                "AveragePool", ["crops"], ["squares"], kernel_shape=[4, 4], strides=[2, 2]
+            ),
+            helper.make_node("Flatten", ["squares"], ["flat"]),
+            helper.make_node("Gemm", ["flat", "weights", "bias"], ["embeddings"]),
+        ],
+        "letters",
+        [helper.make_tensor_value_info("crops", TensorProto.FLOAT, ["n", 3, SIDE_PX, SIDE_PX])],
+        [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", DIM])],
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(bias, "bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def strangers(model, alignment):
+    """Return what the cohort of a manifest says of OTHERS: mean, and scores of different ones."""
+    cut = ink_crop if alignment == "ink" else whole_crop
+    rows = model.embed(np.stack([cut(letter(text), SIDE_PX) for text in OTHERS]))
+    centred = unit(rows - rows.mean(0))
+    scores = [model.head.scores(row, np.delete(centred, i, 0)) for i, row in enumerate(centred)]
+    return {
+        "mean": rows.mean(0).tolist(),
+        "score_mean": float(np.mean(scores)),
+        "score_std": float(np.std(scores)),
+    }
