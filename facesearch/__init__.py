@@ -1,6 +1,7 @@
 """Who is in this photo? Offline face identification with calibrated probabilities."""
 
 from facesearch.errors import (
+    DataError,
     EmbeddingMismatch,
     FaceError,
     FacesearchError,
@@ -8,6 +9,7 @@ from facesearch.errors import (
     ModelError,
     NewerGallery,
     PhotoError,
+    TrainingError,
     UnknownPerson,
 )
 from facesearch.gallery import (
@@ -24,6 +26,7 @@ from facesearch.model import Model, shipped_models
 
 __all__ = [
     "Candidate",
+    "DataError",
     "EmbeddingMismatch",
     "Enrollment",
     "FaceError",
@@ -37,6 +40,7 @@ __all__ = [
     "Neighbour",
     "NewerGallery",
     "PhotoError",
+    "TrainingError",
     "UnknownPerson",
     "Verification",
     "import_gallery",

@@ -4,6 +4,8 @@ FacesearchError
 ├── PhotoError              a photo that cannot be read: damaged, too large, not a picture
 ├── FaceError               a photo that was read but cannot serve: no face, too many faces
 ├── UnknownPerson           a name that the gallery does not have
+├── DataError               pictures in classes that cannot serve: none, one class, not understood
+├── TrainingError           a training that cannot start, go on or be stored
 ├── ModelError              a model folder that is missing, damaged or not understood
 │   └── EmbeddingMismatch   embeddings of two models, never to be compared
 └── GalleryError            a gallery that cannot be opened, read or written
@@ -25,6 +27,14 @@ class FaceError(FacesearchError):
 
 class UnknownPerson(FacesearchError):
     """A name that the gallery does not have."""
+
+
+class DataError(FacesearchError):
+    """Pictures sorted into classes that cannot serve: none, one class only, or not understood."""
+
+
+class TrainingError(FacesearchError):
+    """A training that cannot start, go on or be stored."""
 
 
 class ModelError(FacesearchError):

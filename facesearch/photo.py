@@ -73,6 +73,19 @@ class Photo:
     _turn: Image.Transpose | None = field(repr=False)
     _decoded: NDArray[np.uint8] | None = field(default=None, init=False, repr=False)
 
+    @classmethod
+    def from_pixels(cls, name: str, pixels: NDArray[np.uint8]) -> "Photo":
+        """Return the photo that is decoded already: upright `pixels` (h, w, 3) RGB, copied.
+
+        Its content hash is of the pixels' bytes.
+        """
+        height, width, _ = pixels.shape
+        content_hash = hashlib.sha256(pixels.tobytes()).hexdigest()
+        photo = cls(name, content_hash, width, height, True, b"", None)
+        photo._decoded = np.array(pixels, np.uint8, order="C")
+        photo._decoded.flags.writeable = False
+        return photo
+
     def pixels(self, min_scale: float = 1.0) -> NDArray[np.uint8]:
         """Return the whole upright photo: (h, w, 3) RGB uint8, C-contiguous, read-only.
 

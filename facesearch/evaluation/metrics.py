@@ -1,7 +1,11 @@
 """Rates of ISO/IEC 19795-1, in pure numpy on scores; higher scores are more alike.
 
+`fpir`, `tpir` and `rank_1_rate` are of searches, one against many. `roc` and what follows from it
+are of pairs: FAR is the share of the non-mated pairs that are accepted, TAR that of the mated.
 Who is in the denominator stands in each docstring. An empty denominator is a ValueError, never 0.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +26,7 @@ def rank_1_rate(scores: Scores, owners: Ids) -> float:
     equal scores the right one counts last, so that a tie at the top is an error.
     """
     _need(len(scores), "mated searches")
-    return float(_on_top(scores, owners).mean())
+    return float(named_rightly(scores, owners).mean())
 
 
 def tpir(scores: Scores, owners: Ids, threshold: float) -> float:
@@ -31,7 +35,7 @@ def tpir(scores: Scores, owners: Ids, threshold: float) -> float:
     1 - FNIR at rank 1. A score at the threshold does not count; ties as in `rank_1_rate`.
     """
     _need(len(scores), "mated searches")
-    return float((_on_top(scores, owners) & (scores.max(1) > threshold)).mean())
+    return float((named_rightly(scores, owners) & (scores.max(1) > threshold)).mean())
 
 
 def fpir(scores: Scores, threshold: float) -> float:
@@ -66,7 +70,75 @@ def expected_calibration_error(
     return float(np.abs(stated - true).sum() / weights.sum())
 
 
-def _on_top(scores: Scores, owners: Ids) -> NDArray[np.bool_]:
+def named_rightly(scores: Scores, owners: Ids) -> NDArray[np.bool_]:
+    """Return which searches (n,) have their `owners` (n,) alone on top of `scores` (n, people)."""
     right = scores[np.arange(len(scores)), owners]
     at_least = (scores >= right[:, None]).sum(1)  # the right one itself, and its ties
     return np.asarray((at_least == 1) & np.isfinite(right))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Roc:
+    """FAR and TAR at every threshold that makes a difference, from accepting none to all."""
+
+    thresholds: NDArray[np.float64]  # falling, from infinity; a pair at the threshold is accepted
+    far: NDArray[np.float64]  # rising from 0 to 1
+    tar: NDArray[np.float64]  # likewise
+
+
+def roc(scores: Scores, mated: NDArray[np.bool_]) -> Roc:
+    """Return the ROC of pairs with `scores` (n,), `mated` (n,) true for pairs of one class.
+
+    Pairs with equal scores are accepted together, so that their order does not matter. Raises
+    ValueError if there are no mated or no non-mated pairs, or a score is not a number.
+    """
+    mated = np.asarray(mated, bool)
+    _need(int(mated.sum()), "mated pairs")
+    _need(int((~mated).sum()), "non-mated pairs")
+    if np.isnan(scores).any():
+        raise ValueError("a score that is not a number cannot be compared with a threshold")
+    order = np.argsort(-scores, kind="stable")
+    falling, truth = scores[order], mated[order]
+    last = np.append(falling[1:] != falling[:-1], True)  # the last of those that tie
+    return Roc(
+        thresholds=np.concatenate([[np.inf], falling[last]]),
+        far=np.concatenate([[0.0], np.cumsum(~truth)[last] / (~truth).sum()]),
+        tar=np.concatenate([[0.0], np.cumsum(truth)[last] / truth.sum()]),
+    )
+
+
+def auc(scores: Scores, mated: NDArray[np.bool_]) -> float:
+    """Return the area under the ROC: how likely a mated pair scores above a non-mated one.
+
+    A tie counts one half, which is what straight lines between the points of `roc` give.
+    """
+    curve = roc(scores, mated)
+    return float((np.diff(curve.far) * (curve.tar[1:] + curve.tar[:-1]) / 2).sum())
+
+
+def eer(scores: Scores, mated: NDArray[np.bool_]) -> float:
+    """Return the error rate where as large a share of mated is refused as of non-mated accepted.
+
+    Where no threshold makes them equal, straight lines join the two points around.
+    """
+    curve = roc(scores, mated)
+    excess = curve.far - (1 - curve.tar)  # rises from -1 to 1
+    after = int((excess >= 0).argmax())
+    share = -excess[after - 1] / (excess[after] - excess[after - 1])
+    return float(curve.far[after - 1] + share * (curve.far[after] - curve.far[after - 1]))
+
+
+def tar_at_far(scores: Scores, mated: NDArray[np.bool_], far: float) -> float:
+    """Return the highest TAR of a threshold with a FAR of at most `far`; nothing between points."""
+    curve = roc(scores, mated)
+    return float(curve.tar[curve.far <= far].max())
+
+
+def best_accuracy(scores: Scores, mated: NDArray[np.bool_]) -> float:
+    """Return the share of all pairs decided rightly at the threshold that is best for them.
+
+    It is chosen on the very pairs, and so flatters a little: a ceiling of the accuracy.
+    """
+    curve = roc(scores, mated)
+    share = np.mean(mated)
+    return float((share * curve.tar + (1 - share) * (1 - curve.far)).max())

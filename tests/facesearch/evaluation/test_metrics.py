@@ -5,9 +5,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from facesearch.evaluation.metrics import (
+    auc,
+    best_accuracy,
+    eer,
     expected_calibration_error,
     fpir,
     rank_1_rate,
+    roc,
+    tar_at_far,
     threshold_at,
     tpir,
 )
@@ -61,3 +66,102 @@ def test_calibration_error_is_the_gap_between_said_and_true():
 def test_a_rate_over_nothing_is_refused(rate):
     with pytest.raises(ValueError, match="has no value"):
         rate()
+
+
+# ---- pairs: (score, mated), few different scores so that ties are common
+pairs = st.lists(
+    st.tuples(st.sampled_from([-1.0, 0.0, 0.25, 0.5, 2.0]), st.booleans()), min_size=2, max_size=30
+).filter(lambda some: len({mated for _, mated in some}) == 2)
+
+
+def arrays_of(some):
+    scores, mated = zip(*some, strict=True)
+    return np.array(scores), np.array(mated)
+
+
+def rates_at(some, threshold):
+    """Return FAR and TAR by counting: what is at the threshold is accepted."""
+    accepted = [mated for score, mated in some if score >= threshold]
+    n_mated = sum(mated for _, mated in some)
+    tar = sum(accepted) / n_mated
+    return (len(accepted) - sum(accepted)) / (len(some) - n_mated), tar
+
+
+def thresholds_of(some):
+    return [np.inf, *sorted({score for score, _ in some}, reverse=True)]
+
+
+@given(pairs)
+def test_the_roc_is_counted_at_each_threshold(some):
+    curve = roc(*arrays_of(some))
+    assert curve.thresholds.tolist() == thresholds_of(some)
+    far, tar = zip(*(rates_at(some, t) for t in thresholds_of(some)), strict=True)
+    assert curve.far == pytest.approx(far)
+    assert curve.tar == pytest.approx(tar)
+
+
+@given(pairs)
+def test_the_area_is_how_often_a_mated_pair_scores_above_a_non_mated_one(some):
+    wins = [
+        (a > b) + (a == b) / 2
+        for a, a_mated in some
+        for b, b_mated in some
+        if a_mated and not b_mated
+    ]
+    assert auc(*arrays_of(some)) == pytest.approx(sum(wins) / len(wins))
+
+
+@given(pairs, st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+def test_tar_at_far_is_the_best_of_the_thresholds_that_keep_it(some, far):
+    kept = [tar for f, tar in (rates_at(some, t) for t in thresholds_of(some)) if f <= far]
+    assert tar_at_far(*arrays_of(some), far) == pytest.approx(max(kept))
+
+
+@given(pairs)
+def test_the_best_accuracy_is_the_best_of_all_thresholds(some):
+    shares = [np.mean([(s >= t) == mated for s, mated in some]) for t in thresholds_of(some)]
+    assert best_accuracy(*arrays_of(some)) == pytest.approx(max(shares))
+
+
+@given(pairs)
+def test_at_the_equal_error_rate_the_lines_between_the_points_cross(some):
+    # by bisection along the polygon of (FAR, FRR), whose difference rises from -1 to 1
+    points = np.array([(f, 1 - tar) for f, tar in (rates_at(some, t) for t in thresholds_of(some))])
+    low, high = 0.0, len(points) - 1.0
+    place = np.arange(len(points))
+    for _ in range(60):
+        middle = (low + high) / 2
+        far, frr = (np.interp(middle, place, points[:, i]) for i in (0, 1))
+        low, high = (middle, high) if far < frr else (low, middle)
+    assert eer(*arrays_of(some)) == pytest.approx(far, abs=1e-6)
+
+
+@given(pairs)
+def test_rates_of_pairs_do_not_depend_on_the_order(some):
+    for rate in (auc, eer, best_accuracy):
+        assert rate(*arrays_of(some[::-1])) == pytest.approx(rate(*arrays_of(some)))
+
+
+def test_rates_of_four_pairs_that_can_be_counted_by_eye():
+    scores, mated = np.array([0.9, 0.6, 0.6, 0.1]), np.array([True, True, False, False])
+    assert auc(scores, mated) == 0.875  # of four comparisons three are won, one is a tie
+    assert tar_at_far(scores, mated, 0.4) == 0.5
+    assert tar_at_far(scores, mated, 0.5) == 1.0
+    assert best_accuracy(scores, mated) == 0.75
+    assert eer(scores, mated) == 0.25  # half way from (0, 0.5) to (0.5, 0)
+
+
+@pytest.mark.parametrize("rate", [roc, auc, eer, best_accuracy], ids=lambda rate: rate.__name__)
+@pytest.mark.parametrize(
+    ("mated", "what"),
+    [([], "mated"), ([True, True], "non-mated"), ([False, False], "mated")],
+    ids=["none", "no non-mated", "no mated"],
+)
+def test_a_rate_over_pairs_of_one_kind_is_refused(rate, mated, what):
+    with pytest.raises(ValueError, match=f"no {what} pairs has no value"):
+        rate(np.zeros(len(mated)), np.array(mated, bool))
+
+
+def test_a_score_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="not a number"):
+        auc(np.array([0.5, np.nan]), np.array([True, False]))

@@ -1,0 +1,157 @@
+"""One-shot naming: of several pictures, one of each class, which shows what the probe shows?
+
+`scores` below is any comparison: rows of pictures (n,) -> (n, n) numbers, higher is more alike. It
+is asked trial by trial for at most 2 * ways rows, so that no matrix of all pictures is needed.
+A tie with the right class counts as wrong: a network that gives everything one embedding names
+nothing, though argmax would say that it is always right.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.evaluation.metrics import named_rightly
+from facesearch.evaluation.omniglot import Ids
+from facesearch.evaluation.pictures import LakeTrials
+
+Scores = Callable[[Ids], NDArray[np.floating]]
+Z95 = 1.959964  # the normal distribution has 95 % within so many standard deviations
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """An accuracy, 0 to 1, and its 95 % confidence interval."""
+
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Episodes:
+    """How often each class was to be named, and was, in random episodes."""
+
+    asked: Ids  # (classes,)
+    right: Ids  # (classes,)
+    groups: Ids  # (classes,)
+    ways: int  # classes in the largest episode
+
+    @property
+    def accuracy(self) -> float:
+        """The mean over groups of the share of a group's probes that were named rightly."""
+        return float(np.mean(self._by_group()))
+
+    def estimate(self, seed: int = 0) -> Estimate:
+        """Return the accuracy with its interval, a percentile bootstrap (Efron 1979).
+
+        What is drawn anew are groups, since classes of one alphabet are alike hard; or classes,
+        where there is one group only. The interval speaks of other groups (classes) of the kind.
+        Where all did alike, all right for example, drawing anew would promise that any other does:
+        there it is Wilson's, of as many trials as there are units.
+        """
+        units = self._by_group()
+        if len(units) == 1:
+            asked = self.asked > 0
+            units = self.right[asked] / self.asked[asked]
+        if units.min() == units.max():
+            return wilson(float(units.sum()), len(units))
+        drawn = np.random.default_rng(seed).integers(len(units), size=(RESAMPLES, len(units)))
+        low, high = np.percentile(units[drawn].mean(1), [2.5, 97.5])
+        return Estimate(self.accuracy, float(low), float(high))
+
+    def _by_group(self) -> NDArray[np.float64]:
+        asked = np.bincount(self.groups, self.asked)
+        right = np.bincount(self.groups, self.right)
+        return right[asked > 0] / asked[asked > 0]
+
+
+def random_episodes(
+    scores: Scores,
+    classes: Ids,
+    groups: Ids,
+    *,
+    ways: int = 20,
+    trials: int = 400,
+    seed: int = 7,
+) -> float:
+    """Return the accuracy of `play_episodes`."""
+    return play_episodes(scores, classes, groups, ways=ways, trials=trials, seed=seed).accuracy
+
+
+def play_episodes(
+    scores: Scores,
+    classes: Ids,
+    groups: Ids,
+    *,
+    ways: int = 20,
+    trials: int = 400,
+    seed: int = 7,
+) -> Episodes:
+    """Return the outcome of `trials` random one-shot episodes within each group.
+
+    `classes` (n,) is the class of each picture, `groups` (classes,) the group of each class. An
+    episode takes `ways` classes of the group, all if there are fewer; of each one picture drawn at
+    random as support and another one as probe, which is compared with all the support. A class
+    with one picture is support only. Harder than Lake's trials, where all the support is by one
+    drawer and all the probes by another. Raises ValueError if no group has two classes and a probe.
+    """
+    order = np.argsort(classes, kind="stable")
+    n_pictures = np.bincount(classes, minlength=len(groups))
+    first = np.cumsum(n_pictures) - n_pictures  # place in `order` of each class's first picture
+    asked, right = np.zeros(len(groups), np.int64), np.zeros(len(groups), np.int64)
+    widest = 0
+    for group in np.unique(groups):
+        members = np.flatnonzero((groups == group) & (n_pictures > 0))
+        if len(members) < 2 or n_pictures[members].max() < 2:
+            continue
+        widest = max(widest, min(ways, len(members)))
+        rng = np.random.default_rng((seed, group))
+        for _ in range(trials):
+            chosen = rng.permutation(members)[:ways]
+            n = n_pictures[chosen]
+            shown = rng.integers(n)
+            other = (shown + 1 + rng.integers(np.maximum(n - 1, 1))) % n
+            probed = np.flatnonzero(n > 1)
+            support = order[first[chosen] + shown]
+            probes = order[(first[chosen] + other)[probed]]
+            asked[chosen[probed]] += 1
+            right[chosen[probed]] += named_rightly(_between(scores, probes, support), probed)
+    if widest == 0:
+        raise ValueError("an episode needs a group of two classes, one with two pictures")
+    return Episodes(asked, right, groups, widest)
+
+
+def lake_accuracy(scores: Scores, trials: LakeTrials) -> Estimate:
+    """Return the accuracy on Lake's 400 trials, with Wilson's interval."""
+    n_right = sum(
+        int(named_rightly(_between(scores, probes, support), answers).sum())
+        for support, probes, answers in zip(
+            trials.support, trials.probes, trials.answers, strict=True
+        )
+    )
+    return wilson(n_right, trials.answers.size)
+
+
+def wilson(n_right: float, n: int) -> Estimate:
+    """Return the share `n_right` / `n` with Wilson's 95 % interval for a proportion.
+
+    Wilson, JASA 22 (1927), 209-212; recommended by Brown, Cai and DasGupta, "Interval estimation
+    for a binomial proportion" (2001), whose coverage is near 95 % close to 0 and 1 too. It takes
+    the trials for independent. Raises ValueError for none.
+    """
+    if n == 0:
+        raise ValueError("an accuracy over no trials has no value")
+    share = n_right / n
+    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    reach = Z95 / (1 + Z95**2 / n) * math.sqrt(share * (1 - share) / n + (Z95 / (2 * n)) ** 2)
+    return Estimate(share, max(0.0, centre - reach), min(1.0, centre + reach))
+
+
+def _between(scores: Scores, probes: Ids, support: Ids) -> NDArray[np.floating]:
+    """Return the scores (probes, support)."""
+    both = scores(np.concatenate([probes, support]))
+    return both[: len(probes), len(probes) :]

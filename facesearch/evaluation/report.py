@@ -1,0 +1,196 @@
+"""A model and pictures in classes -> how well it verifies and names them, by head and by cosine."""
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.embedding import BATCH
+from facesearch.errors import DataError, FaceError
+from facesearch.evaluation import metrics
+from facesearch.evaluation.omniglot import Ids
+from facesearch.evaluation.one_shot import Estimate, Scores, lake_accuracy, play_episodes
+from facesearch.evaluation.pairs import Pairs, verification_pairs
+from facesearch.evaluation.pictures import Cropper, LakeTrials, Pictures, omniglot_parts
+from facesearch.identification import cut
+from facesearch.model import Model
+from facesearch.photo import Photo
+from facesearch.vectors import Floats, product
+
+Comparer = Callable[[Floats, Floats], Floats]  # rows (n, dim), one side may be one row -> (n,)
+
+FARS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # at which the ROC is told
+CHUNK = 512  # pairs compared at once: 2 MB of codes, which stay in the cache
+
+# What was published of Omniglot: who, verification, 20-way one-shot on Lake's 400 trials. The first
+# three as Koch, Zemel and Salakhutdinov (2015) give them, tables 1 and 2.
+PUBLISHED = (
+    ("Humans (Lake et al. 2013)", None, 0.955),
+    ("Hierarchical Bayesian program learning (Lake et al. 2013)", None, 0.952),
+    ("Siamese network (Koch et al. 2015)", 0.9342, 0.920),
+    ("Attentive recurrent comparators (Shyam et al. 2017)", None, 0.985),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How well one way of comparing embeddings does; shares from 0 to 1."""
+
+    auc: float
+    eer: float
+    best_accuracy: float  # at the threshold best for these very pairs
+    roc: tuple[tuple[float, float | None], ...]  # (FAR, TAR); None: too few pairs to say
+    one_shot: Estimate | None  # random episodes within groups; None if no group allows one
+    lake: Estimate | None  # Lake's 400 trials, where there are any
+
+    def tar_at(self, far: float) -> float | None:
+        """Return the TAR at one of FARS."""
+        return dict(self.roc)[far]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """How well a model does on pictures in classes."""
+
+    head: Comparison
+    cosine: Comparison
+    accuracy: float  # of all pairs, those that the head decides rightly at even odds
+    ways: int | None  # classes in the largest episode
+    pairs: Pairs
+    llrs: Floats  # (pairs,) the head's
+
+
+def model_cropper(model: Model) -> Cropper:
+    """Return what cuts a photo as `model` does: its largest face, or the drawing or picture."""
+
+    def crop(photo: Photo) -> NDArray[np.uint8] | None:
+        largest = model.detector.detect(photo)[:1]
+        try:
+            return cut(photo, largest, model)[0] if largest else None
+        except FaceError:
+            return None
+
+    return crop
+
+
+def unseen(pictures: Pictures) -> Pictures:
+    """Return the part that no model may have learned from: of Omniglot the ten trial alphabets.
+
+    Anything else is returned as it is; whether a model was trained on it, its owner has to know.
+    Raises DataError if it is of Omniglot and has none of those alphabets.
+    """
+    parts = omniglot_parts(pictures)
+    if not parts:
+        return pictures
+    if len(parts["trial"]) < 2:
+        raise DataError(
+            "a model is tested on the ten Omniglot alphabets of Lake's trials, and none is here; "
+            "the others are for training and for choosing models"
+        )
+    return pictures.only(parts["trial"])
+
+
+def pairs_needed(far: float) -> int:
+    """Return how many pairs, half of them non-mated, it takes to speak of a FAR.
+
+    The rule of 3 (ISO/IEC 19795-1): without one error in n, the rate may still be 3 / n.
+    """
+    return 2 * math.ceil(round(3 / far, 6))
+
+
+def evaluate(
+    model: Model,
+    pictures: Pictures,
+    lake: LakeTrials | None = None,
+    *,
+    n_pairs: int = 20_000,
+    ways: int = 20,
+    seed: int = 0,
+    advance: Callable[[int], object] | None = None,
+) -> Report:
+    """Return how well `model` does on `pictures`, cut by its `model_cropper`.
+
+    `n_pairs` and `seed` as in `verification_pairs`, `ways` as in `play_episodes`; `lake` are trials
+    as rows of `pictures`. `advance` is called after each picture with the number of all. Raises
+    DataError if there are no pairs to verify.
+    """
+    pairs = verification_pairs(pictures, n_pairs, seed)
+    embeddings = _embedded(model, pictures.crops, advance)
+    codes = model.head.codes(embeddings)  # once a picture, where `model.compare` would once a pair
+    weights, bias = model.head.weights[:, None], np.float32(model.head.bias)
+
+    def llr(a: Floats, b: Floats) -> Floats:
+        return bias - product(np.abs(a - b), weights)[:, 0]
+
+    def cosine(a: Floats, b: Floats) -> Floats:
+        return np.asarray((a * b).sum(1), np.float32)
+
+    llrs = _of_pairs(llr, codes, pairs)
+    settings = pictures, lake, pairs, ways, seed
+    by_head, widest = _compared(llrs, _matrix(llr, codes), *settings)
+    cosines = _of_pairs(cosine, embeddings, pairs)
+    by_cosine, _ = _compared(cosines, _matrix(cosine, embeddings), *settings)
+    accuracy = float(np.mean((llrs >= 0) == pairs.mated))
+    return Report(by_head, by_cosine, accuracy, widest, pairs, llrs)
+
+
+def _compared(
+    pair_scores: Floats,
+    scores: Scores,
+    pictures: Pictures,
+    lake: LakeTrials | None,
+    pairs: Pairs,
+    ways: int,
+    seed: int,
+) -> tuple[Comparison, int | None]:
+    """Return what one way of comparing reaches, and the classes in its largest episode."""
+    episodes = None
+    with suppress(ValueError):  # no group has two classes, one with two pictures
+        episodes = play_episodes(scores, pictures.classes, pictures.groups, ways=ways, seed=seed)
+    mated = pairs.mated
+    comparison = Comparison(
+        auc=metrics.auc(pair_scores, mated),
+        eer=metrics.eer(pair_scores, mated),
+        best_accuracy=metrics.best_accuracy(pair_scores, mated),
+        roc=tuple((far, _tar(pair_scores, mated, far)) for far in FARS),
+        one_shot=episodes.estimate() if episodes else None,
+        lake=lake_accuracy(scores, lake) if lake else None,
+    )
+    return comparison, episodes.ways if episodes else None
+
+
+def _tar(pair_scores: Floats, mated: NDArray[np.bool_], far: float) -> float | None:
+    enough = len(mated) >= pairs_needed(far)
+    return metrics.tar_at_far(pair_scores, mated, far) if enough else None
+
+
+def _of_pairs(score: Comparer, rows: Floats, pairs: Pairs) -> Floats:
+    """Return the scores of pairs (n,); a few pairs at a time, to stay small."""
+    starts = range(0, len(pairs), CHUNK)
+    parts = [(pairs.first[i : i + CHUNK], pairs.second[i : i + CHUNK]) for i in starts]
+    return np.concatenate([score(rows[first], rows[second]) for first, second in parts])
+
+
+def _matrix(score: Comparer, rows: Floats) -> Scores:
+    """Return the comparison of some rows with each other, (n,) -> (n, n)."""
+
+    def scores(some: Ids) -> Floats:
+        return np.stack([score(rows[row], rows[some]) for row in some])
+
+    return scores
+
+
+def _embedded(
+    model: Model, crops: NDArray[np.uint8], advance: Callable[[int], object] | None
+) -> Floats:
+    """Return the embeddings (n, dim) of `crops`, counting them."""
+    parts = []
+    for start in range(0, len(crops), BATCH):
+        parts.append(model.embed(crops[start : start + BATCH]))
+        if advance is not None:
+            for _ in parts[-1]:
+                advance(len(crops))
+    return np.concatenate(parts)

@@ -1,0 +1,182 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facesearch.evaluation.one_shot import (
+    Episodes,
+    lake_accuracy,
+    play_episodes,
+    random_episodes,
+    wilson,
+)
+from facesearch.evaluation.pictures import LakeTrials
+
+# two groups: of three classes with three pictures each, and of two with two pictures each
+CLASSES = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4])
+GROUPS = np.array([0, 0, 0, 1, 1])
+
+
+def by_class(rows):
+    return (CLASSES[rows][:, None] == CLASSES[rows]).astype(float)
+
+
+def test_a_comparison_that_knows_the_classes_names_everything():
+    assert random_episodes(by_class, CLASSES, GROUPS) == 1.0
+
+
+def test_a_comparison_that_cannot_tell_pictures_apart_names_nothing():
+    assert random_episodes(lambda rows: np.ones((len(rows), len(rows))), CLASSES, GROUPS) == 0.0
+
+
+def test_chance_is_one_in_so_many_classes_averaged_over_groups():
+    rng = np.random.default_rng(1)
+    by_chance = random_episodes(
+        lambda rows: rng.random((len(rows), len(rows))), CLASSES, GROUPS, trials=3000
+    )
+    assert by_chance == pytest.approx((1 / 3 + 1 / 2) / 2, abs=0.015)  # 3 standard errors: .013
+
+
+def asked_of(classes, groups, **settings):
+    """Return (probes, support) of each episode, and its outcome, with all pictures alike."""
+    asked = []
+
+    def scores(rows):
+        asked.append(rows)
+        return np.zeros((len(rows), len(rows)))
+
+    episodes = play_episodes(scores, classes, groups, **settings)
+    return [(rows[: len(rows) // 2], rows[len(rows) // 2 :]) for rows in asked], episodes
+
+
+def test_an_episode_is_one_picture_of_each_class_of_a_group_and_another_as_probe():
+    asked, episodes = asked_of(CLASSES, GROUPS, trials=50)
+    assert len(asked) == 100
+    for probes, support in asked:
+        assert CLASSES[probes].tolist() == CLASSES[support].tolist()
+        assert sorted(CLASSES[support]) in ([0, 1, 2], [3, 4])
+        assert not set(probes) & set(support)
+    pairs = {
+        (int(p), int(s)) for probes, support in asked for p, s in zip(probes, support, strict=True)
+    }
+    assert len(pairs) == 3 * 6 + 2 * 2  # every ordered pair of two pictures of a class comes up
+    assert episodes.asked.tolist() == [50] * 5
+    assert episodes.right.tolist() == [0] * 5
+    assert episodes.ways == 3
+
+
+def test_an_episode_has_no_more_classes_than_asked_for_and_over_time_all():
+    asked, episodes = asked_of(CLASSES, GROUPS, ways=2, trials=60)
+    assert {len(support) for _, support in asked} == {2}
+    assert episodes.ways == 2
+    assert (episodes.asked[:3] > 20).all()
+    assert episodes.asked[:3].sum() == 120
+
+
+def test_the_seed_decides_the_episodes():
+    first, again, other = (
+        np.concatenate(
+            [support for _, support in asked_of(CLASSES, GROUPS, trials=9, seed=seed)[0]]
+        )
+        for seed in (1, 1, 2)
+    )
+    assert first.tolist() == again.tolist()
+    assert first.tolist() != other.tolist()
+
+
+def test_a_class_with_one_picture_is_support_only():
+    classes = np.array([0, 1, 1, 2])
+    shown = []
+
+    def scores(rows):
+        shown.append(classes[rows].tolist())
+        return (classes[rows][:, None] == classes[rows]).astype(float)
+
+    episodes = play_episodes(scores, classes, np.array([0, 0, 0]), trials=10)
+    assert all(rows[0] == 1 and sorted(rows[1:]) == [0, 1, 2] for rows in shown)
+    assert episodes.asked.tolist() == [0, 10, 0]
+    assert episodes.accuracy == 1.0
+
+
+@pytest.mark.parametrize(
+    ("classes", "groups"),
+    [([0, 1], [0, 0]), ([0, 0, 1, 1], [0, 1]), ([], [])],
+    ids=["one picture each", "one class a group", "nothing"],
+)
+def test_without_a_probe_or_a_rival_there_is_no_episode(classes, groups):
+    with pytest.raises(ValueError, match="two classes, one with two pictures"):
+        random_episodes(by_class, np.array(classes, int), np.array(groups, int))
+
+
+def test_the_accuracy_is_the_mean_over_groups_whatever_their_size():
+    episodes = Episodes(
+        asked=np.array([10, 10, 10, 0, 10]),
+        right=np.array([10, 9, 8, 0, 1]),
+        groups=np.array([0, 0, 0, 1, 1]),
+        ways=3,
+    )
+    assert episodes.accuracy == pytest.approx((27 / 30 + 1 / 10) / 2)
+    found = episodes.estimate()
+    assert (found.low, found.accuracy, found.high) == pytest.approx((0.1, 0.5, 0.9))
+
+
+def test_the_interval_of_many_groups_is_that_of_their_mean():
+    shares = np.random.default_rng(0).uniform(0.5, 0.9, 200)
+    asked = np.full(200, 1000)
+    right = np.rint(1000 * shares).astype(int)
+    found = Episodes(asked, right, np.arange(200), 20).estimate()
+    reach = 1.96 * shares.std() / math.sqrt(200)  # as the central limit theorem has it
+    assert found.low == pytest.approx(shares.mean() - reach, abs=0.002)
+    assert found.high == pytest.approx(shares.mean() + reach, abs=0.002)
+    one_group = Episodes(asked, right, np.zeros(200, int), 20).estimate()
+    assert (one_group.low, one_group.high) == pytest.approx((found.low, found.high), abs=0.003)
+
+
+def test_all_right_does_not_promise_that_any_other_group_would_be():
+    found = Episodes(np.full(4, 10), np.full(4, 10), np.arange(4), 4).estimate()
+    assert (found.accuracy, found.high) == (1.0, pytest.approx(1.0))
+    assert found.low == wilson(4, 4).low < 0.6
+
+
+def lake_trials():
+    """20 runs whose support is rows 0 to 19 and whose probes are rows 20 to 39, turned round."""
+    support = np.tile(np.arange(20), (20, 1))
+    return LakeTrials(support, support + 20, np.tile(np.arange(20)[::-1], (20, 1)))
+
+
+def lake_scores(rows):
+    place = np.where(rows < 20, rows, 39 - rows)  # of probes: that of their class
+    return -np.abs(place[:, None] - place).astype(float)
+
+
+def test_lakes_trials_count_what_is_right_alone_on_top():
+    assert lake_accuracy(lake_scores, lake_trials()).accuracy == 1.0
+
+    def tied(rows):  # class 0 and 1 look alike, to two probes of 20
+        return lake_scores(np.where(rows == 1, 0, np.where(rows == 38, 39, rows)))
+
+    assert lake_accuracy(tied, lake_trials()).accuracy == pytest.approx(0.9)
+
+
+def test_wilsons_interval_is_the_shares_that_are_not_too_far_from_what_was_seen():
+    # its definition: the p with |share - p| <= z * sqrt(p (1 - p) / n), here by trying
+    for n_right, n in ((368, 400), (0, 10), (10, 10), (1, 3)):
+        p = np.linspace(0, 1, 1_000_001)
+        inside = p[np.abs(n_right / n - p) <= 1.959964 * np.sqrt(p * (1 - p) / n) + 1e-12]
+        found = wilson(n_right, n)
+        assert (found.low, found.high) == pytest.approx((inside[0], inside[-1]), abs=2e-6)
+    assert wilson(368, 400).low == pytest.approx(0.8892, abs=2e-4)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilsons_interval_holds_the_share_and_stays_within_0_and_1(trial):
+    found = wilson(*trial)
+    assert 0 <= found.low <= found.accuracy + 1e-9
+    assert found.accuracy - 1e-9 <= found.high <= 1
+
+
+def test_an_accuracy_over_nothing_is_refused():
+    with pytest.raises(ValueError, match="has no value"):
+        wilson(0, 0)

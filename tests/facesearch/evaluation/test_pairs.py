@@ -1,0 +1,100 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from facesearch import DataError
+from facesearch.evaluation.pairs import verification_pairs
+from facesearch.evaluation.pictures import Pictures
+
+
+def pictures_of(n_of_class, groups, crops=None):
+    """Return Pictures with so many of each class, every one another crop unless given."""
+    classes = np.repeat(np.arange(len(n_of_class)), n_of_class)
+    if crops is None:
+        crops = np.arange(len(classes))
+    crops = np.asarray(crops, np.uint16).reshape(-1, 1, 1, 1).view(np.uint8)
+    return Pictures(
+        crops=crops.reshape(len(classes), 1, 2, 1),
+        classes=classes,
+        drawers=np.full(len(classes), -1),
+        class_names=tuple(f"class {c}" for c in range(len(n_of_class))),
+        groups=np.array(groups),
+        group_names=tuple(f"group {g}" for g in range(max(groups) + 1)),
+        skipped=(),
+    )
+
+
+FOUR_GROUPS = pictures_of([20] * 40, np.repeat(np.arange(4), 10))
+
+
+def test_pairs_are_half_of_one_class_and_half_of_two():
+    pairs = verification_pairs(FOUR_GROUPS, 2000, seed=0)
+    assert len(pairs) == 2000
+    assert pairs.mated.sum() == 1000
+    one_class = FOUR_GROUPS.classes[pairs.first] == FOUR_GROUPS.classes[pairs.second]
+    assert (one_class == pairs.mated).all()
+
+
+def test_no_pair_is_one_picture_twice_and_none_comes_again():
+    pairs = verification_pairs(FOUR_GROUPS, 4000, seed=0)
+    assert (pairs.first != pairs.second).all()
+    both = [frozenset(pair) for pair in zip(pairs.first, pairs.second, strict=True)]
+    assert len(set(both)) == 4000
+
+
+def test_pairs_of_two_classes_are_half_within_a_group_and_half_across():
+    pairs = verification_pairs(FOUR_GROUPS, 2000, seed=0)
+    groups = FOUR_GROUPS.groups[FOUR_GROUPS.classes]
+    within = groups[pairs.first] == groups[pairs.second]
+    assert within[~pairs.mated].sum() == 500
+
+
+@pytest.mark.parametrize(
+    ("groups", "within"), [([0, 0, 0], True), ([0, 1, 2], False)], ids=["one group", "one each"]
+)
+def test_where_groups_allow_only_one_kind_all_are_of_that(groups, within):
+    pictures = pictures_of([9, 9, 9], groups)
+    pairs = verification_pairs(pictures, 100, seed=0)
+    assert pairs.mated.sum() == 50
+    of = pictures.groups[pictures.classes]
+    assert ((of[pairs.first] == of[pairs.second])[~pairs.mated] == within).all()
+
+
+def test_the_seed_decides_the_pairs():
+    first, again, other = (verification_pairs(FOUR_GROUPS, 100, seed).first for seed in (1, 1, 2))
+    assert first.tolist() == again.tolist()
+    assert first.tolist() != other.tolist()
+
+
+def test_a_class_with_many_pictures_counts_no_more_than_others():
+    pictures = pictures_of([200, 20, 20, 20], [0] * 4)
+    pairs = verification_pairs(pictures, 400, seed=0)
+    for kind in (pairs.mated, ~pairs.mated):
+        drawn = Counter(pictures.classes[np.append(pairs.first[kind], pairs.second[kind])])
+        assert 70 < drawn[0] < 130  # of 400; 308 if pictures were drawn
+
+
+def test_exact_doubles_are_never_a_pair():
+    crops = [5, 5, 6, 5, 7, 7]  # one of class 0 is in class 1 too
+    pictures = pictures_of([3, 3], [0, 0], crops)
+    pairs = verification_pairs(pictures, 100, seed=0)
+    found = {frozenset(pair) for pair in zip(pairs.first, pairs.second, strict=True)}
+    mated = {frozenset(pair) for pair in ((0, 2), (1, 2), (3, 4), (3, 5))}
+    assert mated <= found
+    assert not found & {frozenset(pair) for pair in ((0, 1), (4, 5), (0, 3), (1, 3))}
+    assert pairs.mated.sum() == 4
+
+
+def test_small_data_gives_what_pairs_it_has_as_many_of_either_kind():
+    pairs = verification_pairs(pictures_of([2, 1, 1], [0, 0, 0]), 1000, seed=0)
+    assert pairs.mated.tolist() == [True, False]
+    pairs = verification_pairs(pictures_of([4, 1], [0, 0]), 1000, seed=0)  # of two only 4
+    assert pairs.mated.tolist() == [True] * 4 + [False] * 4
+
+
+@pytest.mark.parametrize("crops", [[1, 2, 3], [1, 1, 2]], ids=["singles", "a double"])
+def test_without_two_different_pictures_of_a_class_there_is_nothing_to_verify(crops):
+    sizes = [1, 1, 1] if crops == [1, 2, 3] else [2, 1]
+    with pytest.raises(DataError, match="no two different pictures of one class"):
+        verification_pairs(pictures_of(sizes, [0] * len(sizes), crops), 10, seed=0)

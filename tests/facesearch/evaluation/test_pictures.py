@@ -1,0 +1,432 @@
+import hashlib
+import io
+import lzma
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facesearch import DataError
+from facesearch.evaluation import omniglot
+from facesearch.evaluation.pictures import (
+    omniglot_parts,
+    read_lake_trials,
+    read_pictures,
+    sample_photos,
+)
+from facesearch.photo import Photo
+
+ROOT = Path(os.environ.get("FACESEARCH_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+# A small Omniglot: 20 characters, each drawn once by 20 drawers, in two alphabets. In run r of the
+# trials all support is by drawer r, all probes are by the next one, in the opposite order.
+ALPHABETS = ("Greek", "Tibetan")
+CHARACTERS = [f"{alphabet}/character{n:02d}" for alphabet in ALPHABETS for n in range(1, 11)]
+DRAWINGS = np.random.default_rng(0).integers(2, size=(20, 20, 105, 105), dtype=np.uint8)  # 1 = ink
+ANSWERS = np.arange(20)[::-1]
+
+
+def middle(photo):
+    """Crop: the pixel in the middle, enough to tell pictures apart; None if it is white."""
+    pixels = photo.pixels()
+    pixel = pixels[pixels.shape[0] // 2, pixels.shape[1] // 2]
+    return None if (pixel == 255).all() else pixel[None, None]
+
+
+def whole(photo):
+    return photo.pixels()
+
+
+def save(path, grey=0, side=4):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (side, side), grey).save(path)
+
+
+def png(ink):
+    """Return a drawing as Lake's files are: one bit a pixel, ink black."""
+    file = io.BytesIO()
+    Image.fromarray((1 - ink) * 255).convert("1").save(file, "PNG")
+    return file.getvalue()
+
+
+def lake_file(number, drawer):
+    """Return where Lake has a drawing: image_background/... from the folder of both zips on."""
+    alphabet, character = CHARACTERS[number].split("/")
+    part = "images_background" if alphabet == "Greek" else "images_evaluation"
+    return f"{part}/{alphabet}/{character}/{number + 1:04d}_{drawer:02d}.png"
+
+
+def write_zips(folder, *, left_out=(), more=(), around=""):
+    """Write Lake's three zips; `more` are (zip, name, content) to add, `around` a folder."""
+    folder.mkdir(exist_ok=True)
+    for zip_name in omniglot.IMAGE_ZIPS:
+        with zipfile.ZipFile(folder / zip_name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for number in range(20):
+                for drawer in range(1, 21):
+                    name = lake_file(number, drawer)
+                    if name.startswith(zip_name.removesuffix(".zip")) and name not in left_out:
+                        archive.writestr(name, png(DRAWINGS[number, drawer - 1]))
+            for where, name, content in more:
+                if where == zip_name:
+                    archive.writestr(name, content)
+    with zipfile.ZipFile(folder / omniglot.TRIALS_ZIP, "w") as archive:
+        for run in range(20):
+            place = f"run{run + 1:02d}"
+            labels = ""
+            for i in range(20):
+                support, probe = DRAWINGS[i, run], DRAWINGS[ANSWERS[i], (run + 1) % 20]
+                archive.writestr(f"{around}{place}/training/class{i + 1:02d}.png", png(support))
+                archive.writestr(f"{around}{place}/test/item{i + 1:02d}.png", png(probe))
+                right = ANSWERS[i] + 1
+                labels += (
+                    f"{place}/test/item{i + 1:02d}.png {place}/training/class{right:02d}.png\n"
+                )
+            archive.writestr(f"{around}{place}/class_labels.txt", labels)
+    return folder
+
+
+def packed_arrays():
+    support = np.array([[i * 20 + run for i in range(20)] for run in range(20)])
+    probes = np.array([[ANSWERS[i] * 20 + (run + 1) % 20 for i in range(20)] for run in range(20)])
+    return {
+        "drawings": np.packbits(DRAWINGS.reshape(20, 20, -1), axis=-1),
+        "alphabet_names": np.array(ALPHABETS),
+        "alphabet_is_evaluation": np.array([False, True]),
+        "character_alphabet": np.repeat([0, 1], 10).astype(np.uint8),
+        "character_lake_id": np.arange(1, 21, dtype=np.uint16),
+        "trial_train": support.astype(np.uint16),
+        "trial_test": probes.astype(np.uint16),
+        "trial_answer": np.tile(ANSWERS, (20, 1)).astype(np.uint8),
+    }
+
+
+def write_packed(folder, arrays, save_npz=np.savez):
+    folder.mkdir(exist_ok=True)
+    content = io.BytesIO()
+    save_npz(content, **arrays)
+    file = folder / omniglot.PACKED
+    file.write_bytes(lzma.compress(content.getvalue(), preset=0))
+    return file
+
+
+@pytest.fixture(scope="module")
+def zips(tmp_path_factory):
+    return write_zips(tmp_path_factory.mktemp("zips"))
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    return write_packed(tmp_path_factory.mktemp("packed"), packed_arrays())
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unpacked")
+    for number in range(20):
+        for drawer in range(1, 21):
+            file = folder / lake_file(number, drawer)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(png(DRAWINGS[number, drawer - 1]))
+    return folder
+
+
+# ---- folders of classes
+
+
+def test_a_folder_of_classes_is_read_in_order(tmp_path):
+    for name, grey in (("Bea/0001_02.png", 10), ("Ann/2.png", 30), ("Ann/1.png", 20)):
+        save(tmp_path / name, grey)
+    pictures = read_pictures(tmp_path, middle)
+    assert pictures.class_names == ("Ann", "Bea")
+    assert pictures.crops[:, 0, 0, 0].tolist() == [20, 30, 10]
+    assert pictures.crops.shape == (3, 1, 1, 3)
+    assert pictures.classes.tolist() == [0, 0, 1]
+    assert pictures.drawers.tolist() == [-1, -1, -1]
+    assert (pictures.groups.tolist(), pictures.group_names) == ([0, 0], ("",))
+    assert pictures.skipped == ()
+
+
+def test_the_folder_around_a_class_is_its_group(tmp_path):
+    for name in ("Latin/a/1.png", "Latin/b/1.png", "Runes/old/a/1.png"):
+        save(tmp_path / name)
+    pictures = read_pictures(tmp_path, middle)
+    assert pictures.class_names == ("Latin/a", "Latin/b", "Runes/old/a")
+    assert pictures.group_names == ("Latin", "Runes/old")
+    assert pictures.groups.tolist() == [0, 0, 1]
+
+
+def test_what_lies_below_a_class_with_pictures_is_of_that_class(tmp_path):
+    for name in ("Ann/2020/b.png", "Ann/c.png", "Bea/x.png"):
+        save(tmp_path / name)
+    pictures = read_pictures(tmp_path, middle)
+    assert pictures.class_names == ("Ann", "Bea")
+    assert pictures.classes.tolist() == [0, 0, 1]
+
+
+def test_what_cannot_be_used_is_listed_and_the_rest_read(tmp_path):
+    for name in ("Ann/1.png", "Bea/1.png", "stray.png"):
+        save(tmp_path / name)
+    save(tmp_path / "Ann" / "blank.png", 255)
+    for name in ("Bea/broken.png", "Cid/broken.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    cut = (tmp_path / "Ann" / "1.png").read_bytes()[:-30]  # its header is whole
+    (tmp_path / "Bea" / "cut.png").write_bytes(cut)
+    pictures = read_pictures(tmp_path, middle)
+    assert pictures.class_names == ("Ann", "Bea")
+    skipped = {
+        Path(path).relative_to(tmp_path).as_posix(): why for path, why in pictures.skipped[:-1]
+    }
+    assert skipped["stray.png"] == "it lies in no class's folder"
+    assert skipped["Ann/blank.png"] == "there is nothing to see in it"
+    assert set(skipped) == {
+        *("stray.png", "Ann/blank.png", "Bea/broken.png", "Bea/cut.png", "Cid/broken.png")
+    }
+    assert "damaged" in skipped["Cid/broken.png"]
+    assert pictures.skipped[-1] == ("Cid", "no picture of this class can be used")
+
+
+def test_progress_is_told_after_each_picture_with_the_number_of_all(tmp_path):
+    for name in ("Ann/1.png", "Ann/2.png", "Bea/1.png"):
+        save(tmp_path / name)
+    (tmp_path / "Bea" / "2.png").write_bytes(b"")
+    told = []
+    read_pictures(tmp_path, middle, advance=told.append)
+    assert told == [4, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "there are no classes in"),
+        ({"1.png": 0, "2.png": 0}, "there are no classes in"),
+        ({"Ann/1.png": 0, "Ann/2.png": 0}, "one class only in .*, Ann;"),
+        ({"Ann/1.png": 255, "Bea/1.png": 255}, "none of the 2 pictures .*Ann/1.png: there is no"),
+        ({"Ann/1.png": 0, "Bea/1.png": 255}, "one class only in .*, Ann;"),
+    ],
+    ids=["empty", "no subfolder", "one class", "nothing to see", "one class left"],
+)
+def test_fewer_than_two_classes_are_refused(tmp_path, files, message):
+    for name, grey in files.items():
+        save(tmp_path / name, grey)
+    with pytest.raises(DataError, match=message):
+        read_pictures(tmp_path, middle)
+
+
+def test_a_source_that_is_not_there_or_is_no_data_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"cannot read .*no_such: No such file"):
+        read_pictures(tmp_path / "no_such", middle)
+    (tmp_path / "notes.txt").write_text("Ann, Bea")
+    with pytest.raises(DataError, match=r"notes.txt is neither a folder of classes nor"):
+        read_pictures(tmp_path / "notes.txt", middle)
+
+
+def test_a_part_has_its_classes_and_groups_numbered_anew(tmp_path):
+    for name, grey in (("A/a/1.png", 1), ("B/b/1.png", 2), ("B/c/1.png", 3), ("B/c/2.png", 4)):
+        save(tmp_path / name, grey)
+    part = read_pictures(tmp_path, middle).only(np.array([2, 1]))
+    assert part.class_names == ("B/c", "B/b")
+    assert part.crops[:, 0, 0, 0].tolist() == [2, 3, 4]
+    assert part.classes.tolist() == [1, 0, 0]
+    assert (part.groups.tolist(), part.group_names) == ([0, 0], ("B",))
+    assert part.drawers.tolist() == [-1] * 3
+
+
+def test_a_sample_is_decoded_evenly_and_whole(tmp_path):
+    for i in range(9):
+        save(tmp_path / "Ann" / f"{i}.png", grey=i)
+    cut = (tmp_path / "Ann" / "3.png").read_bytes()[:-30]  # its header is whole
+    (tmp_path / "Ann" / "3.png").write_bytes(cut)
+    assert [photo.pixels()[0, 0, 0] for photo in sample_photos(tmp_path, 3)] == [0, 6]
+    assert len(sample_photos(tmp_path, 100)) == 8
+    (tmp_path / "none").mkdir()
+    assert sample_photos(tmp_path / "none", 3) == []
+
+
+def test_a_photo_made_of_pixels_gives_them_back_for_good():
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    photo = Photo.from_pixels("drawing", pixels[:, ::-1])
+    assert (photo.width, photo.height, photo.oriented, photo.name) == (4, 2, True, "drawing")
+    assert photo.content_hash == hashlib.sha256(pixels[:, ::-1].tobytes()).hexdigest()
+    given = photo.pixels()
+    assert given.flags.c_contiguous
+    assert not given.flags.writeable
+    pixels[:] = 0
+    assert photo.pixels(0.1)[0, 0].tolist() == [9, 10, 11]
+
+
+# ---- Omniglot
+
+
+@pytest.mark.parametrize("form", ["packed", "zips", "unpacked"])
+def test_omniglot_is_the_same_in_each_of_its_forms(form, request):
+    pictures = read_pictures(request.getfixturevalue(form), whole)
+    assert list(pictures.class_names) == CHARACTERS
+    assert pictures.group_names == ALPHABETS
+    assert pictures.groups.tolist() == [0] * 10 + [1] * 10
+    assert pictures.classes.tolist() == np.repeat(np.arange(20), 20).tolist()
+    assert pictures.drawers.tolist() == list(range(1, 21)) * 20
+    ink = DRAWINGS.reshape(400, 105, 105)
+    assert (pictures.crops == 255 * (1 - ink[..., None])).all()
+    assert pictures.skipped == ()
+
+
+def test_lakes_trials_are_the_same_packed_and_in_zips(packed, zips, tmp_path):
+    in_folder = write_zips(tmp_path, around="all_runs/")
+    pictures = read_pictures(packed, middle_or_corner)
+    expected = read_lake_trials(packed, pictures)
+    for source in (zips, in_folder):
+        trials = read_lake_trials(source, pictures)
+        for part in ("support", "probes", "answers"):
+            assert (getattr(trials, part) == getattr(expected, part)).all()
+
+
+@pytest.mark.parametrize("form", ["packed", "zips"])
+def test_lakes_trials_are_rows_of_the_pictures_or_of_a_part(form, request):
+    source = request.getfixturevalue(form)
+    pictures = read_pictures(source, whole)
+    part = pictures.only(np.arange(20)[::-1])
+    for some in (pictures, part):
+        trials = read_lake_trials(source, some)
+        assert trials.support.shape == trials.probes.shape == trials.answers.shape == (20, 20)
+        for run in range(20):
+            names = [some.class_names[c] for c in some.classes[trials.support[run]]]
+            assert names == CHARACTERS
+            assert set(some.drawers[trials.support[run]]) == {run + 1}
+            assert set(some.drawers[trials.probes[run]]) == {(run + 1) % 20 + 1}
+            right = trials.support[run][trials.answers[run]]
+            assert (some.classes[trials.probes[run]] == some.classes[right]).all()
+
+
+def test_the_folder_of_the_packed_file_will_do(packed):
+    assert len(read_pictures(packed.parent, middle_or_corner).crops) == 400
+
+
+def middle_or_corner(photo):
+    return photo.pixels()[:1, :1]
+
+
+def test_trials_are_none_where_there_are_none_and_refused_without_their_drawings(
+    tmp_path, unpacked, packed
+):
+    pictures = read_pictures(unpacked, middle_or_corner)
+    assert read_lake_trials(unpacked, pictures) is None
+    with pytest.raises(DataError, match=r"Tibetan/character01 by drawer 1, .* is missing"):
+        read_lake_trials(packed, pictures.only(range(10)))
+    less = write_zips(tmp_path / "less", left_out=[lake_file(3, 4)])
+    with pytest.raises(DataError, match="a file or a drawing is missing"):
+        read_lake_trials(less, read_pictures(less, middle_or_corner))
+
+
+def test_the_parts_of_omniglot_are_told_by_the_names_of_alphabets(packed, tmp_path):
+    pictures = read_pictures(packed, middle_or_corner)
+    parts = omniglot_parts(pictures)
+    assert {part: classes.tolist() for part, classes in parts.items()} == {
+        "background": list(range(10)),
+        "validation": [],
+        "trial": list(range(10, 20)),
+    }
+    assert omniglot_parts(pictures.only(range(10, 20)))["trial"].tolist() == list(range(10))
+    save(tmp_path / "Greek" / "character01" / "1.png")
+    save(tmp_path / "Tibetan" / "character01" / "1.png")
+    assert omniglot_parts(read_pictures(tmp_path, middle))["trial"].tolist() == [1]
+    save(tmp_path / "Greek" / "alpha" / "1.png")
+    assert omniglot_parts(read_pictures(tmp_path, middle)) == {}
+    shutil.rmtree(tmp_path / "Greek" / "alpha")
+    save(tmp_path / "Klingon" / "character01" / "1.png")
+    assert omniglot_parts(read_pictures(tmp_path, middle)) == {}
+
+
+def test_a_zip_with_odd_names_and_a_bomb_gives_the_rest(tmp_path):
+    where = "images_evaluation.zip"
+    inside = "images_evaluation/Tibetan/character01"
+    large = Image.new("1", (3000, 3000), 1)
+    bomb = io.BytesIO()
+    large.save(bomb, "PNG")  # 9 megapixels in few bytes
+    odd = [
+        (where, f"{inside}/0011_90.png", b"\0" * 50_000_000),  # 50 kB of zip
+        (where, f"{inside}/0011_91.png", bomb.getvalue()),
+        (where, f"{inside}/0011_92.png", b"not a picture"),
+        (where, "../../etc/passwd.png", b""),
+        (where, "images_evaluation/Klingon/character01/0001_01.png", b""),
+        (where, f"__MACOSX/{inside}/._0011_01.png", b""),
+        (where, "images_evaluation/.DS_Store", b""),
+    ]
+    pictures = read_pictures(write_zips(tmp_path, more=odd), middle_or_corner)
+    assert len(pictures.crops) == 400
+    reasons = {path.split(where)[1]: why for path, why in pictures.skipped}
+    assert len(reasons) == 5
+    assert "too large for a drawing" in reasons[f"/{inside}/0011_90.png"]
+    assert "more than the limit" in reasons[f"/{inside}/0011_91.png"]
+    assert "no picture" in reasons[f"/{inside}/0011_92.png"]
+    assert reasons["/../../etc/passwd.png"] == "Omniglot has no drawing of that name"
+
+
+def test_a_damaged_drawing_in_a_zip_is_skipped(tmp_path):
+    write_zips(tmp_path)
+    file = tmp_path / "images_background.zip"
+    content = bytearray(file.read_bytes())
+    content[200:220] = bytes(20)  # within the first drawing
+    file.write_bytes(content)
+    pictures = read_pictures(tmp_path, middle_or_corner)
+    assert len(pictures.crops) == 399
+    assert pictures.skipped[0][0].endswith(lake_file(0, 1))
+
+
+def test_what_only_looks_like_omniglot_is_refused(tmp_path, packed):
+    file = tmp_path / omniglot.PACKED
+    file.write_bytes(packed.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"is not the packed Omniglot, or damaged"):
+        read_pictures(file, middle)
+    file.write_bytes(lzma.compress(b"something else"))
+    with pytest.raises(DataError, match=r"is not the packed Omniglot, or damaged"):
+        read_pictures(file, middle)
+    write_packed(tmp_path, {"numbers": np.arange(3)})
+    with pytest.raises(DataError, match=r"it has no character_alphabet"):
+        read_pictures(file, middle)
+    write_packed(tmp_path, packed_arrays() | {"drawings": np.zeros((20, 20, 3), np.uint8)})
+    with pytest.raises(DataError, match=r"drawings has the shape \(20, 20, 3\)"):
+        read_pictures(file, middle)
+    (tmp_path / "images_background.zip").write_bytes(b"PK no zip")
+    file.unlink()
+    with pytest.raises(DataError, match=r"images_background.zip is no zip"):
+        read_pictures(tmp_path, middle)
+
+
+@pytest.mark.parametrize("save_npz", [np.savez, np.savez_compressed], ids=["xz", "zip in xz"])
+def test_a_packed_bomb_is_refused(tmp_path, monkeypatch, save_npz):
+    empty = packed_arrays() | {"drawings": np.zeros((20, 20, 1379), np.uint8)}
+    file = write_packed(tmp_path, empty, save_npz)
+    assert file.stat().st_size < 10_000
+    monkeypatch.setattr(omniglot, "MAX_ARCHIVE_BYTES", 500_000)  # it has 560,000 unpacked
+    with pytest.raises(DataError, match="far too large"):
+        read_pictures(file, middle)
+    monkeypatch.setattr(omniglot, "MAX_ARCHIVE_BYTES", 1000)
+    with pytest.raises(DataError, match="is too large to be of Omniglot"):
+        read_pictures(file, middle)
+
+
+@pytest.mark.skipif(not (ROOT / "omniglot").is_dir(), reason="the shared Omniglot is not here")
+def test_the_real_omniglot_has_its_parts_and_its_trials():
+    source = ROOT / "omniglot"
+    pictures = read_pictures(source, lambda photo: photo.pixels()[::15, ::15])
+    assert (len(pictures.crops), len(pictures.class_names)) == (32_460, 1623)
+    parts = omniglot_parts(pictures)
+    assert {part: len(c) for part, c in parts.items()} == {
+        "background": 964,
+        "validation": 277,
+        "trial": 382,
+    }
+    assert set(pictures.group_names) == omniglot.ALPHABETS
+    part = pictures.only(parts["trial"])
+    trials = read_lake_trials(source, part)
+    right = np.take_along_axis(trials.support, trials.answers, 1)
+    assert (part.classes[trials.probes] == part.classes[right]).all()
+    for run in range(20):  # one alphabet, all support by one drawer, all probes by another
+        assert len(set(part.groups[part.classes[trials.support[run]]])) == 1
+        assert len(set(part.drawers[trials.support[run]])) == 1
+        assert not set(part.drawers[trials.support[run]]) & set(part.drawers[trials.probes[run]])
