@@ -552,7 +552,8 @@ class Gallery:
         from facesearch_indexes.faiss_index import FaissIndex
         from facesearch_indexes.files import load_newest
 
-        nobody = fit_strangers(np.zeros((0, self.model.dim), np.float32), 0, self.model.cohort)
+        none = np.zeros((0, self.model.dim), np.float32)
+        nobody = fit_strangers(none, 0, self.model.cohort, self.model.head)
         newest = self._newest_stamp()
         if newest is not None:
             stored = load_newest(self._index_folder, newest, self.model.dim, self._store.seq())
@@ -606,7 +607,7 @@ class Gallery:
         means = np.zeros((0, self.model.dim), np.float32)
         if len(ids):
             means = mean_templates(ids, rows)
-        return fit_strangers(means, len(people), self.model.cohort)
+        return fit_strangers(means, len(people), self.model.cohort, self.model.head)
 
 
 def verify(

@@ -7,50 +7,78 @@ at a prior of one half. A search never imports torch.
 A branch that was not trained together with this head loses by it (an L1 distance on embeddings
 made for the cosine). The code is therefore `embedding @ projection`, several random rotations side
 by side: by the law of large numbers its L1 distance follows the Euclidean one, so that the head
-keeps the order of the cosine; docs/decisions/0004-the-head.md has the figures.
+keeps the order of the cosine; docs/decisions/0004-the-head.md has the figures. A head that was
+trained together with its branch has an order of its own.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from facesearch.errors import EmbeddingMismatch
 from facesearch.vectors import Floats, product
 
+PART = 128  # references compared at a time: their codes stay in the processor's cache
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class L1SigmoidHead:
     """The learned comparison of two templates; symmetric, higher is more alike."""
 
-    projection: Floats  # (dim, width): template -> code
-    weights: Floats  # (width,), none negative
+    projection: Floats | None  # (dim, width): template -> code; None: the code is the template
+    weights: Floats  # (width,), none negative if the head follows the cosine
     bias: float
-    unit_distance: float  # weighted L1 distance between codes at Euclidean distance 1
+    unit_distance: float  # weighted L1 distance between codes at which the score is 1/2
+    exponent: float = 2.0  # of the distance in the score: 2 makes a cosine of a Euclidean one
+    follows_cosine: bool = True  # if not, it has an order of its own
 
     @classmethod
     def load(cls, file: Path) -> "L1SigmoidHead":
         """Return the head stored in an .npz file without pickles; raises OSError, ValueError."""
         with np.load(file, allow_pickle=False) as stored:
+            projection = stored.get("projection")
             return cls(
-                projection=np.ascontiguousarray(stored["projection"], np.float32),
+                projection=None
+                if projection is None
+                else np.ascontiguousarray(projection, np.float32),
                 weights=stored["weights"].astype(np.float32),
                 bias=float(stored["bias"]),
                 unit_distance=float(stored["unit_distance"]),
+                exponent=float(stored.get("exponent", 2.0)),
+                follows_cosine=bool(stored.get("follows_cosine", True)),
             )
+
+    def save(self, file: Path) -> None:
+        """Write the head into an .npz file, its projection in half precision.
+
+        What does not apply is left out: a projection, and that it does not follow the cosine.
+        """
+        arrays: dict[str, Any] = {}
+        if self.projection is not None:
+            arrays["projection"] = self.projection.astype(np.float16)
+        arrays |= {
+            "weights": self.weights,
+            "bias": np.float32(self.bias),
+            "unit_distance": np.float32(self.unit_distance),
+        }
+        if not self.follows_cosine:
+            arrays |= {"exponent": np.float32(self.exponent), "follows_cosine": np.bool_(False)}
+        np.savez(file, **arrays)
 
     def codes(self, templates: Floats) -> Floats:
         """Return the codes (n, width) of unit-length `templates` (n, dim).
 
         Raises EmbeddingMismatch if dim is not the head's.
         """
-        dim = len(self.projection)
+        dim = len(self.weights if self.projection is None else self.projection)
         if templates.ndim != 2 or templates.shape[1] != dim:
             raise EmbeddingMismatch(
                 f"the head compares templates of {dim} numbers, got an array of {templates.shape}; "
                 "enroll the gallery again with this model"
             )
-        return product(templates, self.projection)
+        return templates if self.projection is None else product(templates, self.projection)
 
     def distances(self, probe: Floats, references: Floats) -> Floats:
         """Return the weighted L1 distances (n,) of `probe` (dim,) to `references` (n, dim)."""
@@ -66,13 +94,32 @@ class L1SigmoidHead:
         return np.float32(self.bias) - self.distances(probe, references)
 
     def scores(self, probe: Floats, references: Floats) -> Floats:
-        """Return the head's scores (n,) on the scale of a cosine: 1 for the same, 0 for unrelated.
+        """Return the head's scores (n,): 1 for the same template, about 0 for unrelated ones.
 
         The order is that of `llr`. On this scale the scores of strangers are nearly normal, which
         the distance itself is not, and that is what thresholds are made from.
         """
-        euclidean = self.distances(probe, references) / np.float32(self.unit_distance)
-        return (1 - euclidean**2 / 2).astype(np.float32)
+        return self._scores(self.distances(probe, references))
+
+    def pair_scores(self, probes: Floats, references: Floats) -> Floats:
+        """Return the scores (n, m) of each of `probes` (n, dim) with each of `references` (m, dim).
+
+        As `scores`, but the code of each template is worked out once and not once a pair.
+        """
+        codes, reference_codes = self.codes(probes), self.codes(references)
+        distances = np.empty((len(codes), len(reference_codes)), np.float32)
+        for start in range(0, len(reference_codes), PART):
+            part = reference_codes[start : start + PART]
+            for row, code in zip(distances, codes, strict=True):
+                gaps = np.abs(part - code)
+                row[start : start + PART] = product(gaps, self.weights[:, None])[:, 0]
+        return self._scores(distances)
+
+    def _scores(self, distances: Floats) -> Floats:
+        share = distances / np.float32(self.unit_distance)
+        # weights of either sign can make a distance negative: then the score is above 1
+        scores = 1 - np.sign(share) * np.abs(share) ** self.exponent / 2
+        return np.asarray(scores, np.float32)
 
 
 def rotation_code(dim: int, rotations: int, seed: int) -> Floats:

@@ -8,6 +8,7 @@ docs/decisions/0005-thresholds-from-the-gallery.md).
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from facesearch.vectors import Floats, product, unit
 
 SAMPLED_STRANGERS = 300  # people of the gallery who play the stranger
 SAMPLED_PEOPLE = 2000  # people whom each of them is compared with
+HEAD_STRANGERS, HEAD_PEOPLE = 200, 1000  # the same by a trained head: a tenth of a second
 TRUST_BEYOND = 0.01  # nats a standard deviation
 SKEW_WEIGHT = 100.0  # people; until there are about so many, strangers' scores count as normal
 SKEW_MOST = 0.15  # of either sign; more is an artefact of a few pairs
@@ -96,32 +98,44 @@ class Strangers:
         return -NormalDist().inv_cdf(float(fmr))
 
 
-def fit_strangers(people: Floats, enrolled: int, cohort: Cohort) -> Strangers:
+class PairHead(Protocol):
+    """What compares two templates, see facesearch.head."""
+
+    @property
+    def follows_cosine(self) -> bool:
+        """Whether its scores are those of the cosine, nearly."""
+        ...
+
+    def pair_scores(self, probes: Floats, references: Floats) -> Floats:
+        """Return the scores (n, m) of each of n probes with each of m references."""
+        ...
+
+
+def fit_strangers(
+    people: Floats, enrolled: int, cohort: Cohort, head: PairHead | None = None
+) -> Strangers:
     """Return how strangers score against a gallery of `enrolled` people.
 
-    `people` (n, dim), unit rows, are the references of all of them or of an even sample.
+    `people` (n, dim), unit rows, are the references of all of them or of an even sample. `head`
+    gives the scores; None stands for one that follows the cosine. A head with an order of its own
+    was trained on templates as they are, so for it nothing is subtracted: the centre is zero.
 
-    Each of up to SAMPLED_STRANGERS people plays the stranger: is taken out of the gallery, the
-    centre included, made as short as a probe, and compared with the others. Pairs that score as
-    no stranger does (one person under two names) are left out of the fit.
+    A part of the people play the stranger: each is taken out of the gallery and compared with the
+    others. Pairs that score as no stranger does (one person under two names) are left out of the
+    fit.
     """
     n = len(people)
     weight = cohort.weight
-    centre = (people.sum(0) + weight * cohort.mean) / (n + weight)
+    if head is None or head.follows_cosine:
+        head, centre = None, (people.sum(0) + weight * cohort.mean) / (n + weight)
+    else:
+        centre = np.zeros(people.shape[1])
     if n < 2:
         return Strangers(enrolled, centre.astype(np.float32), cohort.score_mean, cohort.score_std)
-    strangers = np.unique(np.linspace(0, n - 1, SAMPLED_STRANGERS).astype(int))
-    others = np.unique(np.linspace(0, n - 1, SAMPLED_PEOPLE).astype(int))
-    # With person i gone the centre is c - s * p_i, so i's probe is a = f * p_i - c + s * p_i and
-    # the reference of j is b = p_j - c + s * p_i; their cosine needs only products of rows.
-    share = 1 / (n - 1 + weight)
-    rest = (people.sum(0) + weight * cohort.mean) * share
-    own, reference = people[strangers], people[others] - rest
-    probe = (cohort.probe_length + share) * own - rest
-    dots = product(probe, reference.T) + share * (probe * own).sum(1, keepdims=True)
-    squares = (reference**2).sum(1) + 2 * share * product(own, reference.T) + share**2
-    lengths = np.linalg.norm(probe, axis=1, keepdims=True) * np.sqrt(np.maximum(squares, 1e-12))
-    scores = (dots / lengths)[strangers[:, None] != others[None]]
+    if head is None:
+        scores = cosines_of_strangers(people, cohort)
+    else:
+        scores = scores_of_strangers(people, head)
     middle, spread = np.median(scores), np.subtract(*np.percentile(scores, [75, 25])) / 1.349
     plausible = scores[np.abs(scores - middle) <= SAME_PERSON_Z * max(float(spread), 0.03)]
     trust = n / (n + weight)
@@ -132,6 +146,40 @@ def fit_strangers(people: Floats, enrolled: int, cohort: Cohort) -> Strangers:
     skew = float(np.clip(n / (n + SKEW_WEIGHT) * third, -SKEW_MOST, SKEW_MOST))
     std = float(np.sqrt(variance))
     return Strangers(enrolled, centre.astype(np.float32), float(mean), std, skew)
+
+
+def scores_of_strangers(people: Floats, head: PairHead) -> Floats:
+    """Return the scores (pairs,) by `head` of people (n, dim) who play the stranger."""
+    strangers = evenly(len(people), HEAD_STRANGERS)
+    others = evenly(len(people), HEAD_PEOPLE)
+    scores = head.pair_scores(people[strangers], people[others])
+    pairs: Floats = scores[strangers[:, None] != others[None]]
+    return pairs
+
+
+def cosines_of_strangers(people: Floats, cohort: Cohort) -> Floats:
+    """Return the cosines (pairs,) of people (n, dim) who play the stranger with the others.
+
+    Each is taken out of the gallery, the centre included, and made as short as a probe.
+    """
+    n, weight = len(people), cohort.weight
+    strangers, others = evenly(n, SAMPLED_STRANGERS), evenly(n, SAMPLED_PEOPLE)
+    # With person i gone the centre is c - s * p_i, so i's probe is a = f * p_i - c + s * p_i and
+    # the reference of j is b = p_j - c + s * p_i; their cosine needs only products of rows.
+    share = 1 / (n - 1 + weight)
+    rest = (people.sum(0) + weight * cohort.mean) * share
+    own, reference = people[strangers], people[others] - rest
+    probe = (cohort.probe_length + share) * own - rest
+    dots = product(probe, reference.T) + share * (probe * own).sum(1, keepdims=True)
+    squares = (reference**2).sum(1) + 2 * share * product(own, reference.T) + share**2
+    lengths = np.linalg.norm(probe, axis=1, keepdims=True) * np.sqrt(np.maximum(squares, 1e-12))
+    cosines: Floats = (dots / lengths)[strangers[:, None] != others[None]]
+    return cosines
+
+
+def evenly(n: int, most: int) -> NDArray[np.intp]:
+    """Return at most `most` of the numbers below `n`, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, most).astype(np.intp))
 
 
 def posterior(llrs: Floats, people: int, prior: float) -> tuple[Floats, float]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
+from facesearch.head import L1SigmoidHead
 from facesearch.openset import (
     Cohort,
     Evidence,
@@ -41,6 +44,65 @@ def test_the_fit_is_that_of_taking_each_person_out_and_searching_for_them():
     variance = trust * np.var(scores) + (1 - trust) * 0.2**2
     assert fit.score_std == pytest.approx(np.sqrt(variance), rel=1e-4)
     assert fit.centre == pytest.approx((people.sum(0) + 10 * COHORT.mean) / 35, abs=1e-6)
+
+
+TRAINED = L1SigmoidHead(  # an order of its own: some directions count more than others
+    projection=None,
+    weights=np.linspace(0, 2, 32, dtype=np.float32),
+    bias=2.0,
+    unit_distance=4.0,
+    exponent=1.5,
+    follows_cosine=False,
+)
+
+
+def test_the_fit_by_a_trained_head_is_that_of_each_person_searched_for_by_it():
+    people = crowd(25)
+    scores = [
+        float(TRAINED.scores(people[i], people[j][None])[0])
+        for i in range(25)
+        for j in range(25)
+        if i != j
+    ]
+    fit = fit_strangers(people, 25, COHORT, TRAINED)
+    trust = 25 / 35
+    assert fit.score_mean == pytest.approx(trust * np.mean(scores), abs=1e-5)
+    variance = trust * np.var(scores) + (1 - trust) * 0.2**2
+    assert fit.score_std == pytest.approx(np.sqrt(variance), rel=1e-4)
+
+
+def test_a_trained_head_gets_templates_as_they_are():
+    people = crowd(25)
+    fit = fit_strangers(people, 25, COHORT, TRAINED)
+    assert fit.centred(people) == pytest.approx(people, abs=1e-6)
+    nobody = fit_strangers(people[:0], 0, COHORT, TRAINED)
+    assert nobody.centred(people) == pytest.approx(people, abs=1e-6)
+
+
+def test_a_head_that_follows_the_cosine_is_fitted_by_cosines():
+    people = crowd(25)
+    follower = replace(TRAINED, follows_cosine=True)
+    by_head, plain = fit_strangers(people, 25, COHORT, follower), fit_strangers(people, 25, COHORT)
+    assert (by_head.score_mean, by_head.score_std) == (plain.score_mean, plain.score_std)
+    assert by_head.centre.tolist() == plain.centre.tolist()
+
+
+def test_a_large_gallery_costs_a_trained_head_no_more_than_a_sample():
+    compared = []
+
+    class Counting:
+        follows_cosine = False
+
+        def pair_scores(self, probes, references):
+            compared.append((len(probes), len(references)))
+            return TRAINED.pair_scores(probes, references)
+
+    large, part = crowd(3000), crowd(3000)[::10]
+    fit = fit_strangers(large, 3000, COHORT, Counting())
+    assert compared == [(200, 1000)]
+    assert fit.score_mean == pytest.approx(
+        fit_strangers(part, 300, COHORT, TRAINED).score_mean, abs=0.02
+    )
 
 
 @pytest.mark.parametrize("skewed", [False, True], ids=["normal scores", "skewed scores"])
