@@ -16,12 +16,14 @@ from facesearch_cli.compare import search, verify
 from facesearch_cli.demo import demo
 from facesearch_cli.doctor import doctor, version_of
 from facesearch_cli.enroll import enroll
+from facesearch_cli.evaluate import evaluate
 from facesearch_cli.gallery import app as gallery
 from facesearch_cli.identify import identify
 from facesearch_cli.models import app as models
 from facesearch_cli.options import INTERRUPTED, NO, READER_GONE, UNREADABLE, UNUSABLE, examples
 from facesearch_cli.people import app as people
 from facesearch_cli.render import complain
+from facesearch_cli.train import train
 
 BUG = 70  # sysexits' EX_SOFTWARE: Python's own 1 would read as "the answer is no"
 
@@ -133,7 +135,7 @@ def add(command: Any, panel: str, *lines: str) -> None:
     app.command(rich_help_panel=panel, epilog=examples(*lines))(command)
 
 
-ASK, KEEP = "Ask", "Manage"
+ASK, KEEP, TRAIN = "Ask", "Manage", "Train"
 add(
     identify,
     ASK,
@@ -156,6 +158,20 @@ app.add_typer(people, name="people", rich_help_panel=KEEP)
 app.add_typer(gallery, name="gallery", rich_help_panel=KEEP)
 app.add_typer(models, name="models", rich_help_panel=KEEP)
 add(doctor, KEEP, "facesearch doctor", "facesearch doctor --json")
+add(
+    train,
+    TRAIN,
+    "facesearch train omniglot.npz.xz --out omniglot",
+    "facesearch train leaves/ --out leaves       leaves/oak/*.jpg, leaves/elm/*.jpg, ...",
+    "facesearch train leaves/ --out leaves --resume",
+)
+add(
+    evaluate,
+    TRAIN,
+    "facesearch evaluate sface people/           people/Ann/*.jpg, people/Bea/*.jpg, ...",
+    "facesearch evaluate my-model omniglot.npz.xz --sheet worst.png",
+    "facesearch evaluate my-model glyphs/ --ways 5 --json",
+)
 
 
 def run() -> None:

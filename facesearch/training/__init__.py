@@ -1,0 +1,1 @@
+"""Training of Siamese networks; the only package that imports torch."""

@@ -1,0 +1,346 @@
+"""A trained network -> a model folder, which `Model.load` reads without torch.
+
+The graph is written node by node: it has a dozen kinds of them, and torch's own exporter needs a
+package more and changes from version to version. Batch normalisation is folded into the weights.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from facesearch.embedding import Encoder
+from facesearch.engine import make_engine
+from facesearch.errors import TrainingError
+from facesearch.head import L1SigmoidHead
+from facesearch.training.calibration import calibrate
+from facesearch.training.network import (
+    KochBranch,
+    L1Head,
+    PReLU,
+    ResidualBlock,
+    ResidualBranch,
+    SiameseNetwork,
+)
+from facesearch.training.recipes import TrainingSet
+
+OPSET = 13  # the first whose DequantizeLinear has a scale for each channel
+IR_VERSION = 8
+KOCH_LENGTH = 64.0  # sqrt(4096): no embedding of 4096 sigmoids is longer
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class About:
+    """What the manifest says of a model beside what its files say."""
+
+    name: str
+    weights_licence: str
+    data_licence: str
+    training: Mapping[str, Any]  # settings of the recipe, steps done, data, seed
+    figures: Mapping[str, float] = field(default_factory=dict)  # what was measured of it
+    version: str = "1"
+    card: str | None = None  # text of MODEL_CARD.md
+
+
+def export(network: SiameseNetwork, validation: TrainingSet, folder: Path, about: About) -> None:
+    """Write `network` as a model into `folder`, calibrated on `validation`.
+
+    `validation` has classes that the network was not trained on. The folder appears whole or not
+    at all, and a model that was there is replaced. Raises TrainingError if something else is there,
+    the disk does not take it, or the validation cannot calibrate it.
+    """
+    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not free and not (folder / "model.json").is_file():
+        raise TrainingError(f"{folder} is there and is no model; name another folder")
+    new: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        write_model(network, validation, new, about)
+        new.chmod(0o755)  # mkdtemp's own is for its maker alone
+        replace_folder(new, folder)
+    except OSError as error:
+        raise TrainingError(f"the model cannot be written to {folder}: {error}") from error
+    finally:
+        if new is not None:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put the folder `new` in the place of `folder`, which may be there; both on one disk.
+
+    It takes two renames, since none replaces a full folder. Killed between them it leaves the old
+    model beside, under the name of `new` and .old.
+    """
+    if not folder.exists():
+        new.rename(folder)
+        return
+    old = new.with_name(f"{new.name}.old")
+    folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_model(
+    network: SiameseNetwork, validation: TrainingSet, folder: Path, about: About
+) -> None:
+    """Write the files of a model into the empty `folder`; raises OSError, TrainingError."""
+    channels, side_px = validation.pictures.shape[1:3]
+    (folder / "branch.onnx").write_bytes(branch_onnx(network.branch, quantised=True))
+    # calibrated with what will run: the graph with its rounded weights
+    encoder = Encoder(make_engine("opencv", folder / "branch.onnx"))
+    templates = encoder.embed(crops_of(validation.pictures))
+    head, calibration = calibrate(
+        plain_head(network), validation.classes, templates, validation.groups[validation.classes]
+    )
+    head.save(folder / "head.npz")
+    manifest = {
+        "manifest_version": 1,
+        "name": about.name,
+        "version": about.version,
+        "kind": "image",
+        "detector": "whole",
+        "mirror": False,
+        "dim": templates.shape[1],
+        "input": {"side_px": side_px, "colours": "RGB", "range": [0, 255]},
+        "alignment": "ink" if channels == 1 else "whole",
+        "sha256": {
+            file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
+            for file in ("branch.onnx", "head.npz")
+        },
+        "licence": {"weights": about.weights_licence, "data": about.data_licence},
+        "calibration": calibration.manifest(),
+        "training": dict(about.training),
+        "figures": dict(about.figures),
+    }
+    (folder / "model.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    if about.card is not None:
+        (folder / "MODEL_CARD.md").write_text(about.card, "utf-8")
+    for file in folder.iterdir():
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def crops_of(pictures: Tensor) -> NDArray[np.uint8]:
+    """Return crops (n, side, side, 3) RGB that the graph sees as `pictures`, its training's kind.
+
+    `pictures` (n, channels, side, side) uint8: ink on nothing, or the light of three colours.
+    """
+    crops = pictures.permute(0, 2, 3, 1).numpy()
+    if crops.shape[3] == 1:
+        crops = np.repeat(255 - crops, 3, axis=3)
+    return np.ascontiguousarray(crops)
+
+
+def plain_head(network: SiameseNetwork) -> L1SigmoidHead:
+    """Return the head of `network` in numpy, for the templates that `branch_onnx` makes."""
+    head: L1Head = network.head
+    weights = array(head.gains)
+    projection = None
+    if head.projection is not None:  # rounded as in its file
+        projection = array(head.projection).astype(np.float16).astype(np.float32)
+    if isinstance(network.branch, KochBranch):
+        weights = np.append(weights * KOCH_LENGTH, 0.0)  # of the last number, see koch_embedding
+    return L1SigmoidHead(
+        projection=projection,
+        weights=weights.astype(np.float32),
+        bias=float(array(head.bias)),
+        unit_distance=1.0,  # until it is calibrated
+        follows_cosine=False,
+    )
+
+
+# The graph
+
+
+def branch_onnx(branch: nn.Module, *, quantised: bool) -> bytes:
+    """Return the ONNX graph of a KochBranch or ResidualBranch, always the same bytes.
+
+    Input `pictures` (n, 3, side, side) float32 RGB, 0 to 255; output `embeddings` (n, dim), which
+    `Encoder` scales to length 1. `quantised`: weights of 8 bits with a scale for each output
+    channel, a quarter of the size.
+    """
+    graph = Graph(quantised)
+    if isinstance(branch, ResidualBranch):
+        side_px = branch.side_px
+        result = residual_embedding(graph, branch)
+    elif isinstance(branch, KochBranch):
+        side_px = branch.side_px
+        result = koch_embedding(graph, branch)
+    else:
+        raise TypeError(f"there is no graph for a {type(branch).__name__}")
+    return graph.serialised(side_px, result)
+
+
+class Graph:
+    """Nodes and weights of an ONNX graph, as they are added; names of values are strings."""
+
+    def __init__(self, quantised: bool) -> None:
+        self._quantised = quantised
+        self._nodes: list[onnx.NodeProto] = []
+        self._weights: list[onnx.TensorProto] = []
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node; return the name of its one output."""
+        output = f"{kind.lower()}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def constant(self, values: NDArray[Any]) -> str:
+        """Add `values` as they are; return their name."""
+        name = f"weight_{len(self._weights)}"
+        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def floats(self, values: Doubles) -> str:
+        return self.constant(values.astype(np.float32))
+
+    def weights(self, values: Doubles) -> str:
+        """Add the weights (out, ...) of a layer, quantised if that was asked for."""
+        if not self._quantised:
+            return self.floats(values)
+        flat = np.abs(values.reshape(len(values), -1)).max(1)
+        scales = (np.maximum(flat, 1e-12) / 127).astype(np.float32)  # symmetric: no zero point
+        whole = np.rint(values / scales.reshape(-1, *[1] * (values.ndim - 1)))
+        return self.node(
+            "DequantizeLinear",
+            self.constant(np.clip(whole, -127, 127).astype(np.int8)),
+            self.constant(scales),
+            axis=0,
+        )
+
+    def convolution(self, x: str, weights: Doubles, bias: Doubles, stride: int, pad: int) -> str:
+        return self.node(
+            "Conv",
+            x,
+            self.weights(weights),
+            self.floats(bias),
+            kernel_shape=weights.shape[2:],
+            strides=[stride] * 2,
+            pads=[pad] * 4,
+        )
+
+    def linear(self, x: str, weights: Doubles, bias: Doubles) -> str:
+        flat = self.node("Flatten", x, axis=1)
+        return self.node("Gemm", flat, self.weights(weights), self.floats(bias), transB=1)
+
+    def prelu(self, x: str, act: PReLU) -> str:
+        return self.node("PRelu", x, self.floats(array(act.weight)[:, None, None]))
+
+    def pictures(self, channels: int) -> str:
+        """Add what turns RGB, 0 to 255, into pictures as in training; return their name.
+
+        One channel: ink, 1 - mean / 255; three: light, x / 255. Zero is the background, which
+        the padding of the next layer continues: so this cannot be folded into that layer.
+        """
+        if channels == 3:
+            weights, bias = np.eye(3)[:, :, None, None] / 255, np.zeros(3)
+        else:
+            weights, bias = np.full((1, 3, 1, 1), -1 / (3 * 255)), np.ones(1)
+        return self.node("Conv", "pictures", self.floats(weights), self.floats(bias))
+
+    def serialised(self, side_px: int, result: str) -> bytes:
+        """Return the graph from `pictures` to `result`, renamed `embeddings`, as bytes."""
+        self._nodes[-1].output[0] = "embeddings"
+        if self._nodes[-1].name != result:
+            raise ValueError(f"{result} is not the last node")
+        graph = helper.make_graph(
+            self._nodes,
+            "branch",
+            [
+                helper.make_tensor_value_info(
+                    "pictures", TensorProto.FLOAT, ["n", 3, side_px, side_px]
+                )
+            ],
+            [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", "dim"])],
+            self._weights,
+        )
+        model = helper.make_model(
+            graph,
+            producer_name="facesearch",
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+        )
+        onnx.checker.check_model(model, full_check=True)
+        data: bytes = model.SerializeToString(deterministic=True)
+        return data
+
+
+def residual_embedding(graph: Graph, branch: ResidualBranch) -> str:
+    """Add a ResidualBranch, up to the embedding before it is scaled to length 1."""
+
+    def normed(x: str, layer: nn.Conv2d, norm: nn.BatchNorm2d) -> str:
+        return graph.convolution(x, *folded(layer, norm), layer.stride[0], int(layer.padding[0]))
+
+    x = graph.pictures(branch.stem.in_channels)
+    x = graph.prelu(normed(x, branch.stem, branch.stem_norm), branch.stem_act)
+    for block in branch.blocks:
+        assert isinstance(block, ResidualBlock)  # for the type checker
+        y = graph.prelu(normed(x, block.first, block.first_norm), block.first_act)
+        y = normed(y, block.second, block.second_norm)
+        if block.shortcut is not None:
+            x = normed(x, block.shortcut, block.shortcut_norm)
+        x = graph.prelu(graph.node("Add", y, x), block.second_act)
+    return graph.linear(x, *folded(branch.embedding, branch.embedding_norm))
+
+
+def koch_embedding(graph: Graph, branch: KochBranch) -> str:
+    """Add a KochBranch, with one number more than its 4096 sigmoids s: a template has length 1.
+
+    The paper's head compares s as it is, of any length, while a template has length 1 everywhere
+    in this package. So the template is [s, sqrt(4096 - |s|^2)] / 64. Its length is 1 whatever s
+    is; the head gives the last number no weight, and its other weights make up for the 64.
+    """
+    x = graph.pictures(branch.features[0].in_channels)  # type: ignore[arg-type]
+    for layer in branch.features:
+        if isinstance(layer, nn.Conv2d):
+            x = graph.convolution(x, *folded(layer), layer.stride[0], int(layer.padding[0]))
+        elif isinstance(layer, nn.ReLU):
+            x = graph.node("Relu", x)
+        else:
+            x = graph.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    s = graph.node("Sigmoid", graph.linear(x, *folded(branch.embedding)))
+    square = graph.node("Mul", s, s)
+    axis = graph.constant(np.array([1], np.int64))
+    used = graph.node("ReduceSum", square, axis, keepdims=1)
+    left = graph.node("Sub", graph.floats(np.array([KOCH_LENGTH**2])), used)
+    both = graph.node("Concat", s, graph.node("Sqrt", graph.node("Relu", left)), axis=1)
+    return graph.node("Mul", both, graph.floats(np.array([1 / KOCH_LENGTH])))
+
+
+def folded(
+    layer: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None
+) -> tuple[Doubles, Doubles]:
+    """Return weights and bias of `layer` with the batch normalisation after it worked in."""
+    weights = array(layer.weight)
+    bias = np.zeros(len(weights)) if layer.bias is None else array(layer.bias)
+    if norm is None:
+        return weights, bias
+    assert norm.running_mean is not None and norm.running_var is not None  # noqa: PT018
+    gain = 1 / np.sqrt(array(norm.running_var) + norm.eps)
+    shift = -array(norm.running_mean) * gain
+    if norm.affine:
+        gain, shift = gain * array(norm.weight), shift * array(norm.weight) + array(norm.bias)
+    return weights * gain.reshape(-1, *[1] * (weights.ndim - 1)), bias * gain + shift
+
+
+def array(tensor: Tensor) -> Doubles:
+    """Return `tensor` in double precision, so that folding loses nothing."""
+    return tensor.detach().cpu().double().numpy()

@@ -1,0 +1,336 @@
+"""What is trained, on which batches, towards which loss: the recipes of `facesearch train`.
+
+koch     the network, pairs, distortions and loss of Koch, Zemel and Salakhutdinov (2015)
+modern   a residual branch with classes to tell apart and one-shot episodes to win, and a head that
+         is trained with it
+
+A batch is a function of the seed and the number of the step alone, so that a run that was
+interrupted goes on as if it had not been.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facesearch.training.augment import Distortion
+from facesearch.training.losses import (
+    balanced_cross_entropy,
+    episode_matching,
+    margin_softmax,
+    regularised_cross_entropy,
+)
+from facesearch.training.network import KochBranch, L1Head, ResidualBranch, SiameseNetwork
+
+Ids = NDArray[np.int64]
+
+PAPERS_DISTORTION = Distortion()
+ELASTIC_DISTORTION = Distortion(
+    rotation_degrees=15,
+    shear_x=0.3,
+    shear_y=0.1,
+    scale=0.2,
+    shift=0.05,
+    elastic=0.06,
+    probability=0.8,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSet:
+    """Pictures in memory as networks take them, and what is known of them."""
+
+    pictures: Tensor  # (n, channels, side, side) uint8, background 0
+    classes: Ids  # (n,)
+    groups: Ids  # (classes,) the alphabet, say, of each class: its classes are easily mistaken
+    drawn: bool  # strokes on paper: a quarter turn of it is another character
+
+    def rows_of_classes(self) -> list[Ids]:
+        """Return for each class the rows of its pictures."""
+        order = np.argsort(self.classes, kind="stable")
+        ends = np.cumsum(np.bincount(self.classes, minlength=len(self.groups)))
+        return np.split(order, ends[:-1])
+
+    def take(self, rows: Ids) -> Tensor:
+        """Return pictures (len(rows), channels, side, side), float, from 0 to 1."""
+        return self.pictures[torch.from_numpy(rows)].float() / 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Distorted pictures, and who is whose mate: those of one class in one episode."""
+
+    pictures: Tensor  # (episodes * n, channels, side, side) float
+    classes: Tensor  # (episodes, n) long
+
+
+class Lesson(nn.Module):
+    """A network, what else is trained with it, and the loss."""
+
+    def __init__(self, network: SiameseNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of that step."""
+        raise NotImplementedError
+
+    def loss(self, embeddings: Tensor, classes: Tensor) -> Tensor:
+        """Return the loss of a batch's `embeddings` (episodes * n, dim) of `classes`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What every recipe says; `Koch` and `Modern` add the rest."""
+
+    name: ClassVar[str]
+    side_px: int = 105
+
+    seed: int = 0
+    steps: int = 1000
+    rate: float = 1e-3  # of Adam, at its highest
+    weight_decay: float = 0.0
+    ema: float = 0.99  # share of the average that stays at each step
+    evaluate_every: int = 100  # steps
+    patience: int = 20  # evaluations without a gain, then it stops
+
+    def lesson(self, data: TrainingSet) -> Lesson:
+        """Return the lesson on `data`, freshly initialised from the seed."""
+        raise NotImplementedError
+
+
+class Episodes:
+    """Batches of a data set: each episode has classes of one group, several pictures of each."""
+
+    def __init__(
+        self, data: TrainingSet, *, episodes: int, ways: int, shots: int, turns: int, seed: int
+    ) -> None:
+        self._data, self._seed = data, seed
+        self.episodes, self.shots, self.turns = episodes, shots, turns
+        self._rows = data.rows_of_classes()
+        self._groups = [np.flatnonzero(data.groups == g) for g in np.unique(data.groups)]
+        self._share = np.array([len(group) for group in self._groups]) / len(data.groups)
+        self.size = min(ways * shots, sum(min(shots, len(rows)) for rows in self._rows))
+
+    def draw(self, step: int) -> tuple[Ids, Ids, Ids]:
+        """Return rows (episodes, n), their classes (episodes, n), and each episode's quarter turns.
+
+        A class with fewer pictures than `shots` gives what it has, never one twice, and further
+        classes fill the rest; an episode whose group is too small is filled from other groups.
+        """
+        random = np.random.default_rng((self._seed, step))
+        rows, classes = [], []
+        for group in random.choice(len(self._groups), self.episodes, p=self._share):
+            inside = random.permutation(self._groups[group])
+            outside = random.permutation(np.setdiff1d(np.arange(len(self._rows)), inside))
+            some: list[int] = []
+            of: list[int] = []
+            for one in np.concatenate([inside, outside]).tolist():
+                mine = random.permutation(self._rows[one])[: self.shots].tolist()
+                some += mine
+                of += [one] * len(mine)
+                if len(some) >= self.size:
+                    break
+            rows.append(some[: self.size])
+            classes.append(of[: self.size])
+        turned = random.integers(self.turns, size=self.episodes)
+        return np.array(rows), np.array(classes), turned
+
+    def batch(self, step: int, distortion: Distortion) -> Batch:
+        """Return the batch of that step; a class turned by quarters is a class of its own."""
+        rows, classes, turned = self.draw(step)
+        pictures = [
+            torch.rot90(self._data.take(some), int(turn), (2, 3))
+            for some, turn in zip(rows, turned, strict=True)
+        ]
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
+        return Batch(
+            distortion.apply(torch.cat(pictures), generator),
+            torch.from_numpy(classes * self.turns + turned[:, None]),
+        )
+
+
+def mates(classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which pairs (episodes, n, n) are of one class, and which are two pictures at all."""
+    same = classes.unsqueeze(2) == classes.unsqueeze(1)
+    two = ~torch.eye(classes.shape[1], dtype=torch.bool, device=classes.device)
+    return same, two.expand_as(same)
+
+
+@dataclass(frozen=True, slots=True)
+class Koch(Recipe):
+    """Koch, Zemel and Salakhutdinov (2015), with Adam in place of momentum.
+
+    facesearch train omniglot.npz.xz --recipe koch --out koch
+
+    The paper draws pairs; here a batch of pictures gives all its pairs of mates and as many others,
+    so that the branch, which is nearly all of the work, runs once a picture and not once a pair.
+    """
+
+    name: ClassVar[str] = "koch"
+    side_px: int = 105
+    steps: int = 4_000
+    rate: float = 3e-4
+    weight_decay: float = 0.0  # the paper's penalty is in the loss
+    ema: float = 0.99
+    evaluate_every: int = 200
+    patience: int = 20  # as the paper
+    episodes: int = 4
+    ways: int = 4
+    shots: int = 4
+    penalty: float = 1e-5  # of the squares of the weights; the paper searched 0 to 0.1 a layer
+    paper_start: bool = False  # the paper's wide normal distributions; else PyTorch's own
+    distortion: Distortion = PAPERS_DISTORTION
+
+    def lesson(self, data: TrainingSet) -> "KochLesson":
+        return KochLesson(self, data)
+
+
+class KochLesson(Lesson):
+    """Pairs, half of them mated, and the cross-entropy of the head's probability."""
+
+    def __init__(self, recipe: Koch, data: TrainingSet) -> None:
+        torch.manual_seed(recipe.seed)
+        branch = KochBranch(data.pictures.shape[1])
+        if recipe.paper_start:
+            branch.initialise_as_paper(torch.Generator().manual_seed(recipe.seed))
+        super().__init__(SiameseNetwork(branch, L1Head(branch.dim)))
+        self._recipe = recipe
+        self._penalties = {p: recipe.penalty for p in self.network.parameters() if p.ndim > 1}
+        self._episodes = Episodes(
+            data,
+            episodes=recipe.episodes,
+            ways=recipe.ways,
+            shots=recipe.shots,
+            turns=1,
+            seed=recipe.seed,
+        )
+
+    def batch(self, step: int) -> Batch:
+        return self._episodes.batch(step, self._recipe.distortion)
+
+    def loss(self, embeddings: Tensor, classes: Tensor) -> Tensor:
+        one, other, mated = pairs_of(classes)
+        logits = self.network.head(embeddings[one], embeddings[other])
+        return regularised_cross_entropy(logits, mated, self._penalties)
+
+
+def pairs_of(classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows of pairs, (n,) and (n,), and which are mated: all mates, and as many others.
+
+    `classes` (episodes, m). Half of the others are of one episode, half of two, evenly spread.
+    """
+    flat = classes.flatten()
+    episode = torch.arange(classes.shape[0], device=flat.device).repeat_interleave(classes.shape[1])
+    one, other = torch.triu_indices(len(flat), len(flat), 1, device=flat.device)
+    near = episode[one] == episode[other]
+    mated = near & (flat[one] == flat[other])
+    chosen = [mated.nonzero()[:, 0]]
+    for kind in (near & ~mated, ~near):
+        rows = kind.nonzero()[:, 0]
+        wanted = min(len(rows), len(chosen[0]) // 2)
+        chosen.append(rows[torch.randperm(len(rows), device=rows.device)[:wanted]])
+    rows = torch.cat(chosen)
+    return one[rows], other[rows], mated[rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Modern(Recipe):
+    """A residual branch; classes told apart by margin, episodes matched by the head.
+
+    facesearch train omniglot.npz.xz --recipe modern --out omniglot
+
+    Chosen on the ten evaluation alphabets of Omniglot that are in no trial:
+    docs/decisions/0008-the-modern-recipe.md.
+    """
+
+    name: ClassVar[str] = "modern"
+    side_px: int = 64
+    steps: int = 5_000
+    rate: float = 2e-3
+    weight_decay: float = 1e-2
+    ema: float = 0.998
+    evaluate_every: int = 250
+    patience: int = 12
+    stem: int = 32
+    widths: tuple[int, ...] = (64, 128, 256)
+    depths: tuple[int, ...] = (1, 1, 1)
+    dim: int = 256
+    code: int = 1024  # numbers that the head compares
+    dropout: float = 0.2
+    episodes: int = 4
+    ways: int = 16
+    shots: int = 4
+    scale: float = 24.0  # of the margin softmax
+    margin: float = 0.25
+    class_weight: float = 1.0
+    matching_weight: float = 1.0
+    pair_weight: float = 0.5
+    distortion: Distortion = ELASTIC_DISTORTION
+    quarter_turns: bool = True  # a drawing turned by a quarter is of another class
+
+    def lesson(self, data: TrainingSet) -> "ModernLesson":
+        return ModernLesson(self, data)
+
+
+class ModernLesson(Lesson):
+    """Classes to tell apart, episodes to match, pairs to judge, in one sum."""
+
+    def __init__(self, recipe: Modern, data: TrainingSet) -> None:
+        torch.manual_seed(recipe.seed)
+        branch = ResidualBranch(
+            side_px=recipe.side_px,
+            channels=data.pictures.shape[1],
+            stem=recipe.stem,
+            widths=recipe.widths,
+            depths=recipe.depths,
+            dim=recipe.dim,
+            dropout=recipe.dropout,
+        )
+        super().__init__(SiameseNetwork(branch, L1Head(recipe.dim, recipe.code)))
+        self._recipe = recipe
+        self._episodes = Episodes(
+            data,
+            episodes=recipe.episodes,
+            ways=recipe.ways,
+            shots=recipe.shots,
+            turns=4 if data.drawn and recipe.quarter_turns else 1,
+            seed=recipe.seed,
+        )
+        n_classes = len(data.groups) * self._episodes.turns
+        self.centres = nn.Parameter(torch.randn(n_classes, recipe.dim) * recipe.dim**-0.5)
+        self.log_sharpness = nn.Parameter(torch.zeros(()))  # of the matching's softmax
+
+    def batch(self, step: int) -> Batch:
+        return self._episodes.batch(step, self._recipe.distortion)
+
+    def loss(self, embeddings: Tensor, classes: Tensor) -> Tensor:
+        recipe = self._recipe
+        episodes = embeddings.view(*classes.shape, -1)
+        logits = self.network.head.all_pairs(episodes, episodes)  # (episodes, n, n)
+        same, two = mates(classes)
+        return (
+            recipe.class_weight
+            * margin_softmax(
+                embeddings,
+                self.centres,
+                classes.flatten(),
+                scale=recipe.scale,
+                margin=recipe.margin,
+            )
+            + recipe.matching_weight * episode_matching(logits * self.log_sharpness.exp(), classes)
+            + recipe.pair_weight * balanced_cross_entropy(logits, same, two)
+        )
+
+
+RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (Koch, Modern)}
+
+
+def make_recipe(name: str, *, seed: int = 0, steps: int | None = None) -> Recipe:
+    """Return the recipe of that name, one of RECIPES; `steps` if not the recipe's own."""
+    recipe = RECIPES[name](seed=seed)
+    return recipe if steps is None else replace(recipe, steps=steps)
