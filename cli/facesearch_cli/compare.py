@@ -15,7 +15,7 @@ from facesearch_cli.options import (
     one_format,
     open_gallery,
 )
-from facesearch_cli.render import Column, Screen, complain, csv_line, percent, print_json
+from facesearch_cli.render import Column, Screen, bearer, complain, csv_line, percent, print_json
 
 
 def verify(
@@ -24,13 +24,15 @@ def verify(
     model: ModelName = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Say whether two photos show one person; exit 0 if so, 1 if not.
+    """Say whether two photos show one person, or one class; exit 0 if so, 1 if not.
 
     The largest face of each photo counts. The gallery plays no part.
     """
     from facesearch import verify as compare
+    from facesearch.model import subject
 
-    result = compare(load_model(model), photo_a, photo_b)
+    loaded = load_model(model)
+    result = compare(loaded, photo_a, photo_b)
     if as_json:
         print_json(
             photo_a=str(photo_a),
@@ -40,7 +42,8 @@ def verify(
             llr=round(result.llr, 4),
         )
     else:
-        answer = "the same person" if result.same else "different people"
+        one, several = bearer(subject(loaded.manifest))
+        answer = f"the same {one}" if result.same else f"different {several}"
         typer.echo(f"{answer} (probability of the same: {percent(result.probability)})")
     if not result.same:
         raise typer.Exit(NO)
@@ -58,9 +61,12 @@ def search(
 
     The score is the cosine of two embeddings: 1 for the same picture, about 0 for strangers.
     """
+    from facesearch.model import subject
+
     one_format(as_json, as_csv)
     with open_gallery(gallery, model) as opened:
         faces = opened.search(photo, k)
+        what = subject(opened.model.manifest)
     rows = [
         (number, rank, neighbour.person, round(neighbour.score, 4), neighbour.photo or "")
         for number, (_, neighbours) in enumerate(faces, 1)
@@ -86,13 +92,13 @@ def search(
             typer.echo(csv_line(row))
     elif rows:
         columns = (
-            Column("face", right=True),
+            Column(what, right=True),
             Column("rank", right=True),
-            Column("person", share=1),
+            Column(bearer(what)[0], share=1),
             Column("score", right=True),
             Column("photo", style="dim", share=1.5, keep_end=True),
         )
         Screen().table(columns, [(*row[:3], f"{row[3]:.3f}", row[4]) for row in rows])
     if not rows:
-        complain(f"No face found in {photo}." if not faces else "Nobody is enrolled yet.")
+        complain(f"No {what} found in {photo}." if not faces else "The gallery is empty.")
         raise typer.Exit(NO)

@@ -20,7 +20,7 @@ from facesearch_cli.options import (
     usable_name,
     workers,
 )
-from facesearch_cli.render import Screen, complain, counted, of_photo, printable, to_json
+from facesearch_cli.render import Screen, bearer, complain, counted, of_photo, printable, to_json
 
 if TYPE_CHECKING:
     from facesearch import Enrollment, Gallery
@@ -39,12 +39,13 @@ def enroll(
     model: ModelName = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Enroll people from photos of them.
+    """Enroll people from photos of them, or classes from drawings or pictures.
 
     A photo that is enrolled already adds nothing, so a run that was interrupted can be started
     again.
     """
     from facesearch import Enrollment
+    from facesearch.model import subject
 
     jobs, strays = people_in(paths) if name is None else (all_of(usable_name(name), paths), [])
     screen = Screen()
@@ -76,10 +77,12 @@ def enroll(
             if as_json:
                 screen.line(as_line(stray))
         people = len(opened.people())
+        words = bearer(subject(opened.model.manifest))
         if not as_json:
-            screen.line(summary(counts, people - before, people, opened.path))
+            total = counted(people, *words)
+            screen.line(summary(counts, people - before, total, opened.path))
         for result in alike:
-            complain(warning_of(result, opened))
+            complain(warning_of(result, opened, words[0], model))
     complain_of("Enrolled, but worth a look", remarked)
     complain_of("Not enrolled", unused)
     if counts["unreadable"]:
@@ -106,8 +109,8 @@ def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tup
         if not folder.is_dir():
             if folder.exists():
                 raise typer.BadParameter(
-                    f"whose face is in {printable(folder)}? Say so with --name, or give a folder "
-                    "with one subfolder a person"
+                    f"who or what is in {printable(folder)}? Say so with --name, or give a folder "
+                    "with one subfolder a name"
                 )
             strays.append((folder, "there is no such file or folder"))
             continue
@@ -116,9 +119,9 @@ def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tup
         loose = [photo for photo in photos_in([folder]) if photo.parent == folder]
         if loose and not subfolders:
             raise typer.BadParameter(
-                f"whose faces are in {printable(folder)}? One person's: add --name "
-                f"{shlex.quote(printable(folder.absolute().name))}. Several people's: make a "
-                "subfolder for each, named after them"
+                f"who or what is in {printable(folder)}? If it is one: add --name "
+                f"{shlex.quote(printable(folder.absolute().name))}. If several: make a subfolder "
+                "for each, named after it"
             )
         if not subfolders:
             strays.append((folder, "there is no photo in it"))
@@ -147,27 +150,31 @@ def as_line(result: "Enrollment") -> str:
     )
 
 
-def summary(counts: Counter[str], new_people: int, people: int, path: Path) -> str:
-    """Return what was done, in two lines."""
+def summary(counts: Counter[str], new_people: int, people: str, path: Path) -> str:
+    """Return what was done, in two lines; `people` is how many there are now, in words."""
     done = [f"Enrolled {counted(counts['enrolled'], 'photo')}"]
     done += [f"{counts['already']:,} there already"] if counts["already"] else []
     unused = counts["skipped"] + counts["unreadable"]
     done += [f"{unused:,} not usable"] if unused else []
-    total = counted(people, "person", "people")
-    return f"{', '.join(done)}.\n{total} in {printable(path)}, {new_people:,} of them new."
+    return f"{', '.join(done)}.\n{people} in {printable(path)}, {new_people:,} of them new."
 
 
-def warning_of(result: "Enrollment", gallery: "Gallery") -> str:
-    """Return that somebody looks like others of the gallery, and how to find out."""
+def warning_of(result: "Enrollment", gallery: "Gallery", person: str, model: str) -> str:
+    """Return that somebody looks like others of the gallery, and how to find out.
+
+    `person` is the word for it, `model` what was given as --model.
+    """
     lines = []
+    option = "" if model == "default" else f" --model {shlex.quote(model)}"
     for other, probability in result.look_alikes:
         photos = [path for path, _ in gallery.faces_of(other) if path]
         check = ""
         if photos:
-            check = f"\n  facesearch verify {shlex.quote(result.photo)} {shlex.quote(photos[0])}"
+            pair = f"{shlex.quote(result.photo)} {shlex.quote(photos[0])}"
+            check = f"\n  facesearch verify {pair}{option}"
         lines.append(
             f"{result.person} looks like {other} ({probability:.2f}): "
-            f"one person under two names?{check}"
+            f"one {person} under two names?{check}"
         )
     return "\n".join(lines)
 

@@ -23,6 +23,7 @@ from facesearch_cli.options import (
 from facesearch_cli.render import (
     Column,
     Screen,
+    bearer,
     complain,
     counted,
     csv_line,
@@ -36,13 +37,6 @@ from facesearch_cli.render import (
 if TYPE_CHECKING:
     from facesearch import IdentifiedFace, IdentifiedPhoto
 
-COLUMNS = (
-    Column("photo", share=2, keep_end=True),
-    Column("face", right=True),
-    Column("person", share=2),
-    Column("prob.", right=True),
-    Column("runner-up", style="dim", share=2),
-)
 CSV_HEADING = (
     *("photo", "face", "left", "top", "right", "bottom", "score", "person", "probability"),
     *("unknown_probability", "runner_up", "runner_up_probability", "alternatives", "decided_by"),
@@ -125,7 +119,7 @@ def identify(
             else:
                 rows.print(result)
         if n_faces and not n_known and not opened.people():
-            complain(f"Nobody is enrolled in {opened.path} yet; facesearch enroll does it.")
+            complain(f"{opened.path} is empty; facesearch enroll fills it.")
     if len(photos) > 1 and not (as_json or as_csv):
         faces = counted(n_faces, what)
         complain(f"{counted(len(photos), 'photo')}, {faces}: {n_known:,} known.")
@@ -142,7 +136,14 @@ class TableRows:
     def __init__(self, screen: Screen, photos: list[str], what: str) -> None:
         """Begin the table of `photos`, in each of which `what` ("face") is looked for."""
         self._screen, self._what = screen, what
-        self._streamed = screen.stream(COLUMNS, [photos, ["99"], [], [">99.9 %", "enrolled"], []])
+        columns = (
+            Column("photo", share=2, keep_end=True),
+            Column(what, right=True),
+            Column(bearer(what)[0], share=2),
+            Column("prob.", right=True),
+            Column("runner-up", style="dim", share=2),
+        )
+        self._streamed = screen.stream(columns, [photos, ["99"], [], [">99.9 %", "enrolled"], []])
 
     def print(self, result: "IdentifiedPhoto") -> None:
         """Print the rows of one photo; on a terminal its name only once."""

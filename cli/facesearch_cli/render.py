@@ -60,6 +60,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def bearer(subject: str) -> tuple[str, str]:
+    """Return what bears a name where `subject` (face, drawing, picture) is shown: one, several."""
+    return ("person", "people") if subject == "face" else ("class", "classes")
+
+
 def complain(text: str) -> None:
     """Print a warning or an error on stderr, safe for a terminal."""
     lines = text.split("\n")

@@ -29,13 +29,15 @@ def contrastive(a: Tensor, b: Tensor, mated: Tensor, margin: float) -> Tensor:
 
 
 def regularised_cross_entropy(
-    logits: Tensor, mated: Tensor, penalties: Mapping[nn.Parameter, float]
+    logits: Tensor, mated: Tensor, shares: Tensor, penalties: Mapping[nn.Parameter, float]
 ) -> Tensor:
-    """Return the mean cross-entropy of `logits` (n,) plus, for each parameter, penalty * |w|^2.
+    """Return the cross-entropies of pairs, weighed, plus penalty * |w|^2 for each parameter.
 
-    `mated` (n,) bool. The paper gives each layer a penalty of its own, between 0 and 0.1.
+    `logits`, `mated` (bool), `shares` (adding up to 1) have one shape. The paper gives each layer a
+    penalty of its own, between 0 and 0.1.
     """
-    loss = F.binary_cross_entropy_with_logits(logits, mated.float())
+    each = F.binary_cross_entropy_with_logits(logits, mated.to(logits.dtype), reduction="none")
+    loss = (shares * each).sum()
     for parameter, penalty in penalties.items():
         loss = loss + penalty * parameter.square().sum()
     return loss

@@ -167,8 +167,8 @@ class Koch(Recipe):
 
     facesearch train omniglot.npz.xz --recipe koch --out koch
 
-    The paper draws pairs; here a batch of pictures gives all its pairs of mates and as many others,
-    so that the branch, which is nearly all of the work, runs once a picture and not once a pair.
+    The paper draws pairs, half of them mated; here a batch of pictures gives all its pairs, weighed
+    alike, so that the branch, nearly all of the work, runs once a picture and not twice a pair.
     """
 
     name: ClassVar[str] = "koch"
@@ -191,7 +191,7 @@ class Koch(Recipe):
 
 
 class KochLesson(Lesson):
-    """Pairs, half of them mated, and the cross-entropy of the head's probability."""
+    """The cross-entropy of the head's probability over pairs."""
 
     def __init__(self, recipe: Koch, data: TrainingSet) -> None:
         torch.manual_seed(recipe.seed)
@@ -214,28 +214,26 @@ class KochLesson(Lesson):
         return self._episodes.batch(step, self._recipe.distortion)
 
     def loss(self, embeddings: Tensor, classes: Tensor) -> Tensor:
-        one, other, mated = pairs_of(classes)
-        logits = self.network.head(embeddings[one], embeddings[other])
-        return regularised_cross_entropy(logits, mated, self._penalties)
+        logits = self.network.head.all_pairs(embeddings, embeddings)  # (n, n)
+        mated, shares = papers_pairs(classes)
+        return regularised_cross_entropy(logits, mated, shares, self._penalties)
 
 
-def pairs_of(classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rows of pairs, (n,) and (n,), and which are mated: all mates, and as many others.
+def papers_pairs(classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which pairs (n, n) of a batch are mated, and how much each counts.
 
-    `classes` (episodes, m). Half of the others are of one episode, half of two, evenly spread.
+    `classes` (episodes, m), n = episodes * m. Half of all weight lies on mates; of the rest half on
+    pairs of one episode, half on pairs of two. A picture with itself counts nothing.
     """
     flat = classes.flatten()
-    episode = torch.arange(classes.shape[0], device=flat.device).repeat_interleave(classes.shape[1])
-    one, other = torch.triu_indices(len(flat), len(flat), 1, device=flat.device)
-    near = episode[one] == episode[other]
-    mated = near & (flat[one] == flat[other])
-    chosen = [mated.nonzero()[:, 0]]
-    for kind in (near & ~mated, ~near):
-        rows = kind.nonzero()[:, 0]
-        wanted = min(len(rows), len(chosen[0]) // 2)
-        chosen.append(rows[torch.randperm(len(rows), device=rows.device)[:wanted]])
-    rows = torch.cat(chosen)
-    return one[rows], other[rows], mated[rows]
+    episode = torch.arange(len(flat), device=flat.device) // classes.shape[1]
+    near = episode.unsqueeze(1) == episode
+    mated = near & (flat.unsqueeze(1) == flat)
+    two = ~torch.eye(len(flat), dtype=torch.bool, device=flat.device)
+    shares = torch.zeros(mated.shape, device=flat.device)
+    for kind, share in ((mated & two, 0.5), (near & ~mated, 0.25), (~near, 0.25)):
+        shares += share * kind / kind.sum().clamp_min(1)
+    return mated, shares / shares.sum()
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,9 @@ def train(
 ) -> Trained:
     """Train `recipe` on `data`; keep the weights that do best on `validation`.
 
-    It runs on a GPU where there is one, checked on the CPU alone. With `resume` the run in `folder` goes on, from the start if there is none. KeyboardInterrupt
-    saves and ends the training. Raises TrainingError if the loss is no number any more, or the
-    folder holds the checkpoint of another recipe or other data.
+    It runs on a GPU where there is one. With `resume` the run in `folder` goes on, from the start
+    if there is none. KeyboardInterrupt saves and ends the training. Raises TrainingError if the
+    loss is no number any more, or the folder holds the checkpoint of another recipe or other data.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(data, recipe, "cuda" if torch.cuda.is_available() else "cpu")

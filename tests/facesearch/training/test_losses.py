@@ -44,13 +44,14 @@ def test_contrastive_of_two_equal_embeddings_has_a_finite_gradient():
 
 def test_the_papers_cross_entropy_agrees_with_a_plain_loop():
     logits, mated = torch.tensor([0.5, -2.0, 3.0]), torch.tensor([True, False, False])
+    shares = torch.tensor([0.5, 0.2, 0.3])
     weights = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
     total = 0.0
-    for logit, same in zip(logits.tolist(), mated.tolist(), strict=True):
+    for logit, same, share in zip(*(x.tolist() for x in (logits, mated, shares)), strict=True):
         p = sigmoid(logit)
-        total -= math.log(p) if same else math.log(1 - p)
-    loss = regularised_cross_entropy(logits, mated, {weights: 0.1})
-    assert loss.item() == pytest.approx(total / 3 + 0.1 * (1 + 4), rel=1e-6)
+        total -= share * math.log(p if same else 1 - p)
+    loss = regularised_cross_entropy(logits, mated, shares, {weights: 0.1})
+    assert loss.item() == pytest.approx(total + 0.1 * (1 + 4), rel=1e-6)
 
 
 def test_balanced_cross_entropy_weighs_few_mates_as_much_as_many_others():

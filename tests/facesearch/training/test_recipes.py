@@ -11,7 +11,7 @@ from facesearch.training.recipes import (  # noqa: E402
     TrainingSet,
     make_recipe,
     mates,
-    pairs_of,
+    papers_pairs,
 )
 
 
@@ -91,19 +91,23 @@ def test_a_quarter_turn_makes_another_class_and_turns_the_picture():
     assert seen == {0, 1, 2, 3}
 
 
-def test_pairs_are_half_mated_and_never_a_picture_with_itself():
-    torch.manual_seed(0)
+def test_pairs_weigh_half_mated_and_a_picture_with_itself_counts_nothing():
     classes = torch.tensor([[0, 0, 0, 1, 1, 2], [3, 3, 4, 4, 5, 6]])
-    one, other, mated = pairs_of(classes)
-    flat = classes.flatten()
-    assert (one != other).all()
-    assert torch.equal(mated, flat[one] == flat[other])
-    assert mated.sum() == 6  # 3 + 1 and 1 + 1
-    assert (~mated).sum() == 6
-    across = (one < 6) != (other < 6)
-    assert across.sum() == 3
-    pairs = zip(one.tolist(), other.tolist(), strict=True)
-    assert len({tuple(sorted(pair)) for pair in pairs}) == 12
+    mated, shares = papers_pairs(classes)
+    flat = classes.flatten().tolist()
+    total = {"mated": 0.0, "near": 0.0, "far": 0.0}
+    for i in range(12):
+        assert shares[i, i] == 0
+        for j in range(12):
+            assert mated[i, j].item() == (flat[i] == flat[j])
+            kind = "mated" if flat[i] == flat[j] else "near" if i // 6 == j // 6 else "far"
+            total[kind] += shares[i, j].item()
+    assert total == pytest.approx({"mated": 0.5, "near": 0.25, "far": 0.25})
+
+
+def test_pairs_of_one_episode_alone_weigh_one_in_all():
+    _, shares = papers_pairs(torch.tensor([[0, 0, 1]]))
+    assert shares.sum().item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", ["koch", "modern"])
