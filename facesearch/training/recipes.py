@@ -247,18 +247,18 @@ class Modern(Recipe):
     """
 
     name: ClassVar[str] = "modern"
-    side_px: int = 64
-    steps: int = 5_000
+    side_px: int = 56
+    steps: int = 6_000
     rate: float = 2e-3
     weight_decay: float = 1e-2
     ema: float = 0.998
-    evaluate_every: int = 250
-    patience: int = 12
+    evaluate_every: int = 500
+    patience: int = 10
     stem: int = 32
     widths: tuple[int, ...] = (64, 128, 256)
-    depths: tuple[int, ...] = (1, 1, 1)
-    dim: int = 256
-    code: int = 1024  # numbers that the head compares
+    depths: tuple[int, ...] = (2, 2, 2)
+    dim: int = 128
+    code: int = 2048  # numbers that the head compares
     dropout: float = 0.2
     episodes: int = 4
     ways: int = 16

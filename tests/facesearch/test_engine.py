@@ -37,7 +37,8 @@ def test_both_engines_embed_alike():
     batch = crops(5)
     ours = Encoder(make_engine("opencv", BRANCH)).embed(batch)
     theirs = Encoder(make_engine("openvino", BRANCH)).embed(batch)
-    assert (ours * theirs).sum(1).min() > 0.9998  # bf16, where the machine has it, keeps 0.99994
+    # where the machine has bf16: 0.99994 of photos, 0.9997 of these made pictures
+    assert (ours * theirs).sum(1).min() > 0.9995
 
 
 @needs_openvino
