@@ -2,8 +2,8 @@
 
     python -m benchmarks.training_speed [--json]
 
-Both train the same network on the same batches of Omniglot's background alphabets. The plain loop
-is what one writes first: float32, torch's memory layout, nn.PReLU, Adam. Ours is
+Both train the same network on batches of Omniglot's background alphabets. The plain loop is what
+one writes first: float32, torch's memory layout, nn.PReLU, AdamW. Ours is
 facesearch.training.train.Run: bfloat16 where the processor has it, channels last, a PReLU of
 cheaper parts, averaged weights. In turn, a few steps each, medians; one warm-up each is left out.
 `data_share`: making batches (rows, quarter turns, affine and elastic distortion), of all the time
@@ -57,7 +57,7 @@ def main() -> None:
     arguments = parse_arguments(__doc__)
     recipe = Modern()
     data = background(need(arguments.data / "omniglot"), recipe.side_px)
-    run, plain = Run(data, recipe, "cpu"), PlainLoop(recipe.lesson(data))
+    run, plain = Run(data, data, recipe, "cpu"), PlainLoop(recipe.lesson(data))
     speeds: dict[str, list[float]] = {"plain": [], "ours": []}
     shares, step = [], 0
     for _ in range(ROUNDS + 1):

@@ -50,7 +50,7 @@ def train(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Batches to train on.", show_default="the recipe's")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="One seed, one result.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="One seed, one result.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where this training was interrupted.")
     ] = False,

@@ -33,6 +33,7 @@ USUAL_EXPONENT = 1.5  # taken from Omniglot, where there are too few people to f
 USUAL_STD = 0.25  # of strangers' scores, the same
 USUAL_GAP = 3.0  # standard deviations from strangers' scores to mates', the same
 USUAL_WEIGHT = 2.0  # what is usual counts as so many people
+USUAL_SPREAD = np.array([5.0, 2.0, 0.5])  # of offset, slope and bend from model to model
 
 Ids = NDArray[np.int64]
 Pairs = tuple[NDArray[np.intp], NDArray[np.bool_]]  # (n, 2) rows, (n,) whether of one person
@@ -199,8 +200,11 @@ def fit_cohort(searches: Searches, probe_length: float) -> Cohort:
     )
 
 
-def fit_evidence(searches: Searches, cohort: Cohort) -> Evidence:
+def fit_evidence(searches: Searches, cohort: Cohort, usual: Evidence | None = None) -> Evidence:
     """Return the log-likelihood ratio as a function of the standard score.
+
+    `usual`, if given, holds it with the weight of USUAL_WEIGHT people: where scores part mates from
+    strangers without an error, nothing else keeps it from being infinitely sure.
 
     It is fitted to what is shown in the end: the probabilities of whole searches, mated and
     non-mated alike many, in galleries of all GALLERY_SIZES. (Fitted to single pairs it is right
@@ -229,6 +233,9 @@ def fit_evidence(searches: Searches, cohort: Cohort) -> Evidence:
             logs = np.hstack([llrs - np.log(size), unknown])
             chosen = np.take_along_axis(logs, column[:, None], 1)[:, 0]
             total += weight * float((np.logaddexp.reduce(logs, axis=1) - chosen).sum())
+        if usual is not None:
+            way = (weights - (usual.offset, usual.slope, usual.bend)) / USUAL_SPREAD
+            total += USUAL_WEIGHT / len(searches.rows) * float(way @ way) / 2
         return total
 
     found = minimize(loss, np.array([-6.5, 2.5, 0.15]), method="Nelder-Mead").x
@@ -299,7 +306,8 @@ def calibrate(
         head = scaled(head, strangers, fit_exponent(searches, head, strangers))
         searches = searches.compared_by(head)
         cohort = own_cohort(searches)
-        evidence, note = fit_evidence(searches, cohort), None
+        evidence = fit_evidence(searches, cohort, usual_evidence(searches, cohort))
+        note = None
     made_from = f"{n_people} classes, {len(people)} pictures"
     return head, Calibration(evidence, cohort, made_from, note)
 

@@ -5,7 +5,7 @@ pictures -> what to learn from and what to choose by -> training -> export, curv
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from facesearch.alignment import ink_crop, whole_crop
-from facesearch.errors import DataError
+from facesearch.detection import drawing
+from facesearch.errors import DataError, TrainingError
 from facesearch.evaluation.pictures import (
     Cropper,
     Pictures,
@@ -23,8 +24,8 @@ from facesearch.evaluation.pictures import (
     sample_photos,
 )
 from facesearch.photo import Photo
-from facesearch.training.export import About, export
-from facesearch.training.recipes import Koch, Recipe, TrainingSet
+from facesearch.training.export import About, check_free, export
+from facesearch.training.recipes import Recipe, TrainingSet
 from facesearch.training.train import LOG, Progress, Trained, train
 
 DRAWING_SAMPLE = 32  # pictures that tell whether all are drawings
@@ -60,16 +61,19 @@ def run_course(
     """Train `recipe` on the pictures in `source`; write the model folder `model`.
 
     What the run needs (checkpoint, log, curves) lies in a folder beside it, "<model>-training".
-    Raises DataError if the pictures cannot serve, TrainingError if the training cannot go on.
+    Raises DataError if the pictures cannot serve, TrainingError if the training cannot go on, or
+    `model` is something else already.
     """
+    model = model.resolve()
+    check_place(model, source, resume=resume)
     drawn = are_drawings(sample_photos(source, DRAWING_SAMPLE))
-    alignment = "ink" if drawn and not isinstance(recipe, Koch) else "whole"
-    pictures = read_pictures(source, cropper(alignment, recipe.side_px), advance=reading)
+    cut = cropper("ink" if drawn else "whole", recipe.side_px)
+    pictures = read_pictures(source, cut, advance=reading)
     learn, choose, disjoint = split(pictures, recipe.seed)
     folder = model.with_name(f"{model.name}-training")
-    validation = training_set(pictures.only(choose), drawn)
+    validation = one_group(training_set(pictures.only(choose), drawn))
     trained = train(
-        training_set(pictures.only(learn), drawn),
+        one_group(training_set(pictures.only(learn), drawn)),
         validation,
         recipe,
         folder,
@@ -78,33 +82,58 @@ def run_course(
     )
     if trained.ended == "interrupted":
         return Course(trained, pictures, len(learn), len(choose), disjoint, None)
-    export(trained.network, validation, model, about(trained, recipe, pictures, learn, model.name))
+    said = about(trained, recipe, pictures, learn, model.name, disjoint=disjoint)
+    export(trained.network, validation, model, said)
     curves = draw_curves(folder / LOG, folder / "curves.png")
     return Course(trained, pictures, len(learn), len(choose), disjoint, curves)
 
 
-def about(trained: Trained, recipe: Recipe, pictures: Pictures, learn: Ids, name: str) -> About:
+def check_place(model: Path, source: Path, *, resume: bool) -> None:
+    """Raise TrainingError unless a model can be written to `model`, before hours were spent."""
+    if not model.name:
+        raise TrainingError(f"{model} is no name for a model's folder")
+    check_free(model)
+    if (model / "model.json").exists() and not resume:
+        raise TrainingError(f"there is a model in {model} already; name another folder")
+    if source.is_dir() and model.is_relative_to(source.resolve()):
+        raise TrainingError(f"{model} lies among the pictures in {source}; name another folder")
+
+
+def about(
+    trained: Trained, recipe: Recipe, pictures: Pictures, learn: Ids, name: str, *, disjoint: bool
+) -> About:
     """Return what the manifest and the card of a model say of its training."""
     omniglot = bool(omniglot_parts(pictures))
     return About(
         name=name,
-        weights_licence="of whoever trained them",
+        weights_licence="not stated; they belong to whoever trained them",
         data_licence="MIT (Omniglot, Lake et al. 2015)" if omniglot else "of its owner",
         training={
             "recipe": recipe.name,
             **asdict(recipe),
             "classes": len(learn),
             "pictures": int(np.isin(pictures.classes, learn).sum()),
+            "steps_done": trained.step,
             "best_step": trained.best_step,
+            "minutes": round(trained.seconds / 60, 1),
+            "validation_is_disjoint": disjoint,
         },
         figures={"one_shot_validation": round(trained.accuracy, 4)},
     )
 
 
 def cropper(alignment: str, side_px: int) -> Cropper:
-    """Return what cuts a picture as models of that alignment, "ink" or "whole", take it."""
-    cut = ink_crop if alignment == "ink" else whole_crop
-    return lambda photo: cut(photo.pixels(), side_px)
+    """Return what cuts a picture as models of that alignment, "ink" or "whole", take it.
+
+    The same as facesearch.identification.cut, so that a model is used on what it was trained on.
+    """
+
+    def cut(photo: Photo) -> NDArray[np.uint8] | None:
+        if alignment == "ink":
+            return ink_crop(drawing(photo), side_px)
+        return whole_crop(photo.pixels(side_px / max(photo.width, photo.height)), side_px)
+
+    return cut
 
 
 def are_drawings(photos: list[Photo]) -> bool:
@@ -117,7 +146,7 @@ def are_drawings(photos: list[Photo]) -> bool:
         tone = (high - low.min()) / (high.max() - low.min())
         return bool(((tone > 0.2) & (tone < 0.8)).mean() <= BETWEEN)
 
-    verdicts = [is_drawing(photo.pixels()) for photo in photos]
+    verdicts = [is_drawing(drawing(photo)) for photo in photos]
     return bool(verdicts) and sum(verdicts) > len(verdicts) / 2
 
 
@@ -128,7 +157,12 @@ def split(pictures: Pictures, seed: int) -> tuple[Ids, Ids, bool]:
     are in no trial. Else by chance, whole classes.
     """
     parts = omniglot_parts(pictures)
-    if parts and len(parts["background"]) and len(parts["validation"]):
+    if parts:
+        if not (len(parts["background"]) and len(parts["validation"])):
+            raise DataError(
+                "of Omniglot it takes background alphabets to learn from and, to choose by, "
+                "evaluation alphabets that are in no trial"
+            )
         return parts["background"], parts["validation"], True
     counts = np.bincount(pictures.classes, minlength=len(pictures.class_names))
     several = np.flatnonzero(counts > 1)
@@ -140,6 +174,16 @@ def split(pictures: Pictures, seed: int) -> tuple[Ids, Ids, bool]:
     shuffled = np.random.default_rng(seed).permutation(several)
     choose = np.sort(shuffled[: max(2, round(VALIDATION_SHARE * len(several)))])
     return np.setdiff1d(everything, choose), choose, True
+
+
+def one_group(data: TrainingSet) -> TrainingSet:
+    """Return `data` with all classes in one group, if no group of its own has two of them.
+
+    Families of one, years: their classes would never be compared.
+    """
+    if np.bincount(data.groups).max() > 1:
+        return data
+    return replace(data, groups=np.zeros_like(data.groups))
 
 
 def training_set(pictures: Pictures, drawn: bool) -> TrainingSet:
@@ -162,9 +206,9 @@ def draw_curves(log: Path, picture: Path) -> Path:
     steps = [line["step"] for line in lines]
     figure = Figure(figsize=(8, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(steps, [line["loss"] for line in lines], color="#35618f")
+    left.plot(steps, [line["loss"] for line in lines], ".-", color="#35618f")
     left.set(title="Loss", xlabel="step")
-    right.plot(steps, [100 * line["one_shot_validation"] for line in lines], color="#b8561f")
+    right.plot(steps, [100 * line["one_shot_validation"] for line in lines], ".-", color="#b8561f")
     right.set(title="One-shot validation, % right", xlabel="step")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

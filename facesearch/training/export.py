@@ -58,25 +58,33 @@ class About:
 def export(network: SiameseNetwork, validation: TrainingSet, folder: Path, about: About) -> None:
     """Write `network` as a model into `folder`, calibrated on `validation`.
 
-    `validation` has classes that the network was not trained on. The folder appears whole or not
+    `validation` should have classes that the network was not trained on: where it was, its
+    probabilities are too sure. The folder appears whole or not
     at all, and a model that was there is replaced. Raises TrainingError if something else is there,
     the disk does not take it, or the validation cannot calibrate it.
     """
-    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not free and not (folder / "model.json").is_file():
-        raise TrainingError(f"{folder} is there and is no model; name another folder")
+    check_free(folder)
     new: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         write_model(network, validation, new, about)
-        new.chmod(0o755)  # mkdtemp's own is for its maker alone
+        umask = os.umask(0)
+        os.umask(umask)
+        new.chmod(0o777 & ~umask)  # mkdtemp's own is for its maker alone
         replace_folder(new, folder)
     except OSError as error:
         raise TrainingError(f"the model cannot be written to {folder}: {error}") from error
     finally:
         if new is not None:
             shutil.rmtree(new, ignore_errors=True)
+
+
+def check_free(folder: Path) -> None:
+    """Raise TrainingError if at `folder` is something that is no model, and so not replaced."""
+    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not free and not (folder / "model.json").is_file():
+        raise TrainingError(f"{folder} is there and is no model; name another folder")
 
 
 def replace_folder(new: Path, folder: Path) -> None:

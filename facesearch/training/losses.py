@@ -9,12 +9,13 @@ episode_matching          the softmax over a support set of Vinyals et al. (2016
 All return the mean over what they sum, a scalar tensor.
 """
 
-import math
 from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+
+NOBODY = -1e9  # a logit that counts nothing; with -inf alone a softmax has no gradient
 
 
 def contrastive(a: Tensor, b: Tensor, mated: Tensor, margin: float) -> Tensor:
@@ -46,10 +47,11 @@ def regularised_cross_entropy(
 def balanced_cross_entropy(logits: Tensor, mated: Tensor, counted: Tensor) -> Tensor:
     """Return the mean of the cross-entropies of mated and of non-mated pairs, each its own mean.
 
-    `logits`, `mated`, `counted` have one shape; only pairs that are `counted` take part.
+    `logits`, `mated`, `counted` have one shape; only pairs that are `counted` take part. A kind
+    that is not there counts 0.
     """
-    mates = F.softplus(-logits[mated & counted]).mean()
-    others = F.softplus(logits[~mated & counted]).mean()
+    mates = mean(F.softplus(-logits[mated & counted]))
+    others = mean(F.softplus(logits[~mated & counted]))
     return (mates + others) / 2
 
 
@@ -71,12 +73,18 @@ def episode_matching(logits: Tensor, classes: Tensor) -> Tensor:
     `logits` (episodes, n, n) are the head's for each picture with each, `classes` (episodes, n).
     p(mate) is the softmax of the mate's logit among itself and all pictures of other classes, these
     weighed as if each class had one: a one-shot trial of as many ways as the episode has classes.
+    0 for an episode without mates, or of one class.
     """
     same = classes.unsqueeze(2) == classes.unsqueeze(1)  # (episodes, n, n)
     pictures_per_class = same.sum(2, keepdim=True).to(logits.dtype)
     others = torch.logsumexp(
-        (logits - pictures_per_class.transpose(1, 2).log()).masked_fill(same, -math.inf), 2, True
+        (logits - pictures_per_class.transpose(1, 2).log()).masked_fill(same, NOBODY), 2, True
     )
     losses = F.softplus(others - logits)  # -log(e^mate / (e^mate + sum of the others))
     itself = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
-    return losses[same & ~itself].mean()
+    return mean(losses[same & ~itself])
+
+
+def mean(losses: Tensor) -> Tensor:
+    """Return the mean of `losses` (n,); 0 where there are none, with a gradient of 0."""
+    return losses.sum() / max(len(losses), 1)

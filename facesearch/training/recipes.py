@@ -8,6 +8,7 @@ A batch is a function of the seed and the number of the step alone, so that a ru
 interrupted goes on as if it had not been.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -43,7 +44,7 @@ ELASTIC_DISTORTION = Distortion(
 class TrainingSet:
     """Pictures in memory as networks take them, and what is known of them."""
 
-    pictures: Tensor  # (n, channels, side, side) uint8, background 0
+    pictures: Tensor  # (n, channels, side, side) uint8; drawings: ink high, paper 0
     classes: Ids  # (n,)
     groups: Ids  # (classes,) the alphabet, say, of each class: its classes are easily mistaken
     drawn: bool  # strokes on paper: a quarter turn of it is another character
@@ -53,6 +54,13 @@ class TrainingSet:
         order = np.argsort(self.classes, kind="stable")
         ends = np.cumsum(np.bincount(self.classes, minlength=len(self.groups)))
         return np.split(order, ends[:-1])
+
+    def digest(self) -> str:
+        """Return what tells this data set from others: 16 hex digits."""
+        digest = hashlib.sha256(str((self.pictures.shape, self.drawn)).encode())
+        for array in (self.pictures.numpy(), self.classes, self.groups):
+            digest.update(array.tobytes())
+        return digest.hexdigest()[:16]
 
     def take(self, rows: Ids) -> Tensor:
         """Return pictures (len(rows), channels, side, side), float, from 0 to 1."""
@@ -110,8 +118,9 @@ class Episodes:
         self, data: TrainingSet, *, episodes: int, ways: int, shots: int, turns: int, seed: int
     ) -> None:
         self._data, self._seed = data, seed
-        self.episodes, self.shots, self.turns = episodes, shots, turns
+        self.episodes, self.ways, self.shots, self.turns = episodes, ways, shots, turns
         self._rows = data.rows_of_classes()
+        self._has_mates = np.array([len(rows) > 1 for rows in self._rows])
         self._groups = [np.flatnonzero(data.groups == g) for g in np.unique(data.groups)]
         self._share = np.array([len(group) for group in self._groups]) / len(data.groups)
         self.size = min(ways * shots, sum(min(shots, len(rows)) for rows in self._rows))
@@ -120,16 +129,19 @@ class Episodes:
         """Return rows (episodes, n), their classes (episodes, n), and each episode's quarter turns.
 
         A class with fewer pictures than `shots` gives what it has, never one twice, and further
-        classes fill the rest; an episode whose group is too small is filled from other groups.
+        classes fill the rest; an episode whose group is too small is filled from other groups. Half
+        of the ways or more have mates, as far as there are such classes.
         """
         random = np.random.default_rng((self._seed, step))
         rows, classes = [], []
         for group in random.choice(len(self._groups), self.episodes, p=self._share):
             inside = random.permutation(self._groups[group])
             outside = random.permutation(np.setdiff1d(np.arange(len(self._rows)), inside))
+            order = np.concatenate([inside, outside])
+            several = order[self._has_mates[order]][: -(-self.ways // 2)]
             some: list[int] = []
             of: list[int] = []
-            for one in np.concatenate([inside, outside]).tolist():
+            for one in dict.fromkeys([*several.tolist(), *order.tolist()]):
                 mine = random.permutation(self._rows[one])[: self.shots].tolist()
                 some += mine
                 of += [one] * len(mine)
@@ -177,7 +189,7 @@ class Koch(Recipe):
     rate: float = 3e-4
     weight_decay: float = 0.0  # the paper's penalty is in the loss
     ema: float = 0.99
-    evaluate_every: int = 200
+    evaluate_every: int = 100
     patience: int = 20  # as the paper
     episodes: int = 4
     ways: int = 4
@@ -243,7 +255,7 @@ class Modern(Recipe):
     facesearch train omniglot.npz.xz --recipe modern --out omniglot
 
     Chosen on the ten evaluation alphabets of Omniglot that are in no trial:
-    docs/decisions/0008-the-modern-recipe.md.
+    docs/decisions/0008-the-training-recipes.md.
     """
 
     name: ClassVar[str] = "modern"
@@ -252,7 +264,7 @@ class Modern(Recipe):
     rate: float = 2e-3
     weight_decay: float = 1e-2
     ema: float = 0.998
-    evaluate_every: int = 500
+    evaluate_every: int = 250
     patience: int = 10
     stem: int = 32
     widths: tuple[int, ...] = (64, 128, 256)

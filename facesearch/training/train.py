@@ -12,12 +12,13 @@ same numbers, interrupted or not.
 
 import copy
 import json
-import logging
 import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,7 @@ CLIP = 5.0  # norm of the gradient; larger ones are shortened
 CHECKPOINT_S = 60.0  # at most so much work is lost
 EMBED_BATCH = 256
 TRIALS = 100  # episodes a group of a validation
-
-log = logging.getLogger(__name__)
+PROGRESS = ("step", "seconds", "best_accuracy", "best_step", "stale")  # of a Run, in its checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Trained:
     step: int  # the steps done
     best_step: int  # the one that these weights are of
     ended: str  # "done" all steps, "early" no gain for long, "interrupted"
+    seconds: float  # of training, over all parts of an interrupted run
     pictures_per_s: float
     data_share: float
 
@@ -82,70 +83,108 @@ def train(
     """Train `recipe` on `data`; keep the weights that do best on `validation`.
 
     It runs on a GPU where there is one. With `resume` the run in `folder` goes on, from the start
-    if there is none. KeyboardInterrupt saves and ends the training. Raises TrainingError if the
-    loss is no number any more, or the folder holds the checkpoint of another recipe or other data.
+    if there is none. Ctrl-C ends it after the step that is being done, and saves; a second one
+    raises KeyboardInterrupt at once. Raises TrainingError if the loss is no number any more, or
+    the folder holds a training, with `resume` one with other settings or data.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(data, recipe, "cuda" if torch.cuda.is_available() else "cpu")
+    run = Run(data, validation, recipe, "cuda" if torch.cuda.is_available() else "cpu")
     if resume and (folder / CHECKPOINT).exists():
         run.load(folder / CHECKPOINT)
     elif (folder / CHECKPOINT).exists():
         raise TrainingError(
             f"{folder} holds a training already; --resume goes on with it, or name another folder"
         )
-    else:
-        (folder / LOG).unlink(missing_ok=True)
-    started, saved = time.perf_counter(), time.perf_counter()
-    first, already, data_s, ended = run.step, run.seconds, 0.0, "done"
-    accuracy: float | None = None
-    pictures = 0
-
-    def speed() -> float:
-        return pictures / max(time.perf_counter() - started, 1e-9)
-
-    try:
-        while run.step < recipe.steps:
+    first, already = run.step, run.seconds
+    started = saved = time.perf_counter()
+    data_s, pictures, accuracy = 0.0, 0, None
+    with interruption() as interrupted:
+        shorten_log(folder / LOG, run.step)
+        while run.step < recipe.steps and run.stale < recipe.patience and not interrupted():
             before = time.perf_counter()
-            run.seconds = already + before - started
             batch = run.lesson.batch(run.step)
             data_s += time.perf_counter() - before
             loss = run.advance(batch.pictures, batch.classes)
             pictures += len(batch.pictures)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss} at step {run.step}: lower the rate; the weights of the "
-                    f"last checkpoint are in {folder / CHECKPOINT}"
-                )
             validated = run.step % recipe.evaluate_every == 0 or run.step == recipe.steps
             if validated:
-                accuracy = run.evaluate(validation)
-                write_log(folder / LOG, run, loss, accuracy, speed())
+                accuracy = run.evaluate()
             elapsed = time.perf_counter() - started
-            left = (recipe.steps - run.step) * elapsed / (run.step - first)
-            watch(
-                Progress(
-                    *(run.step, recipe.steps, loss, speed(), left, data_s / elapsed),
-                    *(accuracy, run.best_accuracy if run.best_step else None, validated),
-                )
+            run.seconds = already + elapsed
+            progress = Progress(
+                step=run.step,
+                steps=recipe.steps,
+                loss=loss,
+                pictures_per_s=pictures / elapsed,
+                seconds_left=(recipe.steps - run.step) * elapsed / (run.step - first),
+                data_share=data_s / elapsed,
+                accuracy=accuracy,
+                best=run.best_accuracy if run.best_step else None,
+                validated=validated,
             )
-            if run.stale >= recipe.patience:
-                ended = "early"
-                break
+            if validated:
+                write_log(folder / LOG, run, progress)
+            watch(progress)
             if time.perf_counter() - saved > CHECKPOINT_S:
                 run.save(folder / CHECKPOINT)
                 saved = time.perf_counter()
-    except KeyboardInterrupt:
-        ended = "interrupted"
-    run.save(folder / CHECKPOINT)
-    share = data_s / max(time.perf_counter() - started, 1e-9)
-    return Trained(run.best, run.best_accuracy, run.step, run.best_step, ended, speed(), share)
+        run.save(folder / CHECKPOINT)
+    ended = "interrupted"
+    if run.step >= recipe.steps:
+        ended = "done"
+    elif run.stale >= recipe.patience:
+        ended = "early"
+    elapsed = max(time.perf_counter() - started, 1e-9)
+    return Trained(
+        network=run.best,
+        accuracy=run.best_accuracy,
+        step=run.step,
+        best_step=run.best_step,
+        ended=ended,
+        seconds=run.seconds,
+        pictures_per_s=pictures / elapsed,
+        data_share=data_s / elapsed,
+    )
+
+
+@contextmanager
+def interruption() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C back; yield what says whether it was pressed. Pressed twice it raises at once.
+
+    In the midst of a step the statistics of the batch have moved and the weights have not, or half
+    of them: such a state must not be saved.
+    """
+    pressed: list[int] = []
+
+    def note(signum: int, frame: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # only the main thread hears of it
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Run:
     """The state of a training: all that the next step depends on."""
 
-    def __init__(self, data: TrainingSet, recipe: Recipe, device: str) -> None:
+    def __init__(
+        self, data: TrainingSet, validation: TrainingSet, recipe: Recipe, device: str
+    ) -> None:
         self.recipe, self.device = recipe, torch.device(device)
+        self.validation = validation
+        self.settings = {
+            "name": recipe.name,
+            **asdict(recipe),
+            "data": data.digest(),
+            "validation": validation.digest(),
+        }
         self.lesson: Lesson = recipe.lesson(data).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.lesson.network).eval()
         self.best = copy.deepcopy(self.average)
@@ -163,8 +202,8 @@ class Run:
         self.best_accuracy, self.best_step, self.stale = 0.0, 0, 0
 
     def advance(self, pictures: Tensor, classes: Tensor) -> float:
-        """Do one step on a batch; return its loss."""
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)  # of dropout and pairs
+        """Do one step on a batch; return its loss. Raises TrainingError if it is no number."""
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)  # of dropout
         for group in self.adam.param_groups:
             group["lr"] = self.recipe.rate * schedule(self.step / self.recipe.steps)
         self.lesson.train()
@@ -174,7 +213,12 @@ class Run:
         loss = self.lesson.loss(embeddings.float(), classes.to(self.device))
         self.adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.lesson.parameters(), CLIP)
+        norm = nn.utils.clip_grad_norm_(self.lesson.parameters(), CLIP)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise TrainingError(
+                f"the training went astray: at step {self.step + 1} the loss is {loss.item():.3g}, "
+                f"its gradient {norm.item():.3g}; another --seed may do better"
+            )
         self.adam.step()
         self.step += 1
         self._average()
@@ -191,9 +235,9 @@ class Run:
             else:
                 mean.copy_(present[name])
 
-    def evaluate(self, validation: TrainingSet) -> float:
+    def evaluate(self) -> float:
         """Return the one-shot accuracy of the averaged network; remember it if it is the best."""
-        accuracy = one_shot_accuracy(self.average, validation)
+        accuracy = one_shot_accuracy(self.average, self.validation)
         if accuracy > self.best_accuracy or self.best_step == 0:
             self.best_accuracy, self.best_step, self.stale = accuracy, self.step, 0
             self.best.load_state_dict(self.average.state_dict())
@@ -209,16 +253,8 @@ class Run:
         for number, moments in self.adam.state_dict()["state"].items():
             tensors |= {f"adam.{number}.{k}": v for k, v in moments.items()}
         about = {
-            "recipe": recipe_json(self.recipe),
-            "run": json.dumps(
-                {
-                    "step": self.step,
-                    "seconds": self.seconds,
-                    "best_accuracy": self.best_accuracy,
-                    "best_step": self.best_step,
-                    "stale": self.stale,
-                }
-            ),
+            "settings": json.dumps(self.settings, sort_keys=True),
+            "run": json.dumps({name: getattr(self, name) for name in PROGRESS}),
         }
         new = file.with_suffix(".new")
         try:
@@ -228,9 +264,8 @@ class Run:
             new.replace(file)
         except (OSError, SafetensorError) as error:
             new.unlink(missing_ok=True)
-            raise TrainingError(
-                f"{file} cannot be written ({error}); the checkpoint before it is whole"
-            ) from error
+            before = "the checkpoint before it is whole" if file.exists() else "there is none yet"
+            raise TrainingError(f"{file} cannot be written ({error}); {before}") from error
 
     def load(self, file: Path) -> None:
         """Go on from the checkpoint `file`; raises TrainingError if it is of another training."""
@@ -240,36 +275,38 @@ class Run:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise TrainingError(f"the checkpoint {file} cannot be read: {error}") from error
-        if about.get("recipe") != recipe_json(self.recipe):
+        settings = json.loads(about.get("settings", "{}"))
+        now = json.loads(json.dumps(self.settings))
+        other = [name for name in now | settings if now.get(name) != settings.get(name)]
+        if other:
             raise TrainingError(
-                f"{file} is of a training with other settings: {about.get('recipe')}; "
-                f"this one has {recipe_json(self.recipe)}"
+                f"{file} is of a training that differs in {', '.join(sorted(other))}; "
+                "train anew into another folder"
             )
         parts: dict[str, dict[str, Tensor]] = {"lesson": {}, "average": {}, "best": {}, "adam": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
-        try:
-            self.lesson.load_state_dict(parts["lesson"])
-            self.average.load_state_dict(parts["average"])
-            self.best.load_state_dict(parts["best"])
-        except RuntimeError as error:
-            raise TrainingError(
-                f"{file} is of a training on other data, with other classes or channels"
-            ) from error
+        self.lesson.load_state_dict(parts["lesson"])
+        self.average.load_state_dict(parts["average"])
+        self.best.load_state_dict(parts["best"])
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in parts["adam"].items():
             number, _, key = name.partition(".")
+            if tensor.ndim == 4:  # as the weights that it belongs to
+                tensor = tensor.contiguous(memory_format=torch.channels_last)
             moments.setdefault(int(number), {})[key] = tensor
         self.adam.load_state_dict(self.adam.state_dict() | {"state": moments})
-        for key, value in json.loads(about["run"]).items():
-            setattr(self, key, value)
+        done = json.loads(about["run"])
+        for name in PROGRESS:
+            setattr(self, name, done[name])
 
 
 def schedule(share: float) -> float:
     """Return the rate, as a part of the highest, after that share of all steps.
 
-    A rise over the first twentieth, then half a cosine down to 0 (Loshchilov and Hutter 2017).
+    Half a cosine down to a thousandth (Loshchilov and Hutter 2017), held back over the first
+    twentieth.
     """
     return max(min(1.0, share / 0.05) * (1 + math.cos(math.pi * share)) / 2, 1e-3)
 
@@ -284,7 +321,6 @@ def narrow(device: torch.device) -> AbstractContextManager[Any]:
 def embed(network: SiameseNetwork, data: TrainingSet) -> Tensor:
     """Return the embeddings (n, dim) of all pictures of `data`, in float32, undistorted."""
     device = next(network.parameters()).device
-    network.eval()
     found = []
     for part in torch.split(data.pictures, EMBED_BATCH):
         pictures = (part.float() / 255).to(device, memory_format=torch.channels_last)
@@ -305,21 +341,25 @@ def one_shot_accuracy(network: SiameseNetwork, data: TrainingSet, *, trials: int
     return random_episodes(scores, data.classes, data.groups, trials=trials)
 
 
-def recipe_json(recipe: Recipe) -> str:
-    """Return a recipe with all its settings, as JSON."""
-    return json.dumps({"name": recipe.name, **asdict(recipe)}, sort_keys=True)
-
-
-def write_log(file: Path, run: Run, loss: float, accuracy: float, speed: float) -> None:
+def write_log(file: Path, run: Run, progress: Progress) -> None:
     """Append one line to the log of a run."""
     line = {
         "step": run.step,
         "seconds": round(run.seconds, 1),
-        "loss": round(loss, 5),
-        "one_shot_validation": round(accuracy, 5),
+        "loss": round(progress.loss, 5),
+        "one_shot_validation": round(progress.accuracy or 0.0, 5),
         "best": round(run.best_accuracy, 5),
         "rate": run.adam.param_groups[0]["lr"],
-        "pictures_per_s": round(speed, 1),
+        "pictures_per_s": round(progress.pictures_per_s, 1),
+        "data_share": round(progress.data_share, 4),
     }
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
+
+
+def shorten_log(file: Path, step: int) -> None:
+    """Leave in the log what happened up to `step`: what a kill undid happens again."""
+    file.touch()
+    whole = [line for line in file.read_text("utf-8").splitlines(True) if line.endswith("}\n")]
+    kept = [line for line in whole if json.loads(line)["step"] <= step]
+    file.write_text("".join(kept), "utf-8")

@@ -6,14 +6,16 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs the extra train")
 
-from facesearch.errors import DataError  # noqa: E402
-from facesearch.evaluation.omniglot import BACKGROUND, TRIAL, VALIDATION  # noqa: E402
-from facesearch.evaluation.pictures import Pictures  # noqa: E402
-from facesearch.photo import Photo  # noqa: E402
-from facesearch.training.course import (  # noqa: E402
+from facesearch.errors import DataError, TrainingError
+from facesearch.evaluation.omniglot import BACKGROUND, TRIAL, VALIDATION
+from facesearch.evaluation.pictures import Pictures
+from facesearch.photo import Photo
+from facesearch.training.course import (
     are_drawings,
+    check_place,
     cropper,
     draw_curves,
+    one_group,
     split,
     training_set,
 )
@@ -68,6 +70,46 @@ def test_omniglot_is_split_as_its_literature_does():
     assert (learn.tolist(), choose.tolist(), disjoint) == ([0, 1], [2, 3], True)
 
 
+def test_omniglots_trial_alphabets_are_never_trained_on():
+    groups = [sorted(BACKGROUND)[0], sorted(TRIAL)[0]]
+    names = [f"{group}/character{number:02d}" for group in groups for number in (1, 2)]
+    omniglot = pictures_of([20] * 4, names, [0, 0, 1, 1], groups)
+    with pytest.raises(DataError, match="evaluation alphabets that are in no trial"):
+        split(omniglot, seed=0)
+
+
+def test_groups_of_one_class_each_become_one_group():
+    families = training_set(pictures_of([2] * 3, groups=[0, 1, 2], group_names="abc"), drawn=False)
+    assert one_group(families).groups.tolist() == [0, 0, 0]
+    pairs = training_set(pictures_of([2] * 3, groups=[0, 0, 1], group_names="ab"), drawn=False)
+    assert one_group(pairs).groups.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("/", "no name"),
+        ("file", "is no model"),
+        ("full", "is no model"),
+        ("model", "is a model"),
+        ("data/model", "among the pictures"),
+    ],
+)
+def test_a_place_for_the_model_is_checked_before_the_training(tmp_path, place, sentence):
+    (tmp_path / "file").write_text("mine")
+    for folder, file in (("full", "mine.txt"), ("model", "model.json"), ("data", "1.png")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).write_text("{}")
+    with pytest.raises(TrainingError, match=sentence):
+        check_place((tmp_path / place).resolve(), tmp_path / "data", resume=False)
+
+
+def test_a_model_that_is_there_is_replaced_by_its_own_training(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_text("{}")
+    check_place(tmp_path / "model", tmp_path / "data", resume=True)
+
+
 def test_other_classes_are_split_by_chance_and_whole():
     data = pictures_of([3] * 40)
     learn, choose, disjoint = split(data, seed=0)
@@ -118,4 +160,6 @@ def test_curves_are_a_picture(tmp_path):
     lines = [{"step": s, "loss": 1 / s, "one_shot_validation": 0.5} for s in (10, 20)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     file = draw_curves(tmp_path / "log.jsonl", tmp_path / "curves.png")
-    assert cv2.imread(str(file)).shape[1] == 960
+    picture = cv2.imread(str(file)).astype(int)
+    assert picture.shape[1] == 960
+    assert (np.ptp(picture, axis=2) > 60).sum() > 100  # coloured lines

@@ -98,3 +98,15 @@ def test_episode_matching_agrees_with_a_plain_loop():
                     losses.append(-math.log(right / (right + rest)))
     expected = sum(losses) / len(losses)
     assert episode_matching(logits, classes).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("classes", [[0, 1, 2], [0, 0, 0]], ids=["no mates", "one class"])
+def test_an_episode_without_mates_or_of_one_class_has_a_finite_loss_and_gradient(classes):
+    logits = torch.randn(1, 3, 3, requires_grad=True)
+    same = torch.tensor(classes)[None, :, None] == torch.tensor(classes)[None, None]
+    two = ~torch.eye(3, dtype=torch.bool)[None]
+    loss = episode_matching(logits, torch.tensor([classes]))
+    loss = loss + balanced_cross_entropy(logits, same, two)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()

@@ -61,6 +61,24 @@ def test_a_class_with_one_picture_serves_as_different_only():
     assert seen == {0, 1, 2}
 
 
+def test_many_classes_with_one_picture_leave_room_for_mates():
+    data = numbered([1] * 200 + [2] * 5)
+    for step in range(5):
+        _, classes, _ = episodes_of(data, ways=8).draw(step)
+        for episode in classes:
+            counts = np.unique(episode, return_counts=True)[1]
+            assert (counts == 2).sum() >= 4
+
+
+def test_a_data_set_is_told_from_others_by_its_digest():
+    first, same = numbered([3, 3]), numbered([3, 3])
+    assert first.digest() == same.digest()
+    same.pictures[0, 0, 0, 0] += 1
+    assert first.digest() != same.digest()
+    assert first.digest() != numbered([2, 4]).digest()
+    assert first.digest() != numbered([3, 3], groups=[0, 1]).digest()
+
+
 def test_a_data_set_smaller_than_an_episode_gives_smaller_episodes():
     rows, _, _ = episodes_of(numbered([2, 2]), ways=16, shots=4).draw(0)
     assert sorted(rows[0].tolist()) == [0, 1, 2, 3]

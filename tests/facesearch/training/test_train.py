@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +9,18 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra train")
 
+from safetensors.torch import load_file  # noqa: E402
+
 from facesearch.errors import TrainingError  # noqa: E402
 from facesearch.training import train as loop  # noqa: E402
-from facesearch.training.recipes import Modern, TrainingSet  # noqa: E402
-from facesearch.training.train import CHECKPOINT, LOG, schedule, train  # noqa: E402
+from facesearch.training.recipes import Modern, ModernLesson, TrainingSet  # noqa: E402
+from facesearch.training.train import (  # noqa: E402
+    CHECKPOINT,
+    LOG,
+    schedule,
+    shorten_log,
+    train,
+)
 
 RECIPE = Modern(
     steps=8,
@@ -59,9 +69,11 @@ def same(a, b):
 
 
 def stop_at(step):
+    """Press Ctrl-C once that step is done."""
+
     def watch(progress):
         if progress.step == step:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
 
     return watch
 
@@ -83,6 +95,64 @@ def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(tmp_pa
     assert rest.ended == "done"
     assert same(weights(whole), weights(rest))
     assert rest.accuracy == whole.accuracy
+
+
+@pytest.mark.parametrize("where", ["loss", "one_shot_accuracy", "save_file"])
+def test_ctrl_c_in_the_midst_of_a_step_changes_nothing(tmp_path, monkeypatch, where):
+    whole = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "whole")
+    owner = ModernLesson if where == "loss" else loop
+    work, calls = getattr(owner, where), []
+
+    def pressed(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return work(*arguments)
+
+    monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(owner, where, pressed)
+    half = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "half")
+    assert half.ended == "interrupted"
+    rest = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "half", resume=True)
+    assert rest.ended == "done"
+    assert same(weights(whole), weights(rest))
+    assert (rest.accuracy, rest.best_step) == (whole.accuracy, whole.best_step)
+
+
+def test_ctrl_c_twice_ends_it_at_once(tmp_path, monkeypatch):
+    def pressed(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(ModernLesson, "loss", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        train(shapes(), shapes(4, 1), RECIPE, tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
+    whole = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "whole")
+
+    def killed(progress):
+        if progress.step == 6:
+            raise SystemError("as if killed")
+
+    monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
+    with pytest.raises(SystemError):
+        train(shapes(), shapes(4, 1), RECIPE, tmp_path / "half", watch=killed)
+    with (tmp_path / "half" / LOG).open("a") as log:
+        log.write('{"step": 7, "loss"')  # a line that was being written
+    rest = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "half", resume=True)
+    assert same(weights(whole), weights(rest))
+    lines = [json.loads(line) for line in (tmp_path / "half" / LOG).read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 8]
+
+
+def test_what_happened_after_the_checkpoint_leaves_the_log(tmp_path):
+    lines = [json.dumps({"step": step}) + "\n" for step in (2, 4, 6)]
+    (tmp_path / LOG).write_text("".join(lines))
+    shorten_log(tmp_path / LOG, 4)
+    assert (tmp_path / LOG).read_text() == "".join(lines[:2])
 
 
 def test_the_log_has_a_line_for_each_validation(tmp_path):
@@ -120,10 +190,12 @@ def test_no_gain_for_long_ends_the_training(tmp_path, monkeypatch):
     trained = train(shapes(), shapes(4, 1), patient, tmp_path)
     assert trained.ended == "early"
     assert trained.step == 8  # the first validation, and three without a gain
+    again = train(shapes(), shapes(4, 1), patient, tmp_path, resume=True)
+    assert (again.ended, again.step) == ("early", 8)
 
 
 def test_a_loss_that_is_no_number_ends_it_with_a_sentence(tmp_path):
-    with pytest.raises(TrainingError, match=r"the loss is nan at step \d: lower the rate"):
+    with pytest.raises(TrainingError, match=r"at step \d the loss is .*; another --seed"):
         train(shapes(), shapes(4, 1), replace(RECIPE, rate=1e30), tmp_path)
 
 
@@ -135,14 +207,16 @@ def test_a_folder_with_a_training_is_not_overwritten(tmp_path):
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     train(shapes(), shapes(4, 1), RECIPE, tmp_path, watch=stop_at(2))
-    with pytest.raises(TrainingError, match="other settings"):
+    with pytest.raises(TrainingError, match="differs in rate; train anew"):
         train(shapes(), shapes(4, 1), replace(RECIPE, rate=1.0), tmp_path, resume=True)
 
 
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
     train(shapes(), shapes(4, 1), RECIPE, tmp_path, watch=stop_at(2))
-    with pytest.raises(TrainingError, match="other data"):
-        train(shapes(7), shapes(4, 1), RECIPE, tmp_path, resume=True)
+    with pytest.raises(TrainingError, match="differs in data; train anew"):
+        train(shapes(6, 5), shapes(4, 1), RECIPE, tmp_path, resume=True)
+    with pytest.raises(TrainingError, match="differs in validation; train anew"):
+        train(shapes(), shapes(4, 2), RECIPE, tmp_path, resume=True)
 
 
 def test_a_damaged_checkpoint_is_told(tmp_path):
@@ -164,6 +238,30 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch):
         train(shapes(), shapes(4, 1), RECIPE, tmp_path, resume=True)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == [CHECKPOINT, LOG]
+
+
+def test_a_disk_that_is_full_from_the_start_is_told(tmp_path, monkeypatch):
+    def full(tensors, file, about):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(loop, "save_file", full)
+    with pytest.raises(TrainingError, match=r"No space left.*there is none yet"):
+        train(shapes(), shapes(4, 1), RECIPE, tmp_path)
+
+
+def test_the_average_and_not_the_present_network_is_validated(tmp_path):
+    trained = train(shapes(), shapes(4, 1), replace(RECIPE, rate=1e-2), tmp_path)
+    stored = load_file(tmp_path / CHECKPOINT)
+    name = "branch.embedding.weight"
+    assert torch.equal(trained.network.state_dict()[name], stored[f"best.{name}"])
+    assert not torch.allclose(stored[f"lesson.network.{name}"], stored[f"average.{name}"])
+
+
+def test_the_rate_follows_its_schedule(tmp_path):
+    train(shapes(), shapes(4, 1), RECIPE, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    rates = [RECIPE.rate * schedule((line["step"] - 1) / RECIPE.steps) for line in lines]
+    assert [line["rate"] for line in lines] == pytest.approx(rates)
 
 
 def test_the_rate_rises_and_falls():
