@@ -26,6 +26,9 @@ TEMPLATE = np.array(
     ]
 )
 
+# Templates of drawings are of this version, by their model's fingerprint: whatever changes the
+# crops, here or in facesearch.detection, takes a new number.
+INK_VERSION = 1
 INK_FILL = 0.8  # of the crop's side, taken by the longer side of the ink's box
 PAGE_PX = 105  # side of Omniglot's drawings, from which models of characters learn
 DOT_PX = 20  # on such a page: a box smaller than this is not enlarged to fill the crop

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from facesearch_indexes.faiss_index import FaissIndex
 
 CANDIDATES = 10  # people whom the head looks at again; 50 change nothing
+CANDIDATES_OF_OWN_ORDER = 50  # the same of a head that does not follow the cosine
 NEAREST = 32  # templates asked of the index at first; more while they are all of a few people
 STATISTICS_PEOPLE = 20_000  # enough for a mean and a variance; a gallery may hold more
 INDEX_FILE_FROM = 100_000  # templates; below, rebuilding is quicker than checking a file
@@ -70,7 +71,7 @@ class Enrollment:
 
     photo: str
     person: str
-    status: str  # "enrolled", "already" (the same bytes), "skipped" (no usable face), "unreadable"
+    status: str  # "enrolled", "already" (the same bytes), "skipped" (see remark), "unreadable"
     remark: str | None = None
     look_alikes: tuple[tuple[str, float], ...] = ()  # (other person, probability of being the same)
 
@@ -88,7 +89,7 @@ class IdentifiedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Whether two photos show one person."""
+    """Whether two photos show one person, or one class."""
 
     same: bool
     probability: float  # at the prior of the model's calibration, 1/2
@@ -101,7 +102,7 @@ class Neighbour:
 
     person: str
     photo: str | None
-    score: float  # cosine: 1 for the same, about 0 for strangers
+    score: float  # cosine: 1 for the same; how far strangers are below depends on the model
 
 
 @dataclass(slots=True, eq=False)
@@ -233,7 +234,7 @@ class Gallery:
                 continue
             owner = next((k.person for k in known if same_place(k.box, face.box)), None)
             if owner is not None:
-                remark = f"this face is enrolled as {owner}; forget or rename that one first"
+                remark = f"this {photo.what} is enrolled as {owner}; forget or rename that first"
                 results.append(Enrollment(str(path), name, "skipped", remark))
                 continue
             person = store.add_person(name) if person is None else person
@@ -352,11 +353,14 @@ class Gallery:
     def _candidates(self, embeddings: Floats, view: "_View") -> list[dict[int, Floats]]:
         """Return for each of `embeddings` (n, dim) the people nearest to it with their means.
 
-        Call inside the snapshot or transaction in which `view` is current.
+        Nearest by the cosine, as the index knows it: a head with an order of its own is given more
+        of them, lest it miss the one that it would put first. Call inside the snapshot or
+        transaction in which `view` is current.
         """
         if len(embeddings) == 0 or len(view.index) == 0:
             return [{} for _ in embeddings]
-        nearest = min(NEAREST, len(view.index))
+        most = CANDIDATES if self.model.head.follows_cosine else CANDIDATES_OF_OWN_ORDER
+        nearest = min(max(NEAREST, 2 * most), len(view.index))
         while True:
             matches = view.index.search(embeddings, nearest)
             owners = self._store.people_of_templates(np.unique(matches.ids[matches.ids >= 0]))
@@ -364,11 +368,11 @@ class Gallery:
                 list(dict.fromkeys(owners[i] for i in row.tolist() if i in owners))
                 for row in matches.ids
             ]
-            enough = min(CANDIDATES, view.strangers.people)
+            enough = min(most, view.strangers.people)
             if nearest >= len(view.index) or all(len(people) >= enough for people in found):
                 break
             nearest = min(4 * nearest, len(view.index))  # they were all of a few people
-        found = [people[:CANDIDATES] for people in found]
+        found = [people[:most] for people in found]
         missing = {p for people in found for p in people} - view.references.keys()
         if missing:
             ids, rows = self._store.templates_of_people(missing)
@@ -378,9 +382,10 @@ class Gallery:
         return [{p: view.references[p] for p in people if p in view.references} for people in found]
 
     def verify(self, photo_a: Path, photo_b: Path) -> Verification:
-        """Return whether two photos show one person, by the head; the gallery plays no part.
+        """Return whether two photos show one person, or one class; the gallery plays no part.
 
-        The largest face of each counts. Raises PhotoError, and FaceError if there is no face.
+        Of several faces the largest counts. Raises PhotoError; FaceError if there is none, or no
+        drawing.
         """
         return verify(self.model, photo_a, photo_b)
 
@@ -613,9 +618,10 @@ class Gallery:
 def verify(
     model: Model, photo_a: str | os.PathLike[str], photo_b: str | os.PathLike[str]
 ) -> Verification:
-    """Return whether the largest faces of two photos are of one person, by the model's head.
+    """Return whether two photos show one person, or one class, by the model's head.
 
-    Raises PhotoError if a photo cannot be read, FaceError if it shows no face.
+    Of several faces the largest counts. Raises PhotoError if a photo cannot be read, FaceError if
+    it shows no face, or no drawing.
     """
     embeddings = []
     for path in (photo_a, photo_b):

@@ -36,8 +36,11 @@ class L1SigmoidHead:
 
     @classmethod
     def load(cls, file: Path) -> "L1SigmoidHead":
-        """Return the head stored in an .npz file without pickles; raises OSError, ValueError."""
-        with np.load(file, allow_pickle=False) as stored:
+        """Return the head stored in an .npz file without pickles.
+
+        Raises OSError, ValueError, KeyError, EOFError or zipfile.BadZipFile if there is none.
+        """
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             projection = stored.get("projection")
             return cls(
                 projection=None
@@ -94,7 +97,7 @@ class L1SigmoidHead:
         return np.float32(self.bias) - self.distances(probe, references)
 
     def scores(self, probe: Floats, references: Floats) -> Floats:
-        """Return the head's scores (n,): 1 for the same template, about 0 for unrelated ones.
+        """Return the head's scores (n,): 1 for the same template; for others the model decides.
 
         The order is that of `llr`. On this scale the scores of strangers are nearly normal, which
         the distance itself is not, and that is what thresholds are made from.

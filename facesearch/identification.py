@@ -43,7 +43,7 @@ class Candidate:
     person: str
     probability: float
     llr: float  # log-likelihood ratio: evidence for this person against a stranger, in nats
-    score: float  # the head's score, 1 for the same, about 0 for strangers
+    score: float  # the head's, see L1SigmoidHead.scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,8 @@ def look(photo: Photo, model: Model, *, mirrored: bool = False) -> Seen:
 def cut(photo: Photo, faces: Sequence[Face], model: Model) -> NDArray[np.uint8]:
     """Return the crops (n, side, side, 3) of `faces` (n) of `photo`, as `model` embeds them.
 
-    Raises PhotoError; FaceError for a drawing that is not on the photo.
+    Raises PhotoError; FaceError for a drawing that is not on the photo, which is none that the
+    model's detector found there.
     """
     what = subject(model.manifest)
     if what == "face":

@@ -8,14 +8,15 @@ head.npz       the L1-sigmoid head
 import hashlib
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.alignment import TEMPLATE
+from facesearch.alignment import INK_VERSION, TEMPLATE
 from facesearch.detection import Detector, WholeDetector
 from facesearch.embedding import Encoder
 from facesearch.engine import ENGINES, make_engine
@@ -30,6 +31,8 @@ DEFAULT = "sface"
 DETECTOR = SHIPPED / "yunet" / "detector.onnx"
 DETECTOR_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
 MANIFEST_VERSION = 1
+FILES = ("branch.onnx", "head.npz")
+SAID = ("name", "kind", "detector", "alignment", "dim", "input", "sha256")  # by every manifest
 DETECTORS = {"face": "yunet", "image": "whole"}  # kind of a model -> what finds what it compares
 ALIGNMENTS = {"face": [TEMPLATE.tolist()], "image": ["ink", "whole"]}  # kind -> how crops are cut
 
@@ -68,7 +71,7 @@ class Model:
             cohort = calibration["cohort"] | {
                 "mean": np.array(calibration["cohort"]["mean"], np.float32)
             }
-            return cls(
+            model = cls(
                 name=manifest["name"],
                 folder=folder,
                 manifest=manifest,
@@ -80,7 +83,9 @@ class Model:
                 engine=engine,
                 _threads=threading.local(),
             )
-        except (KeyError, TypeError, ValueError, OSError) as error:
+            check_numbers(model)
+            return model
+        except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise ModelError(
                 f"the model in {folder} is damaged ({error!r}); install it again"
             ) from error
@@ -141,7 +146,10 @@ def model_folder(name_or_folder: str | Path) -> Path:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of the model in `folder`; raises ModelError if it cannot be read."""
+    """Return the manifest of the model in `folder`, with all of SAID and the SHA-256 of FILES.
+
+    Raises ModelError if it cannot be read or does not say so much.
+    """
     try:
         manifest: dict[str, Any] = json.loads((folder / "model.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -150,14 +158,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{folder / 'model.json'} is not a manifest that this version of facesearch reads"
         )
+    missing = [key for key in SAID if key not in manifest]
+    if not missing:
+        hashes = manifest["sha256"] if isinstance(manifest["sha256"], dict) else {}
+        missing = [f"sha256 of {file}" for file in FILES if file not in hashes]
+    if missing:
+        raise ModelError(f"{folder / 'model.json'} does not say: {', '.join(missing)}")
     return manifest
 
 
 def check_kind(manifest: dict[str, Any]) -> None:
-    """Raise ModelError unless what the model compares can be found and cut here.
-
-    KeyError or TypeError if the manifest does not say.
-    """
+    """Raise ModelError unless what the model compares can be found and cut here."""
     kind, detector, alignment = (manifest[key] for key in ("kind", "detector", "alignment"))
     if kind not in DETECTORS or detector != DETECTORS[kind]:
         known = " or ".join(f"kind {k} with detector {d}" for k, d in DETECTORS.items())
@@ -170,6 +181,19 @@ def check_kind(manifest: dict[str, Any]) -> None:
             f"the model {manifest['name']} of kind {kind} has the alignment {alignment}; this "
             f"version of facesearch knows {' and '.join(map(str, ALIGNMENTS[kind]))}"
         )
+
+
+def check_numbers(model: Model) -> None:
+    """Raise ValueError or TypeError unless head and calibration fit the model's embeddings."""
+    dim, head, cohort = model.dim, model.head, model.cohort
+    code = (dim, dim) if head.projection is None else head.projection.shape
+    if code != (dim, *head.weights.shape) or cohort.mean.shape != (dim,):
+        raise ValueError(f"head or cohort are not for embeddings of {dim} numbers")
+    numbers = (*astuple(head), *astuple(model.evidence), *astuple(cohort))
+    if not all(np.isfinite(number).all() for number in numbers if number is not None):
+        raise ValueError("some number of head or calibration is not finite")
+    if min(head.unit_distance, head.exponent, cohort.score_std) <= 0:
+        raise ValueError("a distance of head or calibration is not above 0")
 
 
 def subject(manifest: dict[str, Any]) -> str:
@@ -206,4 +230,8 @@ def fingerprint(manifest: dict[str, Any]) -> str:
         "alignment": manifest["alignment"],
         "dim": manifest["dim"],
     }
+    if "mirror" in manifest:  # else the kind says it
+        deciding["mirror"] = manifest["mirror"]
+    if manifest["alignment"] == "ink":
+        deciding["ink"] = INK_VERSION
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]

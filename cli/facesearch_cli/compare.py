@@ -26,7 +26,7 @@ def verify(
 ) -> None:
     """Say whether two photos show one person, or one class; exit 0 if so, 1 if not.
 
-    The largest face of each photo counts. The gallery plays no part.
+    Of several faces in a photo the largest counts. The gallery plays no part.
     """
     from facesearch import verify as compare
     from facesearch.model import subject
@@ -59,7 +59,8 @@ def search(
 ) -> None:
     """Show the enrolled faces nearest to each face of a photo, with no name decided.
 
-    The score is the cosine of two embeddings: 1 for the same picture, about 0 for strangers.
+    The score is the cosine of two embeddings: 1 for the same picture, lower for strangers, how far
+    depends on the model.
     """
     from facesearch.model import subject
 

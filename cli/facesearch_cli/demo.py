@@ -341,7 +341,7 @@ def rows(photo: Shown) -> list[tuple[object, ...]]:
     verdict = ("yes", "green") if photo.as_expected else ("no", "bold red")
     what = photo.scene.file, photo.scene.title
     if not photo.result.faces:
-        return [(*what, ("no face found", "red"), "", verdict)]
+        return [(*what, ("nothing found", "red"), "", verdict)]
     return [
         (*what, (name_of(face), style_of(face)), likelihood(face), verdict)
         for face in photo.result.faces
@@ -355,7 +355,7 @@ def style_of(face: "IdentifiedFace") -> str:
 
 def difference(photo: Shown) -> str:
     """Return what was expected and what came out instead, in a sentence."""
-    said = photo.result.error or ", ".join(photo.said) or "no face"
+    said = photo.result.error or ", ".join(photo.said) or "nothing"
     return f"{photo.scene.file}: expected {', '.join(photo.expected)}, got {said}"
 
 
@@ -500,7 +500,7 @@ def reference_card(name: str, picture: Path, alt: str) -> str:
 
 def card(photo: Shown) -> str:
     """Return the card of an identified picture."""
-    names = ", ".join(name_of(face) for face in photo.result.faces) or "no face"
+    names = ", ".join(name_of(face) for face in photo.result.faces) or "nothing"
     lines = [
         f"<li><strong>{escape(name_of(face))}</strong> <span>{escape(likelihood(face))}</span></li>"
         for face in photo.result.faces

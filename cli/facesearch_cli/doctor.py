@@ -14,7 +14,7 @@ from facesearch_cli.options import (
     ModelName,
     gallery_path,
 )
-from facesearch_cli.render import Column, Screen, print_json
+from facesearch_cli.render import Column, Screen, bearer, print_json
 
 EXTRAS = {  # extra -> the package that tells that it is there
     "openvino": "openvino",
@@ -28,7 +28,7 @@ PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faiss-cpu", "sqlite-ut
 
 
 class Check(NamedTuple):
-    """One thing looked at; `state` is "ok", "missing" (may be) or "broken"."""
+    """One thing looked at; `state` is "ok", "missing" (may be, or not looked at) or "broken"."""
 
     what: str
     state: str
@@ -126,17 +126,22 @@ def about_engine(name: str, engine: str) -> Check | str:
 
 def about_gallery(path: Path, model: str) -> Check | str:
     """Return the gallery's state."""
-    from facesearch import Gallery
+    from facesearch import EmbeddingMismatch, Gallery
     from facesearch.gallery import gallery_file
+    from facesearch.model import subject
 
     file = gallery_file(path)
     if not file.exists():
         return Check("gallery", "missing", f"none at {file} yet; facesearch enroll makes one")
-    with Gallery(file, model, create=False) as gallery:
-        problems, facts = gallery.check(), gallery.info()
+    try:
+        with Gallery(file, model, create=False) as gallery:
+            problems, facts = gallery.check(), gallery.info()
+            _, several = bearer(subject(gallery.model.manifest))
+    except EmbeddingMismatch as error:  # which is no fault of the gallery's
+        return Check("gallery", "missing", f"not checked: {error}: facesearch doctor --model ...")
     if problems:
         return Check("gallery", "broken", f"{file}: {'; '.join(problems)}")
-    return f"{file}: {facts['person']} people, {facts['template']} templates, sound"
+    return f"{file}: {facts['person']} {several}, {facts['template']} templates, sound"
 
 
 def extra(name: str, package: str) -> Check:

@@ -15,7 +15,7 @@ from facesearch_cli.options import (
     load_model,
     open_gallery,
 )
-from facesearch_cli.render import Column, Screen, complain, counted, print_json, printable
+from facesearch_cli.render import Column, Screen, bearer, complain, counted, print_json, printable
 
 app = typer.Typer(
     help="Inspect, check, rebuild, export and import a gallery.", no_args_is_help=True
@@ -77,15 +77,18 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write the whole gallery to a new file, which is a gallery itself."""
+    from facesearch.model import subject
+
     if target.exists():
         raise typer.BadParameter(f"{printable(target)} is there already; name a new file")
     with open_gallery(gallery, model) as opened:
         opened.export(target)
         people = len(opened.people())
+        words = bearer(subject(opened.model.manifest))
     if as_json:
         print_json(path=str(target), people=people)
     else:
-        counts = counted(people, "person", "people")
+        counts = counted(people, *words)
         typer.echo(f"Wrote {counts} to {printable(target)}; facesearch gallery import reads it.")
 
 
@@ -99,6 +102,7 @@ def import_(
     """Make a gallery from an exported file; one that is there already is never overwritten."""
     from facesearch import import_gallery
     from facesearch.gallery import gallery_file
+    from facesearch.model import subject
 
     target = gallery_file(gallery_path(gallery))
     if target.exists():
@@ -107,7 +111,8 @@ def import_(
         )
     with import_gallery(source, target, load_model(model)) as opened:
         people = len(opened.people())
+        words = bearer(subject(opened.model.manifest))
     if as_json:
         print_json(path=str(target), people=people)
     else:
-        typer.echo(f"Imported {counted(people, 'person', 'people')} into {printable(target)}.")
+        typer.echo(f"Imported {counted(people, *words)} into {printable(target)}.")

@@ -17,7 +17,16 @@ from facesearch_cli.options import (
     open_gallery,
     usable_name,
 )
-from facesearch_cli.render import Column, Screen, complain, counted, csv_line, print_json, printable
+from facesearch_cli.render import (
+    Column,
+    Screen,
+    bearer,
+    complain,
+    counted,
+    csv_line,
+    print_json,
+    printable,
+)
 
 app = typer.Typer(help="List, show, rename and forget people.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -31,9 +40,12 @@ def list_people(
     as_csv: AsCsv = False,
 ) -> None:
     """List everyone who is enrolled."""
+    from facesearch.model import subject
+
     one_format(as_json, as_csv)
     with open_gallery(gallery, model) as opened:
         people = opened.people()
+        what = subject(opened.model.manifest)
     rows = [(p.name, p.photos, p.templates, p.created_at) for p in people]
     keys = ("person", "photos", "templates", "enrolled_at")
     if as_json:
@@ -43,13 +55,13 @@ def list_people(
             typer.echo(csv_line(row))
     elif rows:
         columns = (
-            Column("person", share=1),
+            Column(bearer(what)[0], share=1),
             Column("photos", right=True),
             Column("since", style="dim"),
         )
         Screen().table(columns, [(p.name, p.photos, p.created_at[:10]) for p in people])
     else:
-        complain("Nobody is enrolled yet; facesearch enroll does it.")
+        complain("The gallery is empty; facesearch enroll fills it.")
 
 
 @app.command(epilog=examples("facesearch people show 'Ann Lee'"))
@@ -126,10 +138,13 @@ def forget(
 
     The photos themselves are not touched.
     """
+    from facesearch.model import subject
+
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
         faces = opened.faces_of(name)
-        what = f"{printable(name)} ({counted(len(faces), 'enrolled face')})"
+        enrolled = counted(len(faces), f"enrolled {subject(opened.model.manifest)}")
+        what = f"{printable(name)} ({enrolled})"
         if dry_run:
             if as_json:
                 print_json(person=name, dry_run=True, forgotten={"templates": len(faces)})

@@ -16,7 +16,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from facesearch import shipped_models
+from facesearch import IdentifiedPhoto, shipped_models
 from facesearch.alignment import ink_crop
 from facesearch_cli import demo as module
 from facesearch_cli.demo import COLLINS, HOPPER, PORTRAITS, portrait
@@ -256,6 +256,16 @@ def test_right_and_wrong_are_told_apart_and_counted(glyphs_shown):
     html = (folder / "glyphs.html").read_text(encoding="utf-8")
     assert count in html
     assert html.count(">as expected</p>") == 36 - len(wrong)
+
+
+def test_where_nothing_is_found_no_face_is_missed(tmp_path):
+    picture = tmp_path / "blank.png"
+    Image.new("RGB", (9, 9)).save(picture)
+    scene, result = module.Scene(picture.name, "pen", ("ka",)), IdentifiedPhoto("blank", 9, 9, ())
+    blank = module.Shown(scene, result, ("ka",), picture)
+    for text in (module.rows(blank)[0][2][0], module.difference(blank), module.card(blank)):
+        assert "nothing" in text
+        assert "face" not in text
 
 
 def test_the_page_of_glyphs_shows_every_drawing_with_a_text_and_asks_for_nothing_else(glyphs_shown):

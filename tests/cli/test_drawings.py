@@ -139,10 +139,35 @@ def test_a_blank_page_has_no_drawing(facesearch, drawings, enrolled):
     assert "\tno drawing found\t" in facesearch("identify", drawings["blank"], *enrolled).stdout
 
 
+def test_what_is_counted_is_drawings_and_classes(facesearch, enrolled, headings, tmp_path):
+    asked = facesearch("people", "forget", "A", "--dry-run", *enrolled)
+    assert asked.stdout == "Would forget A (1 enrolled drawing). Nothing was changed.\n"
+    exported = tmp_path / "backup.db"
+    assert "Wrote 2 classes to" in facesearch("gallery", "export", exported, *enrolled).stdout
+    elsewhere = (*enrolled[:2], "--gallery", tmp_path / "elsewhere.db")
+    imported = facesearch("gallery", "import", exported, *elsewhere)
+    assert imported.stdout.startswith("Imported 2 classes into")
+    facesearch("people", "list", *enrolled)
+    assert headings == [["class", "photos", "since"]]
+
+
+def test_doctor_counts_classes_with_their_model_and_names_the_way_without(facesearch, enrolled):
+    examined = facesearch("doctor", *enrolled)
+    assert "letters.db: 2 classes, 2 templates, sound" in examined.stdout
+    other = facesearch("doctor", *enrolled[2:])
+    assert other.exit_code == 0
+    assert "was made with the model letters" in other.stdout
+    assert "facesearch doctor --model" in other.stdout
+    assert "BROKEN" not in other.stdout
+
+
 def test_an_empty_gallery_is_called_empty(facesearch, drawings, enrolled):
     for name in "AX":
         facesearch("people", "forget", name, "--yes", *enrolled)
     assert facesearch("search", drawings["a"], *enrolled).stderr == "The gallery is empty.\n"
     assert facesearch("identify", drawings["a"], *enrolled).stderr == (
         f"{enrolled[3]} is empty; facesearch enroll fills it.\n"
+    )
+    assert facesearch("people", "list", *enrolled).stderr == (
+        "The gallery is empty; facesearch enroll fills it.\n"
     )

@@ -1,7 +1,9 @@
 import json
 import shutil
 
-from facesearch.model import model_folder
+import pytest
+
+from facesearch.model import DETECTOR, model_folder
 
 
 def test_models_list_names_the_default_and_its_licence(facesearch):
@@ -16,6 +18,16 @@ def test_models_show_tells_fingerprint_and_figures(facesearch):
     assert shown.exit_code == 0
     facts = json.loads(facesearch("models", "show", "--json").stdout)
     assert f"fingerprint\t{facts['fingerprint']}\n" in shown.stdout
+
+
+@pytest.mark.parametrize("key", ["alignment", "sha256", "dim"])
+def test_models_show_of_a_manifest_that_says_too_little_is_one_sentence(facesearch, tmp_path, key):
+    manifest = json.loads((model_folder("default") / "model.json").read_text())
+    del manifest[key]
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    result = facesearch("models", "show", tmp_path)
+    assert result.exit_code == 4
+    assert result.stderr == f"Error: {tmp_path / 'model.json'} does not say: {key}\n"
 
 
 def test_a_model_that_is_not_there_is_one_sentence(facesearch, portraits):
@@ -51,6 +63,15 @@ def test_doctor_exits_4_for_a_damaged_model(facesearch, tmp_path):
     result = facesearch("doctor", "--model", damaged)
     assert result.exit_code == 4
     assert "head.npz is damaged" in result.stdout
+
+
+def test_doctor_runs_the_detector_too(facesearch, tmp_path, monkeypatch):
+    damaged = tmp_path / "detector.onnx"
+    damaged.write_bytes(DETECTOR.read_bytes() + b"\0")
+    monkeypatch.setattr("facesearch.model.DETECTOR", damaged)
+    result = facesearch("doctor")
+    assert result.exit_code == 4
+    assert "engine opencv\tBROKEN\tthe model file" in result.stdout
 
 
 def test_doctor_exits_4_for_a_damaged_gallery(facesearch, enrolled_gallery):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from facesearch.alignment import ink_crop, whole_crop
-from facesearch.head import rotation_code
+from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.model import Model
 from facesearch.vectors import unit
 
@@ -33,18 +33,27 @@ def letter(text="R", side=105, size=2.0, thickness=3, at=(0.25, 0.7), font=FONTS
     return pixels
 
 
-def write_model(folder, alignment="ink", **changes):
-    """Write the model into `folder`, with `changes` to its manifest; return `folder`."""
+def write_model(folder, alignment="ink", *, follows_cosine=True, **changes):
+    """Write the model into `folder`, with `changes` to its manifest; return `folder`.
+
+    A head that does not follow the cosine weighs the numbers of the templates, as a trained one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "branch.onnx").write_bytes(branch())
-    code = rotation_code(DIM, 8, seed=0)
+    code = rotation_code(DIM, 8, seed=0) if follows_cosine else np.eye(DIM, dtype=np.float32)
     weights = np.ones(code.shape[1], np.float32)
+    if not follows_cosine:
+        weights += np.arange(DIM, dtype=np.float32) % 3
     a, b = unit(np.random.default_rng(0).normal(size=(2, 300, DIM))).astype(np.float32)
-    per_unit = float((np.abs((a - b) @ code).sum(1) / np.linalg.norm(a - b, axis=1)).mean())
-    bias = 0.5 * per_unit  # half a unit apart is as likely one letter as two
-    np.savez(
-        folder / "head.npz", projection=code, weights=weights, bias=bias, unit_distance=per_unit
-    )
+    per_unit = float((np.abs((a - b) @ code) @ weights / np.linalg.norm(a - b, axis=1)).mean())
+    L1SigmoidHead(
+        projection=code if follows_cosine else None,
+        weights=weights,
+        bias=0.5 * per_unit,  # half a unit apart is as likely one letter as two
+        unit_distance=per_unit,
+        exponent=2.0 if follows_cosine else 1.0,
+        follows_cosine=follows_cosine,
+    ).save(folder / "head.npz")
     cohort = {"mean": [0.0] * DIM, "score_mean": 0.0, "score_std": 0.1}
     manifest = {
         "manifest_version": 1,
@@ -101,7 +110,7 @@ def strangers(model, alignment):
     """Return what the cohort of a manifest says of OTHERS: mean, and scores of different ones."""
     cut = ink_crop if alignment == "ink" else whole_crop
     rows = model.embed(np.stack([cut(letter(text), SIDE_PX) for text in OTHERS]))
-    centred = unit(rows - rows.mean(0))
+    centred = unit(rows - rows.mean(0)) if model.head.follows_cosine else rows
     scores = [model.head.scores(row, np.delete(centred, i, 0)) for i, row in enumerate(centred)]
     return {
         "mean": rows.mean(0).tolist(),

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from facesearch import gallery as gallery_module
 from facesearch.errors import EmbeddingMismatch, GalleryError, UnknownPerson
 from facesearch.gallery import Gallery, import_gallery
+from facesearch.head import L1SigmoidHead
 
 ADA, GRACE, HEDY, STRANGER = 10, 20, 30, 40
 
@@ -162,6 +163,23 @@ def test_a_person_with_a_hundred_templates_does_not_hide_the_runner_up(trio, sho
     (photo,) = trio.identify([shoot((ADA, 9))])
     assert photo.faces[0].person == "Ada"
     assert len(photo.faces[0].candidates) == 3
+
+
+def test_a_head_with_an_order_of_its_own_finds_whom_the_cosine_puts_far_behind(make_gallery, shoot):
+    weights = np.zeros(FakeModel().dim, np.float32)
+    weights[:8] = 1  # of 64: so this head and the cosine agree on little
+    head = L1SigmoidHead(None, weights, 1.0, 1.0, exponent=1.0, follows_cosine=False)
+    gallery = make_gallery(model=FakeModel(head=head))
+    enroll(gallery, *((f"{person:02}", shoot((person, 1))) for person in range(45)))
+    templates = np.stack([embedding(person, 1) for person in range(45)])
+    far = 0
+    for person in range(50, 60):
+        probe = embedding(person, 1)
+        first = int(head.llr(probe, templates).argmax())
+        far += int((templates @ probe > templates[first] @ probe).sum()) >= 10
+        (photo,) = gallery.identify([shoot((person, 1))])
+        assert photo.faces[0].candidates[0].person == f"{first:02}"
+    assert far  # the first of the head is not among the first ten of the cosine
 
 
 def test_a_group_photo_names_each_person_once_compreface_1310(trio, shoot):

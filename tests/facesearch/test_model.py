@@ -1,10 +1,12 @@
+import hashlib
 import json
 import shutil
 
 import numpy as np
 import pytest
 
-from facesearch import EmbeddingMismatch, Model, ModelError, shipped_models
+from facesearch import EmbeddingMismatch, Model, ModelError, alignment, detection, shipped_models
+from facesearch.head import L1SigmoidHead
 from facesearch.model import SHIPPED, fingerprint, read_manifest
 
 
@@ -83,6 +85,87 @@ def test_a_manifest_that_is_none_is_refused_in_a_sentence(copied, text):
         Model.load(copied)
 
 
+@pytest.mark.parametrize("key", ["name", "kind", "detector", "alignment", "dim", "input", "sha256"])
+def test_a_manifest_that_leaves_out_what_every_model_needs_is_told_what(copied, key):
+    manifest = read_manifest(copied)
+    del manifest[key]
+    (copied / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=rf"model\.json does not say: {key}$"):
+        Model.load(copied)
+
+
+@pytest.mark.parametrize("hashes", [{}, {"branch.onnx": ""}, {"head.npz": ""}, [], None])
+def test_no_file_is_loaded_that_the_manifest_has_no_hash_of(copied, hashes):
+    manifest = read_manifest(copied)
+    (copied / "model.json").write_text(json.dumps(manifest | {"sha256": hashes}))
+    with pytest.raises(ModelError, match=r"does not say: sha256 of (branch\.onnx|head\.npz)"):
+        Model.load(copied)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 no zip", b"no numbers"], ids=["empty", "half a zip", "text"]
+)
+def test_a_head_that_is_no_file_of_numbers_is_a_damaged_model(copied, content):
+    (copied / "head.npz").write_bytes(content)
+    hash_head_anew(copied)
+    with pytest.raises(ModelError, match="is damaged"):
+        Model.load(copied)
+
+
+def hash_head_anew(folder):
+    manifest = read_manifest(folder)
+    found = hashlib.sha256((folder / "head.npz").read_bytes()).hexdigest()
+    manifest["sha256"]["head.npz"] = found
+    (folder / "model.json").write_text(json.dumps(manifest))
+
+
+SOUND = {"projection": None, "weights": np.ones(128, "f4"), "bias": 1.0, "unit_distance": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"projection": np.ones((128, 3), "f4"), "weights": np.ones(3, "f4")}, None),
+        ({"weights": np.ones(3, "f4")}, "for embeddings of 128 numbers"),
+        ({"projection": np.ones((128, 3), "f4")}, "for embeddings of 128 numbers"),
+        ({"projection": np.ones((64, 128), "f4")}, "for embeddings of 128 numbers"),
+        ({"weights": np.full(128, np.nan, "f4")}, "not finite"),
+        ({"projection": np.full((128, 128), np.inf, "f4")}, "not finite"),
+        ({"bias": np.nan}, "not finite"),
+        ({"unit_distance": 0.0}, "not above 0"),
+        ({"exponent": -1.0, "follows_cosine": False}, "not above 0"),
+    ],
+)
+def test_a_head_that_cannot_compare_the_models_embeddings_is_refused(copied, changes, reason):
+    L1SigmoidHead(**SOUND | changes).save(copied / "head.npz")
+    hash_head_anew(copied)
+    if reason is None:
+        assert Model.load(copied).dim == 128
+    else:
+        with pytest.raises(ModelError, match=reason):
+            Model.load(copied)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "reason"),
+    [
+        ("cohort", "mean", [0.0] * 64, "for embeddings of 128 numbers"),
+        ("cohort", "mean", [np.nan] * 128, "not finite"),
+        ("cohort", "score_mean", np.nan, "not finite"),
+        ("cohort", "score_std", 0.0, "not above 0"),
+        ("evidence", "slope", np.inf, "not finite"),
+        ("evidence", "slope", "steep", "is damaged"),
+    ],
+)
+def test_a_calibration_that_is_no_numbers_is_refused(copied, part, key, value, reason):
+    manifest = read_manifest(copied)
+    manifest["calibration"][part][key] = value
+    (copied / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=reason):
+        Model.load(copied)
+
+
 def test_a_name_that_is_no_model_is_told_which_there_are():
     with pytest.raises(ModelError, match="sface"):
         Model.load("arcface")
@@ -100,3 +183,24 @@ def test_the_fingerprint_changes_with_what_decides_an_embedding_and_with_nothing
     assert fingerprint(other_head) == fingerprint(manifest)
     other_head["sha256"]["branch.onnx"] = "0" * 64
     assert fingerprint(other_head) != fingerprint(manifest)
+
+
+def test_the_fingerprint_of_sface_is_that_of_the_galleries_that_people_have():
+    assert fingerprint(read_manifest(SHIPPED / "sface")) == "80b95f1c14ac4a78"
+
+
+def test_the_fingerprint_of_drawings_changes_with_the_mirror_and_with_what_ink_is(monkeypatch):
+    sface = read_manifest(SHIPPED / "sface")
+    ink, whole = (sface | {"alignment": a, "mirror": False} for a in ("ink", "whole"))
+    before = [fingerprint(manifest) for manifest in (sface, whole, ink)]
+    for manifest in (sface, whole, ink):
+        assert fingerprint(manifest | {"mirror": True}) not in before
+    monkeypatch.setattr("facesearch.model.INK_VERSION", alignment.INK_VERSION + 1)
+    after = [fingerprint(manifest) for manifest in (sface, whole, ink)]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, True, False]
+
+
+def test_what_ink_is_does_not_change_without_a_new_number():
+    constants = (alignment.INK_FILL, alignment.PAGE_PX, alignment.DOT_PX, detection.INK_SIDE_PX)
+    constants += (detection.MIN_CONTRAST, detection.STRAY)
+    assert {alignment.INK_VERSION: constants} == {1: (0.8, 105, 20, 512, 24, 10_000)}

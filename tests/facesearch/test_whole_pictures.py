@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 from facesearch import FaceError, Gallery, Model, ModelError, PhotoError, verify
 from facesearch.alignment import TEMPLATE, ink_crop
 from facesearch.identification import cut, look
+from facesearch.openset import fit_strangers
 from facesearch.photo import photo_from_bytes, read_photo
+from facesearch.vectors import unit
 
 pytest.importorskip("onnx", reason="onnx, which writes the model of these tests, is not installed")
 
@@ -21,9 +23,11 @@ LETTERS = "AMXZ"
 BLUE, YELLOW, WHITE, BLACK = (20, 40, 160), (250, 240, 160), (255, 255, 255), (0, 0, 0)
 
 
-@pytest.fixture(scope="module")
-def ink_folder(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "letters")
+@pytest.fixture(scope="module", params=[True, False], ids=["cosine", "own order"])
+def ink_folder(tmp_path_factory, request):
+    """A model of drawings, its head with the order of the cosine or with one of its own."""
+    folder = tmp_path_factory.mktemp("models") / "letters"
+    return write_model(folder, follows_cosine=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +96,18 @@ def test_each_letter_is_named_and_one_that_is_not_enrolled_is_unknown(letter_gal
     assert named == [*LETTERS, None, None, None]
 
 
+def test_the_threshold_is_made_of_the_scores_that_the_head_gives(letter_gallery, ink_model):
+    ids, rows = letter_gallery._store.templates_of_people(range(1, 5))
+    means = unit(np.stack([rows[ids == person].sum(0) for person in range(1, 5)]))
+    fit = letter_gallery._fit()
+    expected = fit_strangers(means, 4, ink_model.cohort, ink_model.head)
+    assert (fit.score_mean, fit.score_std, fit.score_skew) == pytest.approx(
+        (expected.score_mean, expected.score_std, expected.score_skew), abs=1e-5
+    )
+    assert fit.centre == pytest.approx(expected.centre, abs=1e-6)
+    assert bool(fit.centre.any()) == ink_model.head.follows_cosine
+
+
 def test_a_dot_and_a_line_are_drawings_of_nothing_enrolled(letter_gallery, tmp_path):
     dot, line = (np.full((105, 105, 3), 255, np.uint8) for _ in range(2))
     cv2.circle(dot, (50, 50), 2, BLACK, -1)
@@ -137,6 +153,12 @@ def test_nothing_is_said_of_a_drawing_that_is_like_none_of_its_class(letter_gall
     odd = save(tmp_path / "odd.png", cv2.GaussianBlur(letter("O", size=0.6), (0, 0), 3))
     (result,) = letter_gallery.enroll([("A", odd)])
     assert (result.status, result.remark) == ("enrolled", None)
+
+
+def test_a_drawing_that_is_enrolled_under_another_name_is_called_a_drawing(letter_gallery, letters):
+    (result,) = letter_gallery.enroll([("B", letters / "A" / "small.png")])
+    assert result.status == "skipped"
+    assert result.remark.startswith("this drawing is enrolled as A;")
 
 
 def test_a_mirrored_letter_is_another_letter(ink_model, tmp_path):
@@ -249,7 +271,7 @@ def test_a_folder_of_letters_is_enrolled_and_a_drawing_identified(command, lette
     gallery = tmp_path / "g.db"
     enrolled = command("enroll", letters, "--gallery", gallery)
     assert enrolled.exit_code == 0
-    assert "Enrolled 8 photos.\n4 people" in enrolled.stdout
+    assert "Enrolled 8 photos.\n4 classes" in enrolled.stdout
     assert enrolled.stderr == ""
     probe = save(tmp_path / "probe.png", letter("X", paper=BLACK, ink=YELLOW))
     blank = save(tmp_path / "blank.png", np.zeros((50, 50, 3), np.uint8))
