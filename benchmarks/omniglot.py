@@ -2,7 +2,7 @@
 
     python -m benchmarks.omniglot [--json]
 
-Trains what is not there yet, by the commands of the README, into runs/ (git-ignored), and goes on
+Trains what is not there yet, by these commands, into runs/ (git-ignored), and goes on
 where an earlier call was interrupted:
 
     facesearch train omniglot --recipe modern --seed S --out runs/omniglot-modern-S    S = 0, 1, 2
@@ -31,7 +31,7 @@ import numpy as np
 
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
-from facesearch.evaluation.pictures import omniglot_parts, read_lake_trials, read_pictures
+from facesearch.evaluation.pictures import read_lake_trials, read_pictures
 from facesearch.evaluation.report import Report, evaluate, model_cropper
 
 SEEDS = (0, 1, 2)
@@ -50,8 +50,7 @@ def trained(data: Path, recipe: str, seed: int, folder: Path) -> Model:
 
 def measured(model: Model, data: Path) -> Report:
     """Return how `model` does on the alphabets of the trials."""
-    pictures = read_pictures(data, model_cropper(model))
-    trials = pictures.only(omniglot_parts(pictures)["trial"])
+    trials = read_pictures(data, model_cropper(model), unseen=True)
     return evaluate(model, trials, read_lake_trials(data, trials))
 
 
@@ -80,11 +79,11 @@ def main() -> None:
         "koch_verification": 100 * koch.accuracy,
         "koch_minutes": minutes(koch_folder),
         "modern_400_mean": float(head.mean()),
-        "modern_400_std": float(head.std()),
+        "modern_400_std": float(head.std(ddof=1)),
         **{f"modern_400_seed_{seed}": float(head[seed]) for seed in SEEDS},
         "modern_cosine_400_mean": float(cosine.mean()),
         "modern_random_within_alphabet": float(random.mean()),
-        "modern_random_within_alphabet_std": float(random.std()),
+        "modern_random_within_alphabet_std": float(random.std(ddof=1)),
         "modern_cosine_random_within_alphabet": float(
             np.mean([episodes_of(report, cosine=True) for report in reports])
         ),

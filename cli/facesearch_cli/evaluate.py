@@ -25,7 +25,7 @@ def evaluate(
         typer.Argument(
             metavar="DATA",
             help="A folder with a subfolder of pictures for each class (a person, a character), or "
-            "Omniglot: packed, or Lake's zips.",
+            "Omniglot: packed, unpacked, or as Lake's zips.",
         ),
     ],
     pairs: Annotated[
@@ -46,13 +46,14 @@ def evaluate(
     embeddings. Of Omniglot only the ten alphabets of Lake's trials count.
     """
     from facesearch.evaluation.pictures import read_lake_trials, read_pictures
-    from facesearch.evaluation.report import evaluate, model_cropper, unseen
+    from facesearch.evaluation.report import evaluate, model_cropper
 
+    if sheet is not None:
+        check_free(sheet)
     loaded = load_model(model, OPENVINO_FROM)  # such data has many pictures
     screen = Screen()
     with counting(screen, "Reading") as advance:
-        found = read_pictures(data, model_cropper(loaded), advance=advance)
-    pictures = unseen(found)
+        pictures = read_pictures(data, model_cropper(loaded), unseen=True, advance=advance)
     lake = read_lake_trials(data, pictures)
     with counting(screen, "Embedding") as advance:
         report = evaluate(
@@ -72,6 +73,14 @@ def evaluate(
         save_sheet(sheet, pictures, report)
     if pictures.skipped:
         raise typer.Exit(UNREADABLE)
+
+
+def check_free(sheet: Path) -> None:
+    """Raise typer.BadParameter unless a new file `sheet` can be written, before minutes of work."""
+    if not sheet.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {sheet.parent}", param_hint="--sheet")
+    if sheet.is_symlink() or sheet.exists():
+        raise typer.BadParameter(f"{sheet} is there already; name a new file", param_hint="--sheet")
 
 
 @contextmanager
@@ -137,7 +146,8 @@ def rows_of(report: "Report") -> list[tuple[str, str, str]]:
         row("the same at the best threshold", lambda way: share(way.best_accuracy)),
     ]
     if report.ways is not None:
-        what = f"{report.ways}-way one-shot, random episodes"
+        fewest = "" if report.fewest_ways == report.ways else f"{report.fewest_ways}- to "
+        what = f"{fewest}{report.ways}-way one-shot, random episodes"
         rows.append(row(what, lambda way: estimated(way.one_shot)))
     if report.head.lake is not None:
         rows.append(row("Lake's 400 one-shot trials", lambda way: estimated(way.lake)))
@@ -165,6 +175,7 @@ def as_object(report: "Report", pictures: "Pictures") -> dict[str, Any]:
         "groups": len(pictures.group_names),
         "pairs": len(report.pairs),
         "ways": report.ways,
+        "fewest_ways": report.fewest_ways,
         "accuracy_at_even_odds": round(report.accuracy, 6),
     }
     for name, way in (("head", report.head), ("cosine", report.cosine)):

@@ -3,7 +3,7 @@
     omniglot.npz.xz            everything packed into one file, or a folder that has it
     images_background.zip      as Brenden Lake publishes it: a folder with this or
     images_evaluation.zip      this, or both,
-    all_runs.zip               and his trials
+    all_runs.zip               and his trials; or any of these unpacked
 
 Lake, Salakhutdinov and Tenenbaum, "Human-level concept learning through probabilistic program
 induction", Science 350 (2015), 1332-1338. In every form a drawing is named by its character,
@@ -14,9 +14,11 @@ import io
 import lzma
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +29,12 @@ from facesearch.photo import Photo, photo_from_bytes
 Ids = NDArray[np.int64]
 Drawn = tuple[str, int]  # character and drawer
 Skipped = list[tuple[str, str]]  # path and reason
+Opener = Callable[[], IO[bytes]]
 
 PACKED = "omniglot.npz.xz"
 IMAGE_ZIPS = ("images_background.zip", "images_evaluation.zip")
 TRIALS_ZIP = "all_runs.zip"
+TRIAL_PICTURE = re.compile(r"(?:.*/)?run\d\d/(?:training/class|test/item)\d\d\.png")  # unpacked
 XZ = b"\xfd7zXZ\x00"  # the first bytes of every .xz file
 
 SIDE_PX = 105
@@ -107,6 +111,16 @@ TRIAL = frozenset(
 )
 ALPHABETS = BACKGROUND | VALIDATION | TRIAL
 
+PACKED_ARRAYS = (
+    "character_alphabet",
+    "alphabet_names",
+    "character_lake_id",
+    "drawings",
+    "trial_train",
+    "trial_test",
+    "trial_answer",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -126,6 +140,20 @@ def is_character(group: str, class_name: str) -> bool:
     )
 
 
+def are_characters(classes: Iterable[tuple[str, str]]) -> bool:
+    """Return whether `classes`, (group, class name) each, are Omniglot's; raises DataError if some.
+
+    What is half of Omniglot would be split by chance, and its trials would be trained on.
+    """
+    told = {is_character(group, name): name for group, name in reversed([*classes])}
+    if len(told) == 2:
+        raise DataError(
+            f"{told[False]} is no character of Omniglot, as {told[True]} is; keep Omniglot in a "
+            "folder of its own, without other pictures"
+        )
+    return True in told
+
+
 def drawer_of(stem: str) -> int:
     """Return who made the drawing that Lake calls "0709_03" (3), or -1."""
     match = re.fullmatch(r"\d{4}_(\d\d)", stem)
@@ -138,12 +166,18 @@ def has_zips(source: Path) -> bool:
 
 
 def packed_file(source: Path) -> Path | None:
-    """Return the packed Omniglot that `source` is, or has; None if it is something else."""
+    """Return the packed Omniglot that `source` is, or has; None if it is something else.
+
+    Raises DataError if it cannot be read.
+    """
     file = source / PACKED if source.is_dir() else source
     if not file.is_file():
         return None
-    with file.open("rb") as stream:
-        return file if stream.read(len(XZ)) == XZ else None
+    try:
+        with file.open("rb") as stream:
+            return file if stream.read(len(XZ)) == XZ else None
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
 # ---- packed
@@ -163,7 +197,7 @@ def packed_entries(file: Path) -> list[Entry]:
 
 
 def packed_trials(file: Path) -> tuple[list[Drawn], list[Drawn], Ids]:
-    """Return the 400 drawings given, the 400 to name and the answers, as `zipped_trials` does."""
+    """Return the 400 drawings given, the 400 to name and the answers, as `lake_trials` does."""
     arrays = _packed_arrays(file)
     characters = _characters(arrays)
     support, probes = (
@@ -175,30 +209,39 @@ def packed_trials(file: Path) -> tuple[list[Drawn], list[Drawn], Ids]:
 
 def _packed_arrays(file: Path) -> dict[str, NDArray[np.generic]]:
     decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_XZ_MEMORY)
+    packed = _bytes(file)
     try:
-        content = decompressor.decompress(_bytes(file), MAX_ARCHIVE_BYTES)
+        content = decompressor.decompress(packed, MAX_ARCHIVE_BYTES)
         if not decompressor.eof:
             raise ValueError("it is cut short or far too large")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_ARCHIVE_BYTES:
                 raise ValueError("it is far too large")
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        n = len(arrays["character_alphabet"])
-        shapes = {
-            "drawings": (n, DRAWERS, (SIDE_PX**2 + 7) // 8),
-            "character_lake_id": (n,),
-            "trial_train": (RUNS, WAYS),
-            "trial_test": (RUNS, WAYS),
-            "trial_answer": (RUNS, WAYS),
+            missing = [name for name in PACKED_ARRAYS if name not in stored.files]
+            if missing:
+                raise ValueError(f"it has no {missing[0]}")
+            arrays = {name: stored[name] for name in PACKED_ARRAYS}
+        names, n = arrays["alphabet_names"], arrays["character_alphabet"].size
+        if names.ndim != 1 or not set(names.tolist()) <= ALPHABETS:
+            raise ValueError("alphabet_names has names that are none of Omniglot's")
+        trials = RUNS, WAYS
+        expected = {  # shape, and what all numbers are below
+            "character_alphabet": ((n,), len(names)),
+            "drawings": ((n, DRAWERS, (SIDE_PX**2 + 7) // 8), 256),
+            "character_lake_id": ((n,), 10_000),
+            "trial_train": (trials, n * DRAWERS),
+            "trial_test": (trials, n * DRAWERS),
+            "trial_answer": (trials, WAYS),
         }
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise ValueError(f"{name} has the shape {arrays[name].shape}, not {shape}")
+        for name, (shape, limit) in expected.items():
+            array = arrays[name]
+            if array.shape != shape:
+                raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
+            if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= limit:
+                raise ValueError(f"{name} has not only whole numbers from 0 to {limit - 1}")
         return arrays
-    except KeyError as error:
-        raise DataError(f"{file} is not the packed Omniglot: it has no {error.args[0]}") from error
-    except (EOFError, ValueError, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except Exception as error:  # bad bytes make numpy and zipfile raise nearly anything
         raise DataError(f"{file} is not the packed Omniglot, or damaged ({error})") from error
 
 
@@ -244,54 +287,82 @@ def zipped_entries(source: Path) -> tuple[list[Entry], Skipped]:
             match = place.fullmatch(name)
             if match and match[1] in ALPHABETS:
                 character, drawer = f"{match[1]}/{match[2]}", drawer_of(match[3])
-                read = _unzipper(archive, file, name)
-                entries.append(Entry(f"{file}/{name}", match[1], character, drawer, read))
+                path = f"{file}/{name}"
+                read = partial(_drawing, partial(archive.open, name), path)
+                entries.append(Entry(path, match[1], character, drawer, read))
             elif name.endswith(".png") and not name.startswith("__MACOSX/"):
                 skipped.append((f"{file}/{name}", "Omniglot has no drawing of that name"))
     return entries, skipped
 
 
-def zipped_trials(source: Path) -> tuple[list[Drawn], list[Drawn], Ids]:
-    """Return the trials of all_runs.zip: the 400 drawings given, the 400 to name, the answers.
+# ---- Lake's trials
+
+
+def trial_runs(source: Path) -> Path | None:
+    """Return where Lake's trials are: all_runs.zip, or the folder that has run01; None: nowhere."""
+    if (source / TRIALS_ZIP).is_file():
+        return source / TRIALS_ZIP
+    tests = sorted(source.rglob("run[0-9][0-9]/test"))
+    return tests[0].parent.parent if tests else None
+
+
+def lake_trials(runs: Path, entries: Iterable[Entry]) -> tuple[list[Drawn], list[Drawn], Ids]:
+    """Return the trials in `runs`: the 400 drawings given, the 400 to name, the answers.
 
     Both lists go run by run; answers (20, 20): run, item -> which class of the run. The pictures
-    there carry no names, so they are found among the drawings by their pixels. Raises DataError.
+    there carry no names, so they are found among the drawings, `entries`, by their pixels. Raises
+    DataError.
     """
     drawn = {}
-    for entry in zipped_entries(source)[0]:
+    for entry in entries:
         try:
             drawn[entry.read().pixels().tobytes()] = (entry.class_name, entry.drawer)
         except PhotoError:
             continue  # told where the drawings are read for good; if a trial needs it, below
-    file = source / TRIALS_ZIP
-    archive = _zip(file)
-    names = {_in_run(name): name for name in archive.namelist()}
+    files = _run_files(runs)
     support: list[Drawn] = []
     probes: list[Drawn] = []
     answers = np.zeros((RUNS, WAYS), np.int64)
     try:
         for run in range(1, RUNS + 1):
-            labels = _member(archive, file, names[f"run{run:02d}/class_labels.txt"]).decode()
+            name = f"run{run:02d}/class_labels.txt"
+            labels = _content(files[name], f"{runs}/{name}").decode()
             pairs = dict(line.split() for line in labels.splitlines() if line.strip())
             items, classes = sorted(pairs), sorted(set(pairs.values()))
             if (len(items), len(classes)) != (WAYS, WAYS):
-                raise DataError(f"{file}: run {run} has not {WAYS} items and {WAYS} classes")
+                raise DataError(f"{runs}: run {run} has not {WAYS} items and {WAYS} classes")
             for found, wanted in ((support, classes), (probes, items)):
                 for name in wanted:
-                    pixels = _drawing(archive, file, names[_in_run(name)]).pixels()
+                    pixels = _drawing(files[_in_run(name)], f"{runs}/{name}").pixels()
                     found.append(drawn[pixels.tobytes()])
             answers[run - 1] = [classes.index(pairs[item]) for item in items]
     except (KeyError, ValueError, PhotoError) as error:
         what = "a file or a drawing is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(
-            f"{file} does not hold Lake's trials with these drawings: {what}"
+            f"{runs} does not hold Lake's trials with these drawings: {what}"
         ) from error
     return support, probes, answers
+
+
+def _run_files(runs: Path) -> dict[str, Opener]:
+    """Return what opens each file of the trials, by its name from run01 on."""
+    if runs.is_dir():
+        files = (file for file in runs.glob("run[0-9][0-9]/**/*") if file.is_file())
+        return {file.relative_to(runs).as_posix(): _opener(file) for file in files}
+    archive = _zip(runs)
+    return {_in_run(name): partial(archive.open, name) for name in archive.namelist()}
+
+
+def _opener(file: Path) -> Opener:
+    return lambda: file.open("rb")
 
 
 def _in_run(name: str) -> str:
     """Return the end of a name in all_runs.zip from run01 on: some copies have a folder around."""
     return name.removeprefix("all_runs/")
+
+
+# ---- files and what is in them
 
 
 def _zip(file: Path) -> zipfile.ZipFile:
@@ -314,22 +385,17 @@ def _bytes(file: Path) -> bytes:
     return content
 
 
-def _unzipper(archive: zipfile.ZipFile, file: Path, name: str) -> Callable[[], Photo]:
-    return lambda: _drawing(archive, file, name)
+def _drawing(open_it: Opener, name: str) -> Photo:
+    return photo_from_bytes(_content(open_it, name), name, max_pixels=MAX_DRAWING_PIXELS)
 
 
-def _drawing(archive: zipfile.ZipFile, file: Path, name: str) -> Photo:
-    data = _member(archive, file, name)
-    return photo_from_bytes(data, f"{file}/{name}", max_pixels=MAX_DRAWING_PIXELS)
-
-
-def _member(archive: zipfile.ZipFile, file: Path, name: str) -> bytes:
-    """Return a small file out of a zip; raises PhotoError before a large one fills the memory."""
+def _content(open_it: Opener, name: str) -> bytes:
+    """Return a small file's content; raises PhotoError before a large one fills the memory."""
     try:
-        with archive.open(name) as stream:
+        with open_it() as stream:
             data = stream.read(MAX_DRAWING_BYTES + 1)
     except Exception as error:  # bad bytes make zipfile raise nearly anything
-        raise PhotoError(f"cannot read {file}/{name}: {error}") from error
+        raise PhotoError(f"cannot read {name}: {error}") from error
     if len(data) > MAX_DRAWING_BYTES:
-        raise PhotoError(f"cannot read {file}/{name}: it is too large for a drawing")
+        raise PhotoError(f"cannot read {name}: it is too large for a drawing")
     return data

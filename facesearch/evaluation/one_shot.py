@@ -19,7 +19,9 @@ from facesearch.evaluation.pictures import LakeTrials
 
 Scores = Callable[[Ids], NDArray[np.floating]]
 Z95 = 1.959964  # the normal distribution has 95 % within so many standard deviations
-RESAMPLES = 2000
+# Student's t has within so many, with 1 to 10 degrees of freedom (Abramowitz and Stegun, table
+# 26.10, column 0.975)
+T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +41,19 @@ class Episodes:
     right: Ids  # (classes,)
     groups: Ids  # (classes,)
     ways: int  # classes in the largest episode
+    fewest_ways: int  # in the smallest
 
     @property
     def accuracy(self) -> float:
         """The mean over groups of the share of a group's probes that were named rightly."""
         return float(np.mean(self._by_group()))
 
-    def estimate(self, seed: int = 0) -> Estimate:
-        """Return the accuracy with its interval, a percentile bootstrap (Efron 1979).
+    def estimate(self) -> Estimate:
+        """Return the accuracy with its interval, Student's over groups, cut off at 0 and 1.
 
-        What is drawn anew are groups, since classes of one alphabet are alike hard; or classes,
-        where there is one group only. The interval speaks of other groups (classes) of the kind.
-        Where all did alike, all right for example, drawing anew would promise that any other does:
+        Over groups, since classes of one alphabet are alike hard; over classes, where there is one
+        group only. It speaks of other groups (classes) of the kind, and is wide where there are
+        few. Where all did alike, all right for example, it would promise that any other does:
         there it is Wilson's, of as many trials as there are units.
         """
         units = self._by_group()
@@ -59,9 +62,9 @@ class Episodes:
             units = self.right[asked] / self.asked[asked]
         if units.min() == units.max():
             return wilson(float(units.sum()), len(units))
-        drawn = np.random.default_rng(seed).integers(len(units), size=(RESAMPLES, len(units)))
-        low, high = np.percentile(units[drawn].mean(1), [2.5, 97.5])
-        return Estimate(self.accuracy, float(low), float(high))
+        reach = student95(len(units) - 1) * float(units.std(ddof=1)) / math.sqrt(len(units))
+        accuracy = self.accuracy
+        return Estimate(accuracy, max(0.0, accuracy - reach), min(1.0, accuracy + reach))
 
     def _by_group(self) -> NDArray[np.float64]:
         asked = np.bincount(self.groups, self.asked)
@@ -97,18 +100,17 @@ def play_episodes(
     episode takes `ways` classes of the group, all if there are fewer; of each one picture drawn at
     random as support and another one as probe, which is compared with all the support. A class
     with one picture is support only. Harder than Lake's trials, where all the support is by one
-    drawer and all the probes by another. Raises ValueError if no group has two classes and a probe.
+    drawer and all the probes by another. Unlike the pairs of `verification_pairs` the two pictures
+    may be exact doubles, where a class has such. Raises ValueError if no group is `playable`.
     """
+    groups_played = playable(classes, groups)
+    if not groups_played:
+        raise ValueError("an episode needs a group of two classes, one with two pictures")
     order = np.argsort(classes, kind="stable")
     n_pictures = np.bincount(classes, minlength=len(groups))
     first = np.cumsum(n_pictures) - n_pictures  # place in `order` of each class's first picture
     asked, right = np.zeros(len(groups), np.int64), np.zeros(len(groups), np.int64)
-    widest = 0
-    for group in np.unique(groups):
-        members = np.flatnonzero((groups == group) & (n_pictures > 0))
-        if len(members) < 2 or n_pictures[members].max() < 2:
-            continue
-        widest = max(widest, min(ways, len(members)))
+    for group, members in groups_played.items():
         rng = np.random.default_rng((seed, group))
         for _ in range(trials):
             chosen = rng.permutation(members)[:ways]
@@ -120,9 +122,22 @@ def play_episodes(
             probes = order[(first[chosen] + other)[probed]]
             asked[chosen[probed]] += 1
             right[chosen[probed]] += named_rightly(_between(scores, probes, support), probed)
-    if widest == 0:
-        raise ValueError("an episode needs a group of two classes, one with two pictures")
-    return Episodes(asked, right, groups, widest)
+    sizes = [min(ways, len(members)) for members in groups_played.values()]
+    return Episodes(asked, right, groups, max(sizes), min(sizes))
+
+
+def playable(classes: Ids, groups: Ids) -> dict[int, Ids]:
+    """Return the classes of each group that allows an episode: two, one of them with two pictures.
+
+    `classes` and `groups` as in `play_episodes`.
+    """
+    n_pictures = np.bincount(classes, minlength=len(groups))
+    found = {}
+    for group in np.unique(groups):
+        members = np.flatnonzero((groups == group) & (n_pictures > 0))
+        if len(members) > 1 and n_pictures[members].max() > 1:
+            found[int(group)] = members
+    return found
 
 
 def lake_accuracy(scores: Scores, trials: LakeTrials) -> Estimate:
@@ -149,6 +164,18 @@ def wilson(n_right: float, n: int) -> Estimate:
     centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     reach = Z95 / (1 + Z95**2 / n) * math.sqrt(share * (1 - share) / n + (Z95 / (2 * n)) ** 2)
     return Estimate(share, max(0.0, centre - reach), min(1.0, centre + reach))
+
+
+def student95(freedom: int) -> float:
+    """Return within how many standard deviations Student's t has 95 %: its 0.975 quantile.
+
+    From 11 degrees of freedom on by the first terms of Abramowitz and Stegun, 26.7.5; wrong by at
+    most 0.0021.
+    """
+    if freedom <= len(T95):
+        return T95[freedom - 1]
+    second = (5 * Z95**5 + 16 * Z95**3 + 3 * Z95) / 96
+    return Z95 + (Z95**3 + Z95) / 4 / freedom + second / freedom**2
 
 
 def _between(scores: Scores, probes: Ids, support: Ids) -> NDArray[np.floating]:

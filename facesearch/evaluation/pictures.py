@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facesearch.errors import DataError, PhotoError
 from facesearch.evaluation import omniglot
-from facesearch.evaluation.omniglot import Entry, Ids, Skipped
+from facesearch.evaluation.omniglot import Drawn, Entry, Ids, Skipped
 from facesearch.photo import Photo, read_photo, walk_photos
 
 Cropper = Callable[[Photo], NDArray[np.uint8] | None]  # None: there is nothing to see in it
@@ -54,15 +54,29 @@ class Pictures:
 
 
 def read_pictures(
-    source: Path, cropper: Cropper, *, advance: Callable[[int], object] | None = None
+    source: Path,
+    cropper: Cropper,
+    *,
+    unseen: bool = False,
+    advance: Callable[[int], object] | None = None,
 ) -> Pictures:
     """Return the pictures of `source`, cut by `cropper`, in order of class.
 
     What cannot be read or shows nothing is in `skipped`, and so is a class of which nothing was
-    left. `advance` is called after each picture with the number of all there are. Raises DataError
-    if `source` is not there or not understood, or less than two classes remain.
+    left. `unseen` leaves of Omniglot only what no model may have learned from or been chosen by:
+    the ten alphabets of Lake's trials. Of anything else all is read; whether a model was trained
+    on it, its owner has to know. `advance` is called after each picture with the number of all
+    there are. Raises DataError if `source` is not there or not understood, has only some classes
+    of Omniglot's, or less than two classes remain.
     """
     entries, skipped = _entries(source)
+    if unseen and omniglot.are_characters((e.group, e.class_name) for e in entries):
+        entries = [entry for entry in entries if entry.group in omniglot.TRIAL]
+        if not entries:
+            raise DataError(
+                "a model is tested on the ten Omniglot alphabets of Lake's trials, and none is in "
+                f"{source}; the others are for training and for choosing models"
+            )
     kept: list[Entry] = []
     crops = np.zeros((0, 0, 0, 3), np.uint8)
     for entry in entries:
@@ -108,9 +122,10 @@ def omniglot_parts(pictures: Pictures) -> dict[str, Ids]:
 
     "background": the 30 alphabets that Lake gives for learning; "validation": the ten of his
     evaluation alphabets that are in no trial; "trial": the ten of his 400 trials. Told by names.
+    Raises DataError if only some classes are Omniglot's.
     """
     groups = [pictures.group_names[group] for group in pictures.groups]
-    if not all(map(omniglot.is_character, groups, pictures.class_names)):
+    if not omniglot.are_characters(zip(groups, pictures.class_names, strict=True)):
         return {}
     parts = {
         "background": omniglot.BACKGROUND,
@@ -140,8 +155,10 @@ def read_lake_trials(source: Path, pictures: Pictures) -> LakeTrials | None:
     """
     if (packed := omniglot.packed_file(source)) is not None:
         support, probes, answers = omniglot.packed_trials(packed)
-    elif omniglot.has_zips(source) and (source / omniglot.TRIALS_ZIP).is_file():
-        support, probes, answers = omniglot.zipped_trials(source)
+    elif omniglot_parts(pictures) and (runs := omniglot.trial_runs(source)) is not None:
+        wanted = set(pictures.class_names)
+        drawings = (entry for entry in _entries(source)[0] if entry.class_name in wanted)
+        support, probes, answers = omniglot.lake_trials(runs, drawings)
     else:
         return None
     row_of = {
@@ -164,14 +181,19 @@ def read_lake_trials(source: Path, pictures: Pictures) -> LakeTrials | None:
 
 
 def _entries(source: Path) -> tuple[list[Entry], Skipped]:
-    """Return the pictures of a source in order of class, and what is no picture of a class."""
+    """Return the pictures of a source in order of class, and what is no picture of a class.
+
+    Raises DataError, also if only some classes are Omniglot's: before anything is read.
+    """
     if (packed := omniglot.packed_file(source)) is not None:
         return omniglot.packed_entries(packed), []
     if omniglot.has_zips(source):
         return omniglot.zipped_entries(source)
     if source.is_file():
         raise DataError(f"{source} is neither a folder of classes nor the packed Omniglot")
-    return _folder_entries(source)
+    entries, skipped = _folder_entries(source)
+    omniglot.are_characters((entry.group, entry.class_name) for entry in entries)
+    return entries, skipped
 
 
 def _folder_entries(source: Path) -> tuple[list[Entry], Skipped]:
@@ -184,29 +206,49 @@ def _folder_entries(source: Path) -> tuple[list[Entry], Skipped]:
     holders = {folder for _, folder in found}
     entries: list[Entry] = []
     skipped: Skipped = []
+    drawn: set[Drawn] = set()
     for path, folder in found:
         if folder == source:
             skipped.append((str(path), "it lies in no class's folder"))
             continue
-        # all below a folder with pictures is of that folder's class, as Ann/2020/1.jpg of Ann
         inside = folder.relative_to(source)
         outermost_first = [*reversed(inside.parents), inside][1:]
-        group, name = _named(next(f for f in outermost_first if source / f in holders))
+        # all below a character's folder is of that character; else all below a folder with
+        # pictures is of that folder's class, as Ann/2020/1.jpg of Ann
+        characters = (f for f in outermost_first if omniglot.is_character(*_named(f)))
+        held = (f for f in outermost_first if source / f in holders)
+        class_folder = next(characters, None) or next(held)
+        swallowed = (str(source / class_folder), "it holds pictures: all below it is one class")
+        if class_folder != inside and swallowed not in skipped:
+            skipped.append(swallowed)
+        group, name = _named(class_folder)
         drawer = omniglot.drawer_of(path.stem) if omniglot.is_character(group, name) else -1
+        if drawer > 0 and (name, drawer) in drawn:  # images_background_small1 beside the whole
+            skipped.append((str(path), f"another drawing of {name} by drawer {drawer} came first"))
+            continue
+        drawn.add((name, drawer))
         entries.append(Entry(str(path), group, name, drawer, _reader(path)))
-    return entries, skipped
+    return _without_trials(entries), skipped
+
+
+def _without_trials(entries: list[Entry]) -> list[Entry]:
+    """Return `entries` less the pictures of Lake's trials, if there are characters of Omniglot."""
+    is_trial = omniglot.TRIAL_PICTURE.fullmatch
+    others = [entry for entry in entries if not is_trial(Path(entry.path).as_posix())]
+    known = any(omniglot.is_character(entry.group, entry.class_name) for entry in others)
+    return others if known else entries
 
 
 def _named(folder: Path) -> tuple[str, str]:
     """Return group and name of the class whose folder, seen from the source, is `folder`.
 
-    Omniglot unpacked has its alphabets in two folders. They say nothing that the alphabets' names
-    do not, and without them a class is called the same in every form of the data.
+    What is around an alphabet of Omniglot (images_background, or wherever it was unpacked) says
+    nothing that its name does not, and without it a class is called the same in every form.
     """
-    parts = folder.parts
-    if len(parts) > 1 and f"{parts[0]}.zip" in omniglot.IMAGE_ZIPS:
-        parts = parts[1:]
-    return "/".join(parts[:-1]), "/".join(parts)
+    alphabet = folder.parent.name
+    if omniglot.is_character(alphabet, f"{alphabet}/{folder.name}"):
+        return alphabet, f"{alphabet}/{folder.name}"
+    return "/".join(folder.parts[:-1]), "/".join(folder.parts)
 
 
 def _reader(path: Path) -> Callable[[], Photo]:

@@ -2,19 +2,24 @@
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.embedding import BATCH
-from facesearch.errors import DataError, FaceError
 from facesearch.evaluation import metrics
 from facesearch.evaluation.omniglot import Ids
-from facesearch.evaluation.one_shot import Estimate, Scores, lake_accuracy, play_episodes
+from facesearch.evaluation.one_shot import (
+    Episodes,
+    Estimate,
+    Scores,
+    lake_accuracy,
+    play_episodes,
+    playable,
+)
 from facesearch.evaluation.pairs import Pairs, verification_pairs
-from facesearch.evaluation.pictures import Cropper, LakeTrials, Pictures, omniglot_parts
+from facesearch.evaluation.pictures import Cropper, LakeTrials, Pictures
 from facesearch.identification import cut
 from facesearch.model import Model
 from facesearch.photo import Photo
@@ -58,7 +63,8 @@ class Report:
     head: Comparison
     cosine: Comparison
     accuracy: float  # of all pairs, those that the head decides rightly at even odds
-    ways: int | None  # classes in the largest episode
+    ways: int | None  # classes in the largest episode; None if no group allows one
+    fewest_ways: int | None  # in the smallest
     pairs: Pairs
     llrs: Floats  # (pairs,) the head's
 
@@ -68,29 +74,9 @@ def model_cropper(model: Model) -> Cropper:
 
     def crop(photo: Photo) -> NDArray[np.uint8] | None:
         largest = model.detector.detect(photo)[:1]
-        try:
-            return cut(photo, largest, model)[0] if largest else None
-        except FaceError:
-            return None
+        return cut(photo, largest, model)[0] if largest else None
 
     return crop
-
-
-def unseen(pictures: Pictures) -> Pictures:
-    """Return the part that no model may have learned from: of Omniglot the ten trial alphabets.
-
-    Anything else is returned as it is; whether a model was trained on it, its owner has to know.
-    Raises DataError if it is of Omniglot and has none of those alphabets.
-    """
-    parts = omniglot_parts(pictures)
-    if not parts:
-        return pictures
-    if len(parts["trial"]) < 2:
-        raise DataError(
-            "a model is tested on the ten Omniglot alphabets of Lake's trials, and none is here; "
-            "the others are for training and for choosing models"
-        )
-    return pictures.only(parts["trial"])
 
 
 def pairs_needed(far: float) -> int:
@@ -130,11 +116,12 @@ def evaluate(
 
     llrs = _of_pairs(llr, codes, pairs)
     settings = pictures, lake, pairs, ways, seed
-    by_head, widest = _compared(llrs, _matrix(llr, codes), *settings)
+    by_head, episodes = _compared(llrs, _matrix(llr, codes), *settings)
     cosines = _of_pairs(cosine, embeddings, pairs)
     by_cosine, _ = _compared(cosines, _matrix(cosine, embeddings), *settings)
-    accuracy = float(np.mean((llrs >= 0) == pairs.mated))
-    return Report(by_head, by_cosine, accuracy, widest, pairs, llrs)
+    accuracy = float(np.mean((llrs > 0) == pairs.mated))  # as `Gallery.verify` decides
+    widest, narrowest = (episodes.ways, episodes.fewest_ways) if episodes else (None, None)
+    return Report(by_head, by_cosine, accuracy, widest, narrowest, pairs, llrs)
 
 
 def _compared(
@@ -145,11 +132,12 @@ def _compared(
     pairs: Pairs,
     ways: int,
     seed: int,
-) -> tuple[Comparison, int | None]:
-    """Return what one way of comparing reaches, and the classes in its largest episode."""
+) -> tuple[Comparison, Episodes | None]:
+    """Return what one way of comparing reaches, and its episodes if a group allows any."""
+    classes, groups = pictures.classes, pictures.groups
     episodes = None
-    with suppress(ValueError):  # no group has two classes, one with two pictures
-        episodes = play_episodes(scores, pictures.classes, pictures.groups, ways=ways, seed=seed)
+    if playable(classes, groups):
+        episodes = play_episodes(scores, classes, groups, ways=ways, seed=seed)
     mated = pairs.mated
     comparison = Comparison(
         auc=metrics.auc(pair_scores, mated),
@@ -159,7 +147,7 @@ def _compared(
         one_shot=episodes.estimate() if episodes else None,
         lake=lake_accuracy(scores, lake) if lake else None,
     )
-    return comparison, episodes.ways if episodes else None
+    return comparison, episodes
 
 
 def _tar(pair_scores: Floats, mated: NDArray[np.bool_], far: float) -> float | None:

@@ -23,7 +23,8 @@ def save_sheet(file: Path, pictures: Pictures, report: Report) -> None:
     """Write a PNG of the worst pairs: mated with the lowest llr, non-mated with the highest.
 
     Two columns, the worst on top, each pair side by side with its classes and the head's llr, a
-    log-likelihood ratio: what is above 0 counts as one class. Raises OSError.
+    log-likelihood ratio: what is above 0 counts as one class. `file` is there when it is complete,
+    and not before. Raises OSError.
     """
     mated, non_mated = worst_pairs(report)
     height = 2 * GAP_PX + LINE_PX + max(len(mated), len(non_mated)) * (TILE_PX + GAP_PX)
@@ -35,8 +36,13 @@ def save_sheet(file: Path, pictures: Pictures, report: Report) -> None:
         for row, pair in enumerate(worst):
             top = GAP_PX + LINE_PX + row * (TILE_PX + GAP_PX)
             _draw_pair(sheet, left, top, pictures, report, int(pair))
-    with file.open("wb") as stream:
-        sheet.save(stream, "PNG")
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    try:
+        with unfinished.open("wb") as stream:
+            sheet.save(stream, "PNG")
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def worst_pairs(report: Report) -> tuple[Ids, Ids]:

@@ -158,13 +158,48 @@ def test_the_sheet_is_a_picture(facesearch, letters_model, letters, tmp_path):
         assert len(sheet.convert("RGB").getcolors(1 << 20)) > 10
 
 
-def test_a_sheet_that_cannot_be_written_is_told_and_costs_no_figures(
-    facesearch, letters_model, letters, tmp_path
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no/w.png", "there is no folder"),
+        ("mine.csv", "is there already"),
+        (".", "is there already"),
+    ],
+    ids=["no folder", "a file of the user's", "a folder"],
+)
+def test_a_sheet_that_cannot_be_a_new_file_is_refused_before_anything_is_read(
+    facesearch, tmp_path, name, message
 ):
-    result = facesearch("evaluate", letters_model, letters, "--sheet", tmp_path / "no" / "w.png")
-    assert result.exit_code == 4
-    assert result.stdout.startswith("letters on 16 pictures of 4 classes")
-    assert "No such file" in result.stderr
+    (tmp_path / "mine.csv").write_text("dear")
+    result = facesearch("evaluate", "no_such_model", "nowhere", "--sheet", tmp_path / name)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert (tmp_path / "mine.csv").read_text() == "dear"
+
+
+def test_of_many_that_could_not_be_used_twenty_are_named(facesearch, letters_model, letters):
+    for number in range(23):
+        (letters / "A" / f"broken{number:02d}.png").write_bytes(b"no picture")
+    _, *lines = facesearch("evaluate", letters_model, letters).stderr.splitlines()
+    assert len(lines) == 21
+    assert "broken19.png" in lines[19]
+    assert lines[20] == "  and 3 more"
+    answer = json.loads(facesearch("evaluate", letters_model, letters, "--json").stdout)
+    assert len(answer["skipped"]) == 23
+
+
+def test_groups_of_different_sizes_are_not_said_to_be_of_one(facesearch, letters_model, letters):
+    (letters / "few").mkdir()
+    for text in "AM":
+        (letters / text).rename(letters / "few" / text)
+    shutil.copytree(letters / "few", letters / "many")
+    for text in "XZ":
+        (letters / text).rename(letters / "many" / text)
+    table = facesearch("evaluate", letters_model, letters).stdout
+    assert "\n2- to 4-way one-shot, random episodes\t" in table
+    answer = json.loads(facesearch("evaluate", letters_model, letters, "--json").stdout)
+    assert (answer["fewest_ways"], answer["ways"]) == (2, 4)
 
 
 @pytest.mark.parametrize(

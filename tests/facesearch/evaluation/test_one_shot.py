@@ -10,6 +10,7 @@ from facesearch.evaluation.one_shot import (
     lake_accuracy,
     play_episodes,
     random_episodes,
+    student95,
     wilson,
 )
 from facesearch.evaluation.pictures import LakeTrials
@@ -64,13 +65,13 @@ def test_an_episode_is_one_picture_of_each_class_of_a_group_and_another_as_probe
     assert len(pairs) == 3 * 6 + 2 * 2  # every ordered pair of two pictures of a class comes up
     assert episodes.asked.tolist() == [50] * 5
     assert episodes.right.tolist() == [0] * 5
-    assert episodes.ways == 3
+    assert (episodes.ways, episodes.fewest_ways) == (3, 2)
 
 
 def test_an_episode_has_no_more_classes_than_asked_for_and_over_time_all():
     asked, episodes = asked_of(CLASSES, GROUPS, ways=2, trials=60)
     assert {len(support) for _, support in asked} == {2}
-    assert episodes.ways == 2
+    assert (episodes.ways, episodes.fewest_ways) == (2, 2)
     assert (episodes.asked[:3] > 20).all()
     assert episodes.asked[:3].sum() == 120
 
@@ -116,26 +117,59 @@ def test_the_accuracy_is_the_mean_over_groups_whatever_their_size():
         right=np.array([10, 9, 8, 0, 1]),
         groups=np.array([0, 0, 0, 1, 1]),
         ways=3,
+        fewest_ways=1,
     )
     assert episodes.accuracy == pytest.approx((27 / 30 + 1 / 10) / 2)
-    found = episodes.estimate()
-    assert (found.low, found.accuracy, found.high) == pytest.approx((0.1, 0.5, 0.9))
+    found = episodes.estimate()  # two groups, 0.4 off their mean: cut off at what can be
+    assert (found.low, found.accuracy, found.high) == (0.0, pytest.approx(0.5), 1.0)
+
+
+@pytest.mark.parametrize("n_groups", [2, 3, 5, 10, 20])
+def test_of_95_intervals_in_a_hundred_hold_what_groups_of_the_kind_reach(n_groups):
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(2000):
+        shares = rng.normal(0.5, 0.01, n_groups)
+        asked = np.full(n_groups, 10**8)
+        right = np.rint(asked * shares).astype(int)
+        found = Episodes(asked, right, np.arange(n_groups), 20, 20).estimate()
+        held += found.low <= 0.5 <= found.high
+    assert held / 2000 == pytest.approx(0.95, abs=0.015)  # 3 standard errors
+
+
+def test_the_quantiles_are_students():
+    stats = pytest.importorskip("scipy.stats")
+    for freedom in range(1, 100):
+        assert student95(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=0.0021)
+
+
+def test_the_interval_of_one_group_is_around_its_accuracy_and_of_the_classes_asked():
+    # classes asked unequally often: the group's share is 100 / 120, their mean is 0.5
+    asked, right = np.array([100, 10, 10, 0]), np.array([98, 2, 0, 0])
+    found = Episodes(asked, right, np.zeros(4, int), 4, 4).estimate()
+    assert found.accuracy == pytest.approx(100 / 120)
+    reach = 4.303 * np.std([0.98, 0.2, 0.0], ddof=1) / math.sqrt(3)
+    assert found.low == pytest.approx(max(0, 100 / 120 - reach))
+    assert found.high == 1.0
+    close = Episodes(asked * 1000, asked * 500 + [0, 90, 0, 0], np.zeros(4, int), 4, 4).estimate()
+    assert (close.low + close.high) / 2 == pytest.approx(close.accuracy)
+    assert close.high - close.low == pytest.approx(2 * 4.303 * 0.009 / math.sqrt(3) / math.sqrt(3))
 
 
 def test_the_interval_of_many_groups_is_that_of_their_mean():
     shares = np.random.default_rng(0).uniform(0.5, 0.9, 200)
     asked = np.full(200, 1000)
     right = np.rint(1000 * shares).astype(int)
-    found = Episodes(asked, right, np.arange(200), 20).estimate()
+    found = Episodes(asked, right, np.arange(200), 20, 20).estimate()
     reach = 1.96 * shares.std() / math.sqrt(200)  # as the central limit theorem has it
     assert found.low == pytest.approx(shares.mean() - reach, abs=0.002)
     assert found.high == pytest.approx(shares.mean() + reach, abs=0.002)
-    one_group = Episodes(asked, right, np.zeros(200, int), 20).estimate()
+    one_group = Episodes(asked, right, np.zeros(200, int), 20, 20).estimate()
     assert (one_group.low, one_group.high) == pytest.approx((found.low, found.high), abs=0.003)
 
 
 def test_all_right_does_not_promise_that_any_other_group_would_be():
-    found = Episodes(np.full(4, 10), np.full(4, 10), np.arange(4), 4).estimate()
+    found = Episodes(np.full(4, 10), np.full(4, 10), np.arange(4), 4, 4).estimate()
     assert (found.accuracy, found.high) == (1.0, pytest.approx(1.0))
     assert found.low == wilson(4, 4).low < 0.6
 

@@ -1,9 +1,11 @@
+import tracemalloc
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from facesearch import DataError
+from facesearch.evaluation import pairs as pairs_module
 from facesearch.evaluation.pairs import verification_pairs
 from facesearch.evaluation.pictures import Pictures
 
@@ -61,6 +63,49 @@ def test_where_groups_allow_only_one_kind_all_are_of_that(groups, within):
     assert ((of[pairs.first] == of[pairs.second])[~pairs.mated] == within).all()
 
 
+@pytest.mark.parametrize(
+    ("sizes", "groups"),
+    [
+        ([1, 1] + [20] * 49, [0, 0, *range(1, 50)]),  # one pair within a group
+        ([20] * 51, [0, *range(50)]),  # 400, of 500 wanted
+        ([1, 40, 40], [0, 1, 1]),  # 80 across, of 500 wanted
+    ],
+    ids=["nearly none within", "few within", "few across"],
+)
+def test_where_one_kind_is_scarce_the_other_makes_up_for_it(sizes, groups):
+    pairs = verification_pairs(pictures_of(sizes, groups), 2000, seed=0)
+    assert pairs.mated.sum() == (~pairs.mated).sum() == 1000
+
+
+def test_rivals_are_drawn_alike_of_a_group_or_of_all_others_in_whatever_order_they_come():
+    pictures = pictures_of([200] * 6, [0, 1, 0, 1, 0, 2])
+    pairs = verification_pairs(pictures, 6000, seed=0)
+    first, second = (pictures.classes[rows[~pairs.mated]] for rows in (pairs.first, pairs.second))
+    drawn = Counter(zip(first.tolist(), second.tolist(), strict=True))
+    # a class is drawn, then one of its rivals, or the other way round: 1,500 times within, of the
+    # five classes that have a rival there, and 1,500 times across, of all six
+    shares = dict.fromkeys([(0, 2), (0, 4), (2, 4)], 1 / 5 * 1 / 2 + 1 / 5 * 1 / 2)
+    shares |= {(1, 3): 1 / 5 + 1 / 5}
+    shares |= dict.fromkeys(
+        [(a, b) for a in (0, 2, 4) for b in (1, 3)], 1 / 6 * 1 / 3 + 1 / 6 * 1 / 4
+    )
+    shares = {tuple(sorted(pair)): share for pair, share in shares.items()}
+    shares |= dict.fromkeys([(0, 5), (2, 5), (4, 5)], 1 / 6 * 1 / 3 + 1 / 6 * 1 / 5)
+    shares |= dict.fromkeys([(1, 5), (3, 5)], 1 / 6 * 1 / 4 + 1 / 6 * 1 / 5)
+    assert set(drawn) == set(shares)
+    for pair, share in shares.items():
+        assert drawn[pair] == pytest.approx(1500 * share, rel=0.25)
+
+
+def test_many_classes_take_no_memory_of_every_class_with_every_other():
+    pictures = pictures_of([2] * 4000, np.repeat(np.arange(8), 500))
+    tracemalloc.start()
+    verification_pairs(pictures, 20, seed=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6_000_000  # 4000 x 4000 truth values alone are 16 MB
+
+
 def test_the_seed_decides_the_pairs():
     first, again, other = (verification_pairs(FOUR_GROUPS, 100, seed).first for seed in (1, 1, 2))
     assert first.tolist() == again.tolist()
@@ -84,6 +129,28 @@ def test_exact_doubles_are_never_a_pair():
     assert mated <= found
     assert not found & {frozenset(pair) for pair in ((0, 1), (4, 5), (0, 3), (1, 3))}
     assert pairs.mated.sum() == 4
+
+
+def test_drawing_ends_soon_where_there_is_nothing_new_but_not_before_all_is_found(monkeypatch):
+    crops = np.arange(4) + 7
+    digests = []
+
+    class Counted(list):
+        def __getitem__(self, row):
+            digests.append(row)
+            return super().__getitem__(row)
+
+    monkeypatch.setattr(pairs_module, "_doubles", lambda crops: Counted(map(bytes, crops[:, 0])))
+    pairs = verification_pairs(pictures_of([2, 2], [0, 0], crops), 20_000, seed=0)
+    assert len(pairs) == 4
+    assert len(digests) < 10 * pairs_module.USELESS  # two a draw; 40,000 draws were made once
+    many = verification_pairs(pictures_of([30] * 3, [0] * 3), 2600, seed=0)
+    assert many.mated.sum() > 1290  # of 1,305 that exist
+
+
+def test_without_a_pair_of_two_classes_there_is_nothing_to_verify():
+    with pytest.raises(DataError, match="no two different pictures of two classes"):
+        verification_pairs(pictures_of([3], [0]), 10, seed=0)
 
 
 def test_small_data_gives_what_pairs_it_has_as_many_of_either_kind():

@@ -4,6 +4,7 @@ import lzma
 import os
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,15 +124,18 @@ def packed(tmp_path_factory):
     return write_packed(tmp_path_factory.mktemp("packed"), packed_arrays())
 
 
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unpacked")
+def write_unpacked(folder):
     for number in range(20):
         for drawer in range(1, 21):
             file = folder / lake_file(number, drawer)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(png(DRAWINGS[number, drawer - 1]))
     return folder
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    return write_unpacked(tmp_path_factory.mktemp("unpacked"))
 
 
 # ---- folders of classes
@@ -162,9 +166,14 @@ def test_the_folder_around_a_class_is_its_group(tmp_path):
 def test_what_lies_below_a_class_with_pictures_is_of_that_class(tmp_path):
     for name in ("Ann/2020/b.png", "Ann/c.png", "Bea/x.png"):
         save(tmp_path / name)
+    save(tmp_path / "Ann" / "2021" / "x.png")
     pictures = read_pictures(tmp_path, middle)
     assert pictures.class_names == ("Ann", "Bea")
-    assert pictures.classes.tolist() == [0, 0, 1]
+    assert pictures.classes.tolist() == [0, 0, 0, 1]
+    # told, since a picture astray can make one class of many
+    assert pictures.skipped == (
+        (str(tmp_path / "Ann"), "it holds pictures: all below it is one class"),
+    )
 
 
 def test_what_cannot_be_used_is_listed_and_the_rest_read(tmp_path):
@@ -310,6 +319,40 @@ def middle_or_corner(photo):
     return photo.pixels()[:1, :1]
 
 
+@pytest.mark.parametrize("where", ["all_runs", "python/one-shot/all_runs", "."])
+@pytest.mark.parametrize("drawings", ["unpacked", "zips"])
+def test_unpacked_trials_are_read_and_are_no_classes(where, drawings, packed, zips, tmp_path):
+    if drawings == "zips":
+        write_zips(tmp_path)
+    else:
+        write_unpacked(tmp_path)
+        write_zips(tmp_path / "around")
+        shutil.move(tmp_path / "around" / omniglot.TRIALS_ZIP, tmp_path)
+        shutil.rmtree(tmp_path / "around")
+    pictures = read_pictures(tmp_path, middle_or_corner)
+    with_zip = read_lake_trials(tmp_path, pictures)
+    with zipfile.ZipFile(tmp_path / omniglot.TRIALS_ZIP) as archive:
+        archive.extractall(tmp_path / where)
+    (tmp_path / omniglot.TRIALS_ZIP).unlink()
+    assert read_pictures(tmp_path, middle_or_corner).class_names == pictures.class_names
+    assert pictures.skipped == ()
+    expected = read_lake_trials(packed, pictures)
+    for trials in (with_zip, read_lake_trials(tmp_path, pictures)):
+        for part in ("support", "probes", "answers"):
+            assert (getattr(trials, part) == getattr(expected, part)).all()
+    next(tmp_path.rglob("run07/test/item03.png")).unlink()
+    with pytest.raises(DataError, match="a file or a drawing is missing"):
+        read_lake_trials(tmp_path, pictures)
+
+
+def test_folders_called_as_the_trials_are_classes_like_others_where_there_is_no_omniglot(tmp_path):
+    for name in ("run01/training/class01.png", "run01/test/item01.png"):
+        save(tmp_path / name)
+    pictures = read_pictures(tmp_path, middle)
+    assert pictures.class_names == ("run01/test", "run01/training")
+    assert read_lake_trials(tmp_path, pictures) is None
+
+
 def test_trials_are_none_where_there_are_none_and_refused_without_their_drawings(
     tmp_path, unpacked, packed
 ):
@@ -334,11 +377,96 @@ def test_the_parts_of_omniglot_are_told_by_the_names_of_alphabets(packed, tmp_pa
     save(tmp_path / "Greek" / "character01" / "1.png")
     save(tmp_path / "Tibetan" / "character01" / "1.png")
     assert omniglot_parts(read_pictures(tmp_path, middle))["trial"].tolist() == [1]
-    save(tmp_path / "Greek" / "alpha" / "1.png")
-    assert omniglot_parts(read_pictures(tmp_path, middle)) == {}
-    shutil.rmtree(tmp_path / "Greek" / "alpha")
-    save(tmp_path / "Klingon" / "character01" / "1.png")
-    assert omniglot_parts(read_pictures(tmp_path, middle)) == {}
+    for name in ("Greek/alpha/1.png", "Klingon/character01/1.png"):
+        save(tmp_path / "others" / name)
+    assert omniglot_parts(read_pictures(tmp_path / "others", middle)) == {}
+
+
+@pytest.mark.parametrize(
+    "around", ["images_background", "python/images_background", "data", "images_background_small1"]
+)
+def test_omniglot_is_known_in_whatever_folders_it_lies(tmp_path, around):
+    for name in ("Greek/character01/0394_01.png", "Tibetan/character02/1402_20.png"):
+        save(tmp_path / around / name)
+    pictures = read_pictures(tmp_path, middle)
+    assert pictures.class_names == ("Greek/character01", "Tibetan/character02")
+    assert pictures.group_names == ("Greek", "Tibetan")
+    assert pictures.drawers.tolist() == [1, 20]
+    assert omniglot_parts(pictures)["trial"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("stray", "named"),
+    [
+        ("figures/overview.png", "figures"),
+        ("images_background/sheet.png", "images_background"),
+        ("images_background/Greek/sheet.png", "images_background/Greek"),
+        (
+            "images_background/Klingon/character01/0001_01.png",
+            "images_background/Klingon/character",
+        ),
+        ("run01/training/glyph01.png", "run01/training"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_pictures, lambda source, _: sample_photos(source, 3)])
+def test_omniglot_with_anything_beside_it_is_refused_not_taken_for_other_data(
+    tmp_path, stray, named, read
+):
+    for name in ("Greek/character01/0394_01.png", "Greek/character02/0395_01.png", stray):
+        save(tmp_path / ("" if name == stray else "images_background") / name)
+    with pytest.raises(DataError, match=rf"^{named}.* is no character .* as Greek/character01 is"):
+        read(tmp_path, middle)
+
+
+def test_parts_of_a_mixture_are_refused(packed):
+    pictures = read_pictures(packed, middle_or_corner)
+    mixed = replace(pictures, class_names=(*pictures.class_names[:19], "Tibetan/alpha"))
+    with pytest.raises(DataError, match="Tibetan/alpha is no character"):
+        omniglot_parts(mixed)
+
+
+def test_a_drawing_that_is_there_twice_is_read_once(tmp_path):
+    for folder, grey in (("images_background", 1), ("images_background_small1", 2)):
+        save(tmp_path / folder / "Greek" / "character01" / "0394_01.png", grey)
+    save(tmp_path / "images_background" / "Greek" / "character02" / "0395_01.png", 3)
+    pictures = read_pictures(tmp_path, middle)
+    assert pictures.crops.ravel()[::3].tolist() == [1, 3]
+    ((path, why),) = pictures.skipped
+    assert path.endswith("images_background_small1/Greek/character01/0394_01.png")
+    assert why == "another drawing of Greek/character01 by drawer 1 came first"
+
+
+@pytest.mark.parametrize("form", ["packed", "zips", "unpacked"])
+def test_of_omniglot_only_what_no_model_has_seen_is_read_if_that_is_asked(form, request):
+    cut, told = [], []
+
+    def counted(photo):
+        cut.append(photo)
+        return whole(photo)
+
+    source = request.getfixturevalue(form)
+    unseen = read_pictures(source, counted, unseen=True, advance=told.append)
+    everything = read_pictures(source, whole)
+    expected = everything.only(omniglot_parts(everything)["trial"])
+    assert told == [200] * 200
+    assert len(cut) == 200
+    assert unseen.class_names == expected.class_names
+    assert (unseen.group_names, unseen.groups.tolist()) == (("Tibetan",), [0] * 10)
+    assert (unseen.crops == expected.crops).all()
+    assert (unseen.classes == expected.classes).all()
+
+
+def test_omniglot_without_the_alphabets_of_the_trials_tests_no_model(tmp_path):
+    for name in ("Greek/character01/0394_01.png", "Keble/character01/1247_01.png"):
+        save(tmp_path / name)
+    with pytest.raises(DataError, match="none is in"):
+        read_pictures(tmp_path, middle, unseen=True)
+
+
+def test_of_other_data_all_is_unseen(tmp_path):
+    for name in ("Ann/1.png", "Bea/1.png"):
+        save(tmp_path / name)
+    assert read_pictures(tmp_path, middle, unseen=True).class_names == ("Ann", "Bea")
 
 
 def test_a_zip_with_odd_names_and_a_bomb_gives_the_rest(tmp_path):
@@ -395,6 +523,94 @@ def test_what_only_looks_like_omniglot_is_refused(tmp_path, packed):
     file.unlink()
     with pytest.raises(DataError, match=r"images_background.zip is no zip"):
         read_pictures(tmp_path, middle)
+
+
+def npy_of(shape):
+    """Return an .npy file that claims `shape` and ends there."""
+    file = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+def changed(name, place, value, kind=np.int64):
+    array = packed_arrays()[name].astype(kind)
+    array.flat[place] = value
+    return {name: array}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (changed("character_alphabet", 3, 2), "character_alphabet has not only .* 0 to 1"),
+        (changed("character_alphabet", 3, -1), "character_alphabet has not only"),
+        (changed("character_lake_id", 3, 10_000), "character_lake_id has not only"),
+        (changed("trial_train", 5, 60_000), "trial_train has not only .* 0 to 399"),
+        (changed("trial_train", 5, 400), "trial_train has not only"),
+        (changed("trial_test", 5, -3), "trial_test has not only"),
+        (changed("trial_answer", 5, 77), "trial_answer has not only .* 0 to 19"),
+        (changed("drawings", 5, np.nan, float), "drawings has not only"),
+        (changed("drawings", 5, 256), "drawings has not only"),
+        ({"character_alphabet": np.array(0)}, r"character_alphabet has the shape \(\), not \(1,\)"),
+        ({"character_alphabet": np.array(["0", "1"] * 10)}, "character_alphabet has not only"),
+        ({"character_lake_id": np.array(["7"] * 20)}, "character_lake_id has not only"),
+        ({"alphabet_names": np.array(["Greek", "Klingon"])}, "none of Omniglot's"),
+        ({"alphabet_names": np.array("Greek")}, "none of Omniglot's"),
+        ({"alphabet_names": np.array([["Greek"], ["Tibetan"]])}, "none of Omniglot's"),
+        ({"alphabet_names": None}, "it has no alphabet_names"),
+        ({"trial_answer": None}, "it has no trial_answer"),
+        ({"alphabet_names": np.array(["Greek", {}], object)}, "allow_pickle"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_numbers_in_the_packed_file_that_cannot_be_are_refused(tmp_path, arrays, message):
+    kept = {name: a for name, a in (packed_arrays() | arrays).items() if a is not None}
+    file = write_packed(tmp_path, kept)
+    with pytest.raises(DataError, match=f"damaged .*{message}"):
+        read_pictures(file, middle_or_corner)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no array",
+        npy_of((10**14,)),
+        b"\x93NUMPY\x01\x00v\x00" + b"{'descr': ('" + b"\x80" * 106,
+        b"\x93NUMPY\x01\x00v\x00" + b"{'descr': (" + b" " * 107,
+    ],
+    ids=["no npy", "91 TiB", "no text", "no end"],
+)
+def test_a_spoilt_array_in_the_packed_file_is_told(tmp_path, content):
+    file = io.BytesIO()
+    np.savez(file, **packed_arrays())
+    with zipfile.ZipFile(file) as good, zipfile.ZipFile(tmp_path / "npz", "w") as bad:
+        for name in good.namelist():
+            spoilt = name == "character_alphabet.npy"
+            bad.writestr(name, content if spoilt else good.read(name))
+    packed_file = tmp_path / omniglot.PACKED
+    packed_file.write_bytes(lzma.compress((tmp_path / "npz").read_bytes(), preset=0))
+    with pytest.raises(DataError, match="is not the packed Omniglot, or damaged"):
+        read_pictures(packed_file, middle_or_corner)
+
+
+def test_arrays_that_are_none_of_omniglots_are_not_even_read(tmp_path):
+    more = packed_arrays() | {"other": np.array([{}], object)}  # loading it would be refused
+    assert len(read_pictures(write_packed(tmp_path, more), middle_or_corner).crops) == 400
+
+
+def test_a_packed_file_that_takes_too_much_memory_to_unpack_is_refused(packed, monkeypatch):
+    monkeypatch.setattr(omniglot, "MAX_XZ_MEMORY", 100_000)
+    with pytest.raises(DataError, match="Memory usage limit"):
+        read_pictures(packed, middle_or_corner)
+
+
+def test_a_file_that_may_not_be_read_is_told(packed, monkeypatch):
+    def refused(path, mode):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(DataError, match=r"omniglot.npz.xz cannot be read: Permission denied"):
+        read_pictures(packed, middle_or_corner)
 
 
 @pytest.mark.parametrize("save_npz", [np.savez, np.savez_compressed], ids=["xz", "zip in xz"])
