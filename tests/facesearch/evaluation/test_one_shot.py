@@ -20,8 +20,12 @@ CLASSES = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4])
 GROUPS = np.array([0, 0, 0, 1, 1])
 
 
+def by_classes(classes, rows):
+    return (classes[rows][:, None] == classes[rows]).astype(float)
+
+
 def by_class(rows):
-    return (CLASSES[rows][:, None] == CLASSES[rows]).astype(float)
+    return by_classes(CLASSES, rows)
 
 
 def test_a_comparison_that_knows_the_classes_names_everything():
@@ -135,6 +139,14 @@ def test_of_95_intervals_in_a_hundred_hold_what_groups_of_the_kind_reach(n_group
         found = Episodes(asked, right, np.arange(n_groups), 20, 20).estimate()
         held += found.low <= 0.5 <= found.high
     assert held / 2000 == pytest.approx(0.95, abs=0.015)  # 3 standard errors
+
+
+def test_a_group_that_allows_no_episode_counts_for_nothing():
+    classes, groups = np.append(CLASSES, [5, 6, 6]), np.array([0, 0, 0, 1, 2, 3, 3])
+    episodes = play_episodes(lambda rows: by_classes(classes, rows), classes, groups, trials=5)
+    assert episodes.asked.tolist() == [5, 5, 5, 0, 0, 0, 5]
+    assert (episodes.accuracy, episodes.ways, episodes.fewest_ways) == (1.0, 3, 2)
+    assert episodes.estimate().low == wilson(2, 2).low
 
 
 def test_the_quantiles_are_students():
