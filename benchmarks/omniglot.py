@@ -22,7 +22,6 @@ By the head unless it says cosine. The exported model folders are measured, 8-bi
 by OpenCV's engine, as a user would run them.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -54,22 +53,18 @@ def measured(model: Model, data: Path) -> Report:
     return evaluate(model, trials, read_lake_trials(data, trials))
 
 
-def minutes(folder: Path) -> float:
-    """Return how long the training of a model took, from its log."""
-    log = folder.with_name(f"{folder.name}-training") / "log.jsonl"
-    return float(json.loads(log.read_text().splitlines()[-1])["seconds"]) / 60
+def minutes(model: Model) -> float:
+    """Return how long the training of a model took."""
+    return float(model.manifest["training"]["minutes"])
 
 
 def main() -> None:
     arguments = parse_arguments(__doc__)
     data = need(arguments.data / "omniglot")
-    folders = [RUNS / f"omniglot-modern-{seed}" for seed in SEEDS]
-    reports = [
-        measured(trained(data, "modern", seed, folder), data)
-        for seed, folder in zip(SEEDS, folders, strict=True)
-    ]
-    koch_folder = RUNS / "omniglot-koch"
-    koch = measured(trained(data, "koch", 0, koch_folder), data)
+    models = [trained(data, "modern", seed, RUNS / f"omniglot-modern-{seed}") for seed in SEEDS]
+    reports = [measured(model, data) for model in models]
+    koch_model = trained(data, "koch", 0, RUNS / "omniglot-koch")
+    koch = measured(koch_model, data)
     head = np.array([lake_of(report) for report in reports])
     cosine = np.array([lake_of(report, cosine=True) for report in reports])
     random = np.array([episodes_of(report) for report in reports])
@@ -77,7 +72,7 @@ def main() -> None:
         "koch_400": lake_of(koch),
         "koch_random_within_alphabet": episodes_of(koch),
         "koch_verification": 100 * koch.accuracy,
-        "koch_minutes": minutes(koch_folder),
+        "koch_minutes": minutes(koch_model),
         "modern_400_mean": float(head.mean()),
         "modern_400_std": float(head.std(ddof=1)),
         **{f"modern_400_seed_{seed}": float(head[seed]) for seed in SEEDS},
@@ -88,7 +83,7 @@ def main() -> None:
             np.mean([episodes_of(report, cosine=True) for report in reports])
         ),
         "verification": float(np.mean([100 * report.accuracy for report in reports])),
-        "modern_minutes": float(np.mean([minutes(folder) for folder in folders])),
+        "modern_minutes": float(np.mean([minutes(model) for model in models])),
     }
     show(
         {name: round(figure, 3) for name, figure in figures.items()},

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import need, parse_arguments
-from facesearch.evaluation.one_shot import random_episodes
+from facesearch.evaluation.one_shot import play_episodes
 from facesearch.evaluation.pictures import Pictures, omniglot_parts, read_pictures
 from facesearch.training.course import cropper, training_set
 from facesearch.training.recipes import Modern
@@ -68,10 +68,13 @@ def trial(recipe: Modern, pictures: Pictures) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         network = train(learn, choose, recipe, Path(folder)).network
     embeddings = embed(network, choose).cpu().numpy()
-    cosine = random_episodes(
-        lambda rows: embeddings[rows] @ embeddings[rows].T, choose.classes, choose.groups
+    cosine = play_episodes(
+        lambda probes, support: embeddings[probes] @ embeddings[support].T,
+        choose.classes,
+        choose.groups,
     )
-    return {"head": 100 * one_shot_accuracy(network, choose, trials=400), "cosine": 100 * cosine}
+    head = one_shot_accuracy(network, choose, trials=400)
+    return {"head": 100 * head, "cosine": 100 * cosine.accuracy}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.detection import Face, ink_box, ink_grey, ink_strength
+from facesearch.detection import Face, drawing, ink_box, ink_grey, ink_strength
 from facesearch.photo import Photo
 
 CROP_PX = 112
@@ -123,6 +123,18 @@ def sharpness(crop: NDArray[np.uint8]) -> float:
     """
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+
+
+def picture_crop(photo: Photo, alignment: str, side_px: int) -> NDArray[np.uint8] | None:
+    """Return the crop (side_px, side_px, 3) that models of that alignment take of a whole photo.
+
+    `alignment` "ink": `ink_crop`, None if there is no ink; "whole": `whole_crop`. Decoded no larger
+    than that needs. Training and use cut by this, so that a model sees what it was trained on.
+    Raises PhotoError.
+    """
+    if alignment == "ink":
+        return ink_crop(drawing(photo), side_px)
+    return whole_crop(photo.pixels(side_px / max(photo.width, photo.height)), side_px)
 
 
 def ink_crop(pixels: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8] | None:

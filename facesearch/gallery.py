@@ -211,7 +211,7 @@ class Gallery:
         self, name: str, photos: list[tuple[Path, Seen | FacesearchError | None]]
     ) -> list[Enrollment]:
         """Store the faces of one person; call inside a transaction."""
-        store = self._store
+        store, what = self._store, subject(self.model.manifest)
         person = store.person_id(name)
         mine = store.templates_of_people([] if person is None else [person])[1]
         choices = iter(self._choices([s for _, s in photos if isinstance(s, Seen)], mine))
@@ -234,7 +234,7 @@ class Gallery:
                 continue
             owner = next((k.person for k in known if same_place(k.box, face.box)), None)
             if owner is not None:
-                remark = f"this {photo.what} is enrolled as {owner}; forget or rename that first"
+                remark = f"this {what} is enrolled as {owner}; forget or rename that first"
                 results.append(Enrollment(str(path), name, "skipped", remark))
                 continue
             person = store.add_person(name) if person is None else person
@@ -249,7 +249,7 @@ class Gallery:
             )
             added.append(photo.embeddings[choice.face])
             remarks = [choice.remark] if choice.remark else []
-            if photo.what == "face":
+            if what == "face":
                 remarks += ["blurred"] if sharp < BLURRED else []
                 remarks += ["small face"] if face.height_px < SMALL_FACE_PX else []
             results.append(Enrollment(str(path), name, "enrolled", "; ".join(remarks) or None))
@@ -627,7 +627,7 @@ def verify(
     for path in (photo_a, photo_b):
         seen = look(read_photo(path), model)
         if not seen.faces:
-            raise FaceError(f"{path}: no {seen.what} found")
+            raise FaceError(f"{path}: no {subject(model.manifest)} found")
         embeddings.append(seen.embeddings[0])
     llr = float(model.compare(embeddings[0], embeddings[1][None])[0])
     return Verification(same=llr > 0, probability=float(1 / (1 + np.exp(-llr))), llr=llr)

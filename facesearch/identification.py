@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.alignment import face_crops, ink_crop, whole_crop, zoomed
-from facesearch.detection import Face, drawing
+from facesearch.alignment import face_crops, picture_crop, zoomed
+from facesearch.detection import Face
 from facesearch.errors import FaceError
 from facesearch.model import Model, mirrors, subject
 from facesearch.openset import Strangers, assign, posterior
@@ -33,7 +33,6 @@ class Seen:
     faces: list[Face]
     crops: NDArray[np.uint8]  # (n, side, side, 3) RGB, of the model's side
     embeddings: Floats  # (n, dim) unit rows
-    what: str = "face"  # what the model compares: see facesearch.model.subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,7 @@ def look(photo: Photo, model: Model, *, mirrored: bool = False) -> Seen:
     embeddings = model.embed(crops)
     if mirrored and mirrors(model.manifest):
         embeddings = unit(embeddings + model.embed(crops[:, :, ::-1]))
-    what = subject(model.manifest)
-    return Seen(photo.content_hash, photo.width, photo.height, faces, crops, embeddings, what)
+    return Seen(photo.content_hash, photo.width, photo.height, faces, crops, embeddings)
 
 
 def cut(photo: Photo, faces: Sequence[Face], model: Model) -> NDArray[np.uint8]:
@@ -88,19 +86,15 @@ def cut(photo: Photo, faces: Sequence[Face], model: Model) -> NDArray[np.uint8]:
     Raises PhotoError; FaceError for a drawing that is not on the photo, which is none that the
     model's detector found there.
     """
-    what = subject(model.manifest)
-    if what == "face":
+    if subject(model.manifest) == "face":
         return face_crops(photo, faces)
     side = int(model.manifest["input"]["side_px"])
     crops = np.zeros((len(faces), side, side, 3), np.uint8)
     for crop in crops:  # at most one: the detector takes the whole photo
-        if what == "picture":
-            crop[:] = whole_crop(photo.pixels(side / max(photo.width, photo.height)), side)
-            continue
-        inked = ink_crop(drawing(photo), side)
-        if inked is None:
+        found = picture_crop(photo, model.manifest["alignment"], side)
+        if found is None:
             raise FaceError(f"{photo.name}: no drawing found")
-        crop[:] = inked
+        crop[:] = found
     return crops
 
 
@@ -150,7 +144,7 @@ def name_faces(
     close = [row for row in compared if abs(z[row].max() - threshold) < SECOND_LOOK]
     # the views make up for landmarks that are a little off; a drawing is cut without any, and its
     # mirror image is another drawing
-    if close and seen.what == "face":
+    if close and subject(model.manifest) == "face":
         again = look_again(model, seen.crops[close], seen.embeddings[close])
         for row, embedding in zip(close, again, strict=True):
             compare(row, embedding)

@@ -86,15 +86,13 @@ def main() -> None:
         )
         rows.append(f"| {title} | {' | '.join(cells)} |")
     rows.append(f"| pairs decided rightly at even odds | {100 * report.accuracy:.2f} % | |")
-    log = source.with_name(f"{source.name}-training") / "log.jsonl"
-    seconds = json.loads(log.read_text().splitlines()[-1])["seconds"]
     training = model.manifest["training"]
     card = CARD.format(
         classes=training["classes"],
         pictures=training["pictures"],
         seed=training["seed"],
         steps=training["steps"],
-        minutes=seconds / 60,
+        minutes=training["minutes"],
         rows="\n".join(rows),
         size=size,
         fpir_5=100 * promised[f"fpir_asked_0.05_n{size}"],

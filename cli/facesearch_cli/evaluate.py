@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facesearch_cli.options import OPENVINO_FROM, UNREADABLE, AsJson, load_model
-from facesearch_cli.render import Column, Screen, complain, counted, of_photo, print_json, printable
+from facesearch_cli.render import (
+    Column,
+    Screen,
+    complain_of_skipped,
+    counted,
+    print_json,
+    printable,
+)
 
 if TYPE_CHECKING:
     from facesearch.evaluation.one_shot import Estimate
     from facesearch.evaluation.pictures import Pictures
     from facesearch.evaluation.report import Comparison, Report
-
-LISTED = 20  # of the pictures that could not be used; the JSON has all
 
 
 def evaluate(
@@ -63,10 +68,7 @@ def evaluate(
         print_json(model=loaded.name, data=str(data), **as_object(report, pictures), seed=seed)
     else:
         print_report(screen, loaded.name, report, pictures)
-    if pictures.skipped:
-        lines = [f"  {printable(of_photo(*pair))}" for pair in pictures.skipped]
-        more = [f"  and {len(lines) - LISTED:,} more"] if len(lines) > LISTED else []
-        complain("\n".join(["Could not be used:", *lines[:LISTED], *more]))
+    complain_of_skipped("Could not be used:", pictures.skipped)
     if sheet is not None:  # last: a full disk does not cost the figures
         from facesearch.evaluation.sheet import save_sheet
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 SCHEMA_VERSION = 1  # of all JSON; keys are added without a new number, never renamed or taken away
+LISTED = 20  # pictures that could not be used, by name; the JSON has all
 BAR_FROM = 4  # photos; fewer are done before a bar has been read
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # OWASP, "CSV Injection"
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -77,6 +78,14 @@ def of_photo(photo: str, trouble: str) -> str:
     if reason == os.strerror(errno.EISDIR):
         reason = "there is no photo in this folder"
     return f"{photo}: {reason}"
+
+
+def complain_of_skipped(heading: str, skipped: Sequence[tuple[str, str]]) -> None:
+    """List (path, reason) of what could not be used on stderr, at most LISTED of them."""
+    lines = [f"  {printable(of_photo(*pair))}" for pair in skipped]
+    more = [f"  and {len(lines) - LISTED:,} more"] if len(lines) > LISTED else []
+    if lines:
+        complain("\n".join([heading, *lines[:LISTED], *more]))
 
 
 def to_json(**fields: Any) -> str:

@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facesearch_cli.options import INTERRUPTED, UNREADABLE, UNUSABLE, AsJson
-from facesearch_cli.render import Screen, complain, counted, percent, print_json, printable
+from facesearch_cli.render import (
+    Screen,
+    complain,
+    complain_of_skipped,
+    counted,
+    percent,
+    print_json,
+    printable,
+)
 
 if TYPE_CHECKING:
     from facesearch.training.course import Course
     from facesearch.training.train import Progress
 
 NEEDED = ("torch", "safetensors", "onnx", "scipy", "matplotlib")  # what the extra `train` brings
-LISTED = 20  # skipped pictures that are named; the rest are counted
 
 
 class RecipeName(StrEnum):
@@ -81,16 +88,13 @@ def train(
         print_json(**as_object(course, out))
     elif course.trained.ended != "interrupted":
         screen.line(summary(course, out))
-    skipped = [f"  {printable(path)}: {printable(why)}" for path, why in course.pictures.skipped]
-    if skipped:
-        more = [f"  and {len(skipped) - LISTED:,} more"] if len(skipped) > LISTED else []
-        complain("\n".join(["Not used:", *skipped[:LISTED], *more]))
+    complain_of_skipped("Not used:", course.pictures.skipped)
     if course.trained.ended == "interrupted":
         complain(
             f"Interrupted at step {course.trained.step:,}; the same command with --resume goes on."
         )
         raise typer.Exit(INTERRUPTED)
-    if skipped:
+    if course.pictures.skipped:
         raise typer.Exit(UNREADABLE)
 
 

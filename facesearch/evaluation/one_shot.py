@@ -1,7 +1,7 @@
 """One-shot naming: of several pictures, one of each class, which shows what the probe shows?
 
-`scores` below is any comparison: rows of pictures (n,) -> (n, n) numbers, higher is more alike. It
-is asked trial by trial for at most 2 * ways rows, so that no matrix of all pictures is needed.
+`scores` below is any comparison: rows of n probes and of m pictures of the support -> (n, m)
+numbers, higher is more alike. It is asked trial by trial, so that no matrix of all is needed.
 A tie with the right class counts as wrong: a network that gives everything one embedding names
 nothing, though argmax would say that it is always right.
 """
@@ -17,7 +17,7 @@ from facesearch.evaluation.metrics import named_rightly
 from facesearch.evaluation.omniglot import Ids
 from facesearch.evaluation.pictures import LakeTrials
 
-Scores = Callable[[Ids], NDArray[np.floating]]
+Scores = Callable[[Ids, Ids], NDArray[np.floating]]
 Z95 = 1.959964  # the normal distribution has 95 % within so many standard deviations
 # Student's t has within so many, with 1 to 10 degrees of freedom (Abramowitz and Stegun, table
 # 26.10, column 0.975)
@@ -72,19 +72,6 @@ class Episodes:
         return right[asked > 0] / asked[asked > 0]
 
 
-def random_episodes(
-    scores: Scores,
-    classes: Ids,
-    groups: Ids,
-    *,
-    ways: int = 20,
-    trials: int = 400,
-    seed: int = 7,
-) -> float:
-    """Return the accuracy of `play_episodes`."""
-    return play_episodes(scores, classes, groups, ways=ways, trials=trials, seed=seed).accuracy
-
-
 def play_episodes(
     scores: Scores,
     classes: Ids,
@@ -121,7 +108,7 @@ def play_episodes(
             support = order[first[chosen] + shown]
             probes = order[(first[chosen] + other)[probed]]
             asked[chosen[probed]] += 1
-            right[chosen[probed]] += named_rightly(_between(scores, probes, support), probed)
+            right[chosen[probed]] += named_rightly(scores(probes, support), probed)
     sizes = [min(ways, len(members)) for members in groups_played.values()]
     return Episodes(asked, right, groups, max(sizes), min(sizes))
 
@@ -143,7 +130,7 @@ def playable(classes: Ids, groups: Ids) -> dict[int, Ids]:
 def lake_accuracy(scores: Scores, trials: LakeTrials) -> Estimate:
     """Return the accuracy on Lake's 400 trials, with Wilson's interval."""
     n_right = sum(
-        int(named_rightly(_between(scores, probes, support), answers).sum())
+        int(named_rightly(scores(probes, support), answers).sum())
         for support, probes, answers in zip(
             trials.support, trials.probes, trials.answers, strict=True
         )
@@ -176,9 +163,3 @@ def student95(freedom: int) -> float:
         return T95[freedom - 1]
     second = (5 * Z95**5 + 16 * Z95**3 + 3 * Z95) / 96
     return Z95 + (Z95**3 + Z95) / 4 / freedom + second / freedom**2
-
-
-def _between(scores: Scores, probes: Ids, support: Ids) -> NDArray[np.floating]:
-    """Return the scores (probes, support)."""
-    both = scores(np.concatenate([probes, support]))
-    return both[: len(probes), len(probes) :]

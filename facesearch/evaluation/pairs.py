@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facesearch.errors import DataError
 from facesearch.evaluation.omniglot import Ids
-from facesearch.evaluation.pictures import Pictures
+from facesearch.evaluation.pictures import Pictures, rows_by_class
 
 Found = dict[tuple[int, int], None]  # pairs of rows, each once, in the order drawn
 
@@ -37,8 +37,8 @@ def verification_pairs(pictures: Pictures, n: int, seed: int) -> Pairs:
     is no mated or no non-mated pair.
     """
     rng = np.random.default_rng(seed)
-    counts = np.bincount(pictures.classes, minlength=len(pictures.class_names))
-    rows = np.split(np.argsort(pictures.classes, kind="stable"), np.cumsum(counts)[:-1])
+    rows = rows_by_class(pictures.classes, len(pictures.class_names))
+    counts = np.array([len(some) for some in rows])
     several = np.flatnonzero(counts > 1)
     # classes group by group: a class's rivals are then a run of places, or all but a run
     by_group = np.argsort(pictures.groups, kind="stable")

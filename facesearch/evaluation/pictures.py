@@ -138,6 +138,12 @@ def omniglot_parts(pictures: Pictures) -> dict[str, Ids]:
     }
 
 
+def rows_by_class(classes: Ids, n_classes: int) -> list[Ids]:
+    """Return for each of `n_classes` the rows of its pictures in `classes` (n,), in order."""
+    order = np.argsort(classes, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(classes, minlength=n_classes))[:-1])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LakeTrials:
     """Lake's 400 one-shot trials as rows of the Pictures they were read for."""

@@ -163,10 +163,10 @@ def _of_pairs(score: Comparer, rows: Floats, pairs: Pairs) -> Floats:
 
 
 def _matrix(score: Comparer, rows: Floats) -> Scores:
-    """Return the comparison of some rows with each other, (n,) -> (n, n)."""
+    """Return the comparison of some of `rows` with others of them."""
 
-    def scores(some: Ids) -> Floats:
-        return np.stack([score(rows[row], rows[some]) for row in some])
+    def scores(probes: Ids, support: Ids) -> Floats:
+        return np.stack([score(rows[probe], rows[support]) for probe in probes])
 
     return scores
 

@@ -6,6 +6,7 @@ pictures -> what to learn from and what to choose by -> training -> export, curv
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facesearch.alignment import ink_crop, whole_crop
+from facesearch.alignment import picture_crop
 from facesearch.detection import drawing
 from facesearch.errors import DataError, TrainingError
 from facesearch.evaluation.pictures import (
@@ -123,17 +124,8 @@ def about(
 
 
 def cropper(alignment: str, side_px: int) -> Cropper:
-    """Return what cuts a picture as models of that alignment, "ink" or "whole", take it.
-
-    The same as facesearch.identification.cut, so that a model is used on what it was trained on.
-    """
-
-    def cut(photo: Photo) -> NDArray[np.uint8] | None:
-        if alignment == "ink":
-            return ink_crop(drawing(photo), side_px)
-        return whole_crop(photo.pixels(side_px / max(photo.width, photo.height)), side_px)
-
-    return cut
+    """Return what cuts a picture as models of that alignment, "ink" or "whole", take it."""
+    return partial(picture_crop, alignment=alignment, side_px=side_px)
 
 
 def are_drawings(photos: list[Photo]) -> bool:

@@ -75,14 +75,23 @@ def episode_matching(logits: Tensor, classes: Tensor) -> Tensor:
     weighed as if each class had one: a one-shot trial of as many ways as the episode has classes.
     0 for an episode without mates, or of one class.
     """
-    same = classes.unsqueeze(2) == classes.unsqueeze(1)  # (episodes, n, n)
+    same, two = mates(classes)  # (episodes, n, n)
     pictures_per_class = same.sum(2, keepdim=True).to(logits.dtype)
     others = torch.logsumexp(
         (logits - pictures_per_class.transpose(1, 2).log()).masked_fill(same, NOBODY), 2, True
     )
     losses = F.softplus(others - logits)  # -log(e^mate / (e^mate + sum of the others))
-    itself = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
-    return mean(losses[same & ~itself])
+    return mean(losses[same & two])
+
+
+def mates(classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which pairs (episodes, n, n) are of one class, and which are two pictures at all.
+
+    `classes` (episodes, n).
+    """
+    same = classes.unsqueeze(2) == classes.unsqueeze(1)
+    two = ~torch.eye(classes.shape[1], dtype=torch.bool, device=classes.device)
+    return same, two.expand_as(same)
 
 
 def mean(losses: Tensor) -> Tensor:

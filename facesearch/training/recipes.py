@@ -17,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from facesearch.evaluation.pictures import rows_by_class
 from facesearch.training.augment import Distortion
 from facesearch.training.losses import (
     balanced_cross_entropy,
     episode_matching,
     margin_softmax,
+    mates,
     regularised_cross_entropy,
 )
 from facesearch.training.network import KochBranch, L1Head, ResidualBranch, SiameseNetwork
@@ -48,12 +50,6 @@ class TrainingSet:
     classes: Ids  # (n,)
     groups: Ids  # (classes,) the alphabet, say, of each class: its classes are easily mistaken
     drawn: bool  # strokes on paper: a quarter turn of it is another character
-
-    def rows_of_classes(self) -> list[Ids]:
-        """Return for each class the rows of its pictures."""
-        order = np.argsort(self.classes, kind="stable")
-        ends = np.cumsum(np.bincount(self.classes, minlength=len(self.groups)))
-        return np.split(order, ends[:-1])
 
     def digest(self) -> str:
         """Return what tells this data set from others: 16 hex digits."""
@@ -91,20 +87,19 @@ class Lesson(nn.Module):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What every recipe says; `Koch` and `Modern` add the rest."""
+    """What every recipe says; `Koch` and `Modern` add the values and the rest."""
 
     name: ClassVar[str]
-    side_px: int = 105
-
+    side_px: int
     seed: int = 0
-    steps: int = 1000
-    rate: float = 1e-3  # of Adam, at its highest
-    weight_decay: float = 0.0
-    ema: float = 0.99  # share of the average that stays at each step
-    evaluate_every: int = 100  # steps
-    patience: int = 20  # evaluations without a gain, then it stops
+    steps: int
+    rate: float  # of Adam, at its highest
+    weight_decay: float
+    ema: float  # share of the average that stays at each step
+    evaluate_every: int  # steps
+    patience: int  # evaluations without a gain, then it stops
 
     def lesson(self, data: TrainingSet) -> Lesson:
         """Return the lesson on `data`, freshly initialised from the seed."""
@@ -119,7 +114,7 @@ class Episodes:
     ) -> None:
         self._data, self._seed = data, seed
         self.episodes, self.ways, self.shots, self.turns = episodes, ways, shots, turns
-        self._rows = data.rows_of_classes()
+        self._rows = rows_by_class(data.classes, len(data.groups))
         self._has_mates = np.array([len(rows) > 1 for rows in self._rows])
         self._groups = [np.flatnonzero(data.groups == g) for g in np.unique(data.groups)]
         self._share = np.array([len(group) for group in self._groups]) / len(data.groups)
@@ -166,14 +161,7 @@ class Episodes:
         )
 
 
-def mates(classes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which pairs (episodes, n, n) are of one class, and which are two pictures at all."""
-    same = classes.unsqueeze(2) == classes.unsqueeze(1)
-    two = ~torch.eye(classes.shape[1], dtype=torch.bool, device=classes.device)
-    return same, two.expand_as(same)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Koch(Recipe):
     """Koch, Zemel and Salakhutdinov (2015), with Adam in place of momentum.
 
@@ -240,15 +228,15 @@ def papers_pairs(classes: Tensor) -> tuple[Tensor, Tensor]:
     flat = classes.flatten()
     episode = torch.arange(len(flat), device=flat.device) // classes.shape[1]
     near = episode.unsqueeze(1) == episode
-    mated = near & (flat.unsqueeze(1) == flat)
-    two = ~torch.eye(len(flat), dtype=torch.bool, device=flat.device)
+    same, two = (pairs[0] for pairs in mates(flat.unsqueeze(0)))
+    mated = near & same
     shares = torch.zeros(mated.shape, device=flat.device)
     for kind, share in ((mated & two, 0.5), (near & ~mated, 0.25), (~near, 0.25)):
         shares += share * kind / kind.sum().clamp_min(1)
     return mated, shares / shares.sum()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Modern(Recipe):
     """A residual branch; classes told apart by margin, episodes matched by the head.
 
@@ -337,10 +325,10 @@ class ModernLesson(Lesson):
         )
 
 
-RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (Koch, Modern)}
+RECIPES: dict[str, type[Koch] | type[Modern]] = {"koch": Koch, "modern": Modern}
 
 
 def make_recipe(name: str, *, seed: int = 0, steps: int | None = None) -> Recipe:
     """Return the recipe of that name, one of RECIPES; `steps` if not the recipe's own."""
-    recipe = RECIPES[name](seed=seed)
+    recipe: Recipe = RECIPES[name](seed=seed)
     return recipe if steps is None else replace(recipe, steps=steps)

@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from facesearch.errors import TrainingError
-from facesearch.evaluation.one_shot import random_episodes
+from facesearch.evaluation.one_shot import play_episodes
 from facesearch.training.network import SiameseNetwork
 from facesearch.training.recipes import Lesson, Recipe, TrainingSet
 
@@ -334,11 +334,11 @@ def one_shot_accuracy(network: SiameseNetwork, data: TrainingSet, *, trials: int
     """Return the accuracy of 20-way one-shot episodes within groups, by the head's logits."""
     embeddings = embed(network, data)
 
-    def scores(rows: Any) -> Any:
-        some = embeddings[torch.from_numpy(rows).to(embeddings.device)]
-        return network.head.all_pairs(some, some).cpu().numpy()
+    def scores(probes: Any, support: Any) -> Any:
+        a, b = (embeddings[torch.from_numpy(r).to(embeddings.device)] for r in (probes, support))
+        return network.head.all_pairs(a, b).cpu().numpy()
 
-    return random_episodes(scores, data.classes, data.groups, trials=trials)
+    return play_episodes(scores, data.classes, data.groups, trials=trials).accuracy
 
 
 def write_log(file: Path, run: Run, progress: Progress) -> None:

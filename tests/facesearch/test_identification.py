@@ -38,6 +38,7 @@ def model(mirrored=PEOPLE[1]):
         evidence=Evidence(offset=-6.4, slope=2.5, bend=0.15, low=-3.0, high=9.3),
         mirrored=mirrored,
         looked_again=[],
+        manifest={"kind": "face"},
     )
 
 

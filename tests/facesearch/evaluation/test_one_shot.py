@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from facesearch.evaluation.one_shot import (
     Episodes,
     lake_accuracy,
     play_episodes,
-    random_episodes,
     student95,
     wilson,
 )
@@ -20,40 +20,48 @@ CLASSES = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4])
 GROUPS = np.array([0, 0, 0, 1, 1])
 
 
-def by_classes(classes, rows):
-    return (classes[rows][:, None] == classes[rows]).astype(float)
+def by_classes(classes, probes, support):
+    return (classes[probes][:, None] == classes[support]).astype(float)
 
 
-def by_class(rows):
-    return by_classes(CLASSES, rows)
+def by_class(probes, support):
+    return by_classes(CLASSES, probes, support)
+
+
+def all_alike(probes, support):
+    return np.ones((len(probes), len(support)))
 
 
 def test_a_comparison_that_knows_the_classes_names_everything():
-    assert random_episodes(by_class, CLASSES, GROUPS) == 1.0
+    assert play_episodes(by_class, CLASSES, GROUPS).accuracy == 1.0
 
 
 def test_a_comparison_that_cannot_tell_pictures_apart_names_nothing():
-    assert random_episodes(lambda rows: np.ones((len(rows), len(rows))), CLASSES, GROUPS) == 0.0
+    assert play_episodes(all_alike, CLASSES, GROUPS).accuracy == 0.0
 
 
 def test_chance_is_one_in_so_many_classes_averaged_over_groups():
     rng = np.random.default_rng(1)
-    by_chance = random_episodes(
-        lambda rows: rng.random((len(rows), len(rows))), CLASSES, GROUPS, trials=3000
+    by_chance = play_episodes(
+        lambda probes, support: rng.random((len(probes), len(support))),
+        CLASSES,
+        GROUPS,
+        trials=3000,
     )
-    assert by_chance == pytest.approx((1 / 3 + 1 / 2) / 2, abs=0.015)  # 3 standard errors: .013
+    # 3 standard errors: .013
+    assert by_chance.accuracy == pytest.approx((1 / 3 + 1 / 2) / 2, abs=0.015)
 
 
 def asked_of(classes, groups, **settings):
     """Return (probes, support) of each episode, and its outcome, with all pictures alike."""
     asked = []
 
-    def scores(rows):
-        asked.append(rows)
-        return np.zeros((len(rows), len(rows)))
+    def scores(probes, support):
+        asked.append((probes, support))
+        return np.zeros((len(probes), len(support)))
 
     episodes = play_episodes(scores, classes, groups, **settings)
-    return [(rows[: len(rows) // 2], rows[len(rows) // 2 :]) for rows in asked], episodes
+    return asked, episodes
 
 
 def test_an_episode_is_one_picture_of_each_class_of_a_group_and_another_as_probe():
@@ -95,9 +103,9 @@ def test_a_class_with_one_picture_is_support_only():
     classes = np.array([0, 1, 1, 2])
     shown = []
 
-    def scores(rows):
-        shown.append(classes[rows].tolist())
-        return (classes[rows][:, None] == classes[rows]).astype(float)
+    def scores(probes, support):
+        shown.append(classes[[*probes, *support]].tolist())
+        return by_classes(classes, probes, support)
 
     episodes = play_episodes(scores, classes, np.array([0, 0, 0]), trials=10)
     assert all(rows[0] == 1 and sorted(rows[1:]) == [0, 1, 2] for rows in shown)
@@ -112,7 +120,7 @@ def test_a_class_with_one_picture_is_support_only():
 )
 def test_without_a_probe_or_a_rival_there_is_no_episode(classes, groups):
     with pytest.raises(ValueError, match="two classes, one with two pictures"):
-        random_episodes(by_class, np.array(classes, int), np.array(groups, int))
+        play_episodes(by_class, np.array(classes, int), np.array(groups, int))
 
 
 def test_the_accuracy_is_the_mean_over_groups_whatever_their_size():
@@ -143,7 +151,7 @@ def test_of_95_intervals_in_a_hundred_hold_what_groups_of_the_kind_reach(n_group
 
 def test_a_group_that_allows_no_episode_counts_for_nothing():
     classes, groups = np.append(CLASSES, [5, 6, 6]), np.array([0, 0, 0, 1, 2, 3, 3])
-    episodes = play_episodes(lambda rows: by_classes(classes, rows), classes, groups, trials=5)
+    episodes = play_episodes(partial(by_classes, classes), classes, groups, trials=5)
     assert episodes.asked.tolist() == [5, 5, 5, 0, 0, 0, 5]
     assert (episodes.accuracy, episodes.ways, episodes.fewest_ways) == (1.0, 3, 2)
     assert episodes.estimate().low == wilson(2, 2).low
@@ -192,16 +200,15 @@ def lake_trials():
     return LakeTrials(support, support + 20, np.tile(np.arange(20)[::-1], (20, 1)))
 
 
-def lake_scores(rows):
-    place = np.where(rows < 20, rows, 39 - rows)  # of probes: that of their class
-    return -np.abs(place[:, None] - place).astype(float)
+def lake_scores(probes, support):
+    return -np.abs((39 - probes)[:, None] - support).astype(float)  # of probes: their class
 
 
 def test_lakes_trials_count_what_is_right_alone_on_top():
     assert lake_accuracy(lake_scores, lake_trials()).accuracy == 1.0
 
-    def tied(rows):  # class 0 and 1 look alike, to two probes of 20
-        return lake_scores(np.where(rows == 1, 0, np.where(rows == 38, 39, rows)))
+    def tied(probes, support):  # class 0 and 1 look alike, to two probes of 20
+        return lake_scores(np.where(probes == 38, 39, probes), np.where(support == 1, 0, support))
 
     assert lake_accuracy(tied, lake_trials()).accuracy == pytest.approx(0.9)
 

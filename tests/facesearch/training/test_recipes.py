@@ -4,13 +4,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra train")
 
 from facesearch.training.augment import Distortion  # noqa: E402
+from facesearch.training.losses import mates  # noqa: E402
 from facesearch.training.recipes import (  # noqa: E402
     Episodes,
     Koch,
     Modern,
     TrainingSet,
     make_recipe,
-    mates,
     papers_pairs,
 )
 
