@@ -30,10 +30,19 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no quarter turns as further classes": {"quarter_turns": False},
     "no elastic distortion": {"distortion": replace(Modern().distortion, elastic=0.0)},
     "no distortion at all": {"distortion": replace(Modern().distortion, probability=0.0)},
+    "no spliced characters": {"spliced": 0.0},
+    "one block a stage instead of two": {"depths": (1, 1, 1)},
     "without the margin softmax": {"class_weight": 0.0},
     "without the matching of episodes": {"matching_weight": 0.0},
     "without the pairs' cross-entropy": {"pair_weight": 0.0},
     "matching and pairs off: the head stays random": {"matching_weight": 0.0, "pair_weight": 0.0},
+    "the contrastive loss beside the others": {"contrastive_weight": 1.0},
+    "the contrastive loss in place of the others, the head stays random": {
+        "class_weight": 0.0,
+        "matching_weight": 0.0,
+        "pair_weight": 0.0,
+        "contrastive_weight": 1.0,
+    },
 }
 
 

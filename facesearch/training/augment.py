@@ -28,15 +28,17 @@ class Distortion:
     elastic: float = 0.0  # standard deviation of the shifts, of half the side
     probability: float = 0.5
 
-    def apply(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
-        """Return `pictures` (n, channels, side, side), each distorted in its own way."""
-        n, _, side, _ = pictures.shape
+    def apply(self, pictures: Tensor, generator: torch.Generator, *, alike: bool = False) -> Tensor:
+        """Return `pictures` (n, channels, side, side), distorted each in its own way or `alike`."""
+        side = pictures.shape[-1]
+        n = 1 if alike else len(pictures)
         grid = F.affine_grid(self.matrices(n, generator), [n, 1, side, side], align_corners=False)
         if self.elastic:
             knots = torch.randn(n, 2, KNOTS, KNOTS, generator=generator) * self.elastic
             knots = knots * self._happens(n, generator).view(n, 1, 1, 1)
             field = F.interpolate(knots, (side, side), mode="bicubic", align_corners=True)
             grid = grid + field.permute(0, 2, 3, 1)
+        grid = grid.expand(len(pictures), -1, -1, -1)
         return F.grid_sample(pictures, grid.to(pictures), mode="bilinear", align_corners=False)
 
     def matrices(self, n: int, generator: torch.Generator) -> Tensor:

@@ -61,10 +61,11 @@ def margin_softmax(
     """Return the cross-entropy of scale * (cosine - margin at the right class).
 
     `embeddings` (n, dim) of unit length, `centres` (classes, dim) of any length, `classes` (n,).
+    0 for no embeddings at all.
     """
     cosines = embeddings @ F.normalize(centres).T  # (n, classes)
     right = F.one_hot(classes, len(centres)).to(cosines.dtype)
-    return F.cross_entropy(scale * (cosines - margin * right), classes)
+    return mean(F.cross_entropy(scale * (cosines - margin * right), classes, reduction="none"))
 
 
 def episode_matching(logits: Tensor, classes: Tensor) -> Tensor:

@@ -9,7 +9,9 @@ interrupted goes on as if it had not been.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +23,7 @@ from facesearch.evaluation.pictures import rows_by_class
 from facesearch.training.augment import Distortion
 from facesearch.training.losses import (
     balanced_cross_entropy,
+    contrastive,
     episode_matching,
     margin_softmax,
     mates,
@@ -29,6 +32,7 @@ from facesearch.training.losses import (
 from facesearch.training.network import KochBranch, L1Head, ResidualBranch, SiameseNetwork
 
 Ids = NDArray[np.int64]
+Halves = tuple[list[int], list[int], list[int]]  # an episode's left rows, right rows, classes
 
 PAPERS_DISTORTION = Distortion()
 ELASTIC_DISTORTION = Distortion(
@@ -39,6 +43,15 @@ ELASTIC_DISTORTION = Distortion(
     shift=0.05,
     elastic=0.06,
     probability=0.8,
+)
+SCRIPT_DISTORTION = Distortion(  # of all characters of a made-up script alike
+    rotation_degrees=45,
+    shear_x=0.3,
+    shear_y=0.3,
+    scale=0.25,
+    shift=0.0,
+    elastic=0.1,
+    probability=1.0,
 )
 
 
@@ -68,7 +81,7 @@ class Batch:
     """Distorted pictures, and who is whose mate: those of one class in one episode."""
 
     pictures: Tensor  # (episodes * n, channels, side, side) float
-    classes: Tensor  # (episodes, n) long
+    classes: Tensor  # (episodes, n) long; below 0: made up, by splicing, and of this episode alone
 
 
 class Lesson(nn.Module):
@@ -106,13 +119,35 @@ class Recipe:
         raise NotImplementedError
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """What a batch is made of, by number."""
+
+    rows: Ids  # (episodes, n) of the pictures
+    beside: Ids  # (episodes, n) of those that give the right halves; the same if not spliced
+    classes: Ids  # (episodes, n); below 0: made up
+    turned: Ids  # (episodes,) quarter turns
+
+
 class Episodes:
-    """Batches of a data set: each episode has classes of one group, several pictures of each."""
+    """Batches of a data set: each episode has classes of one group, several pictures of each.
+
+    A share `spliced` of the episodes has made-up classes: left halves of some beside right halves
+    of others, all bent in one way.
+    """
 
     def __init__(
-        self, data: TrainingSet, *, episodes: int, ways: int, shots: int, turns: int, seed: int
+        self,
+        data: TrainingSet,
+        *,
+        episodes: int,
+        ways: int,
+        shots: int,
+        turns: int,
+        seed: int,
+        spliced: float = 0.0,
     ) -> None:
-        self._data, self._seed = data, seed
+        self._data, self._seed, self._spliced = data, seed, spliced
         self.episodes, self.ways, self.shots, self.turns = episodes, ways, shots, turns
         self._rows = rows_by_class(data.classes, len(data.groups))
         self._has_mates = np.array([len(rows) > 1 for rows in self._rows])
@@ -120,44 +155,78 @@ class Episodes:
         self._share = np.array([len(group) for group in self._groups]) / len(data.groups)
         self.size = min(ways * shots, sum(min(shots, len(rows)) for rows in self._rows))
 
-    def draw(self, step: int) -> tuple[Ids, Ids, Ids]:
-        """Return rows (episodes, n), their classes (episodes, n), and each episode's quarter turns.
+    def draw(self, step: int) -> Draw:
+        """Return what the batch of that step is made of.
 
         A class with fewer pictures than `shots` gives what it has, never one twice, and further
         classes fill the rest; an episode whose group is too small is filled from other groups. Half
         of the ways or more have mates, as far as there are such classes.
         """
         random = np.random.default_rng((self._seed, step))
-        rows, classes = [], []
+        rows, beside, classes = [], [], []
         for group in random.choice(len(self._groups), self.episodes, p=self._share):
             inside = random.permutation(self._groups[group])
             outside = random.permutation(np.setdiff1d(np.arange(len(self._rows)), inside))
             order = np.concatenate([inside, outside])
-            several = order[self._has_mates[order]][: -(-self.ways // 2)]
-            some: list[int] = []
-            of: list[int] = []
-            for one in dict.fromkeys([*several.tolist(), *order.tolist()]):
-                mine = random.permutation(self._rows[one])[: self.shots].tolist()
-                some += mine
-                of += [one] * len(mine)
-                if len(some) >= self.size:
-                    break
-            rows.append(some[: self.size])
-            classes.append(of[: self.size])
+            lefts, rights, of = self._plain(order, random)
+            if self._spliced and random.random() < self._spliced:
+                lefts, rights, of = self._splice(order, random) or (lefts, rights, of)
+            rows.append(lefts)
+            beside.append(rights)
+            classes.append(of)
         turned = random.integers(self.turns, size=self.episodes)
-        return np.array(rows), np.array(classes), turned
+        return Draw(np.array(rows), np.array(beside), np.array(classes), turned)
+
+    def _plain(self, order: Ids, random: np.random.Generator) -> Halves:
+        """Return an episode's rows, twice, and their classes, the first of `order` first."""
+        several = order[self._has_mates[order]][: -(-self.ways // 2)]
+        rows: list[int] = []
+        classes: list[int] = []
+        for one in dict.fromkeys([*several.tolist(), *order.tolist()]):
+            mine = random.permutation(self._rows[one])[: self.shots].tolist()
+            rows += mine
+            classes += [one] * len(mine)
+            if len(rows) >= self.size:
+                break
+        return rows[: self.size], rows[: self.size], classes[: self.size]
+
+    def _splice(self, order: Ids, random: np.random.Generator) -> Halves | None:
+        """Return rows of left and of right halves and the numbers of the made-up classes.
+
+        Each of a few left classes stands beside each of a few right ones, so that a made-up class
+        differs from some of the others in one half alone. None if too few classes have `shots`
+        pictures.
+        """
+        n_left = math.isqrt(self.ways)
+        n_right = -(-self.ways // n_left)
+        whole = [self._rows[one] for one in order if len(self._rows[one]) >= self.shots]
+        if len(whole) < n_left + n_right or self.size < self.ways * self.shots:
+            return None
+        pairs = list(product(whole[:n_left], whole[n_left : n_left + n_right]))[: self.ways]
+        lefts, rights = (
+            [int(row) for pair in pairs for row in random.permutation(pair[half])[: self.shots]]
+            for half in (0, 1)
+        )
+        return lefts, rights, np.repeat(-1 - np.arange(self.ways), self.shots).tolist()
 
     def batch(self, step: int, distortion: Distortion) -> Batch:
         """Return the batch of that step; a class turned by quarters is a class of its own."""
-        rows, classes, turned = self.draw(step)
-        pictures = [
-            torch.rot90(self._data.take(some), int(turn), (2, 3))
-            for some, turn in zip(rows, turned, strict=True)
-        ]
+        draw = self.draw(step)
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
+        middle = self._data.pictures.shape[-1] // 2
+        pictures = []
+        for rows, beside, classes, turn in zip(
+            draw.rows, draw.beside, draw.classes, draw.turned, strict=True
+        ):
+            some = self._data.take(rows)
+            if classes[0] < 0:
+                some[..., middle:] = self._data.take(beside)[..., middle:]
+                some = SCRIPT_DISTORTION.apply(some, generator, alike=True)
+            pictures.append(torch.rot90(some, int(turn), (2, 3)))
+        turned = draw.classes * self.turns + draw.turned[:, None]
         return Batch(
             distortion.apply(torch.cat(pictures), generator),
-            torch.from_numpy(classes * self.turns + turned[:, None]),
+            torch.from_numpy(np.where(draw.classes < 0, draw.classes, turned)),
         )
 
 
@@ -250,7 +319,7 @@ class Modern(Recipe):
     side_px: int = 56
     steps: int = 6_000
     rate: float = 2e-3
-    weight_decay: float = 1e-2
+    weight_decay: float = 5e-2
     ema: float = 0.998
     evaluate_every: int = 250
     patience: int = 10
@@ -268,8 +337,11 @@ class Modern(Recipe):
     class_weight: float = 1.0
     matching_weight: float = 1.0
     pair_weight: float = 0.5
+    contrastive_weight: float = 0.0  # worth nothing beside the others: see the ablation
+    contrastive_margin: float = 1.0  # of embeddings that are at most 2 apart
     distortion: Distortion = ELASTIC_DISTORTION
     quarter_turns: bool = True  # a drawing turned by a quarter is of another class
+    spliced: float = 0.5  # share of the episodes whose classes are put together from halves of two
 
     def lesson(self, data: TrainingSet) -> "ModernLesson":
         return ModernLesson(self, data)
@@ -298,6 +370,7 @@ class ModernLesson(Lesson):
             shots=recipe.shots,
             turns=4 if data.drawn and recipe.quarter_turns else 1,
             seed=recipe.seed,
+            spliced=recipe.spliced if data.drawn else 0.0,
         )
         n_classes = len(data.groups) * self._episodes.turns
         self.centres = nn.Parameter(torch.randn(n_classes, recipe.dim) * recipe.dim**-0.5)
@@ -311,18 +384,28 @@ class ModernLesson(Lesson):
         episodes = embeddings.view(*classes.shape, -1)
         logits = self.network.head.all_pairs(episodes, episodes)  # (episodes, n, n)
         same, two = mates(classes)
-        return (
+        real = classes.flatten() >= 0
+        total = (
             recipe.class_weight
             * margin_softmax(
-                embeddings,
+                embeddings[real],
                 self.centres,
-                classes.flatten(),
+                classes.flatten()[real],
                 scale=recipe.scale,
                 margin=recipe.margin,
             )
             + recipe.matching_weight * episode_matching(logits * self.log_sharpness.exp(), classes)
             + recipe.pair_weight * balanced_cross_entropy(logits, same, two)
         )
+        if recipe.contrastive_weight:
+            a, b = torch.triu_indices(classes.shape[1], classes.shape[1], 1)
+            total = total + recipe.contrastive_weight * contrastive(
+                episodes[:, a].flatten(0, 1),
+                episodes[:, b].flatten(0, 1),
+                same[:, a, b].flatten(),
+                recipe.contrastive_margin,
+            )
+        return total
 
 
 RECIPES: dict[str, type[Koch] | type[Modern]] = {"koch": Koch, "modern": Modern}

@@ -43,6 +43,14 @@ def test_every_picture_is_distorted_in_its_own_way():
     assert len({tuple(r.flatten().tolist()) for r in results}) == 8
 
 
+def test_pictures_distorted_alike_stay_as_alike_as_they_were():
+    pictures = a_square().repeat(4, 1, 1, 1)
+    wild = Distortion(elastic=0.2, probability=1.0)
+    first, *others = wild.apply(pictures, drawn(), alike=True)
+    assert all(torch.equal(first, other) for other in others)
+    assert not torch.allclose(first, pictures[0], atol=0.1)
+
+
 def test_what_comes_in_from_outside_is_background():
     pictures = torch.ones(16, 1, 20, 20)
     shifted = Distortion(**NOTHING | {"shift": 0.3}, probability=1.0).apply(pictures, drawn())

@@ -1,8 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra train")
 
+from facesearch.training import recipes  # noqa: E402
 from facesearch.training.augment import Distortion  # noqa: E402
 from facesearch.training.losses import mates  # noqa: E402
 from facesearch.training.recipes import (  # noqa: E402
@@ -31,11 +34,12 @@ def episodes_of(data, **options):
 def test_an_episode_has_several_pictures_of_classes_of_one_group():
     data = numbered([5] * 12, groups=[0] * 6 + [1] * 6)
     for step in range(20):
-        rows, classes, turned = episodes_of(data).draw(step)
-        assert rows.shape == classes.shape == (3, 8)
-        assert (data.classes[rows] == classes).all()
-        assert set(turned.tolist()) <= {0, 1, 2, 3}
-        for some, of in zip(rows, classes, strict=True):
+        draw = episodes_of(data).draw(step)
+        assert draw.rows.shape == draw.classes.shape == (3, 8)
+        assert (draw.rows == draw.beside).all()
+        assert (data.classes[draw.rows] == draw.classes).all()
+        assert set(draw.turned.tolist()) <= {0, 1, 2, 3}
+        for some, of in zip(draw.rows, draw.classes, strict=True):
             assert len(set(some.tolist())) == 8  # never one picture twice
             assert np.unique(of, return_counts=True)[1].tolist() == [2] * 4
             assert len(set(data.groups[of].tolist())) == 1
@@ -44,7 +48,7 @@ def test_an_episode_has_several_pictures_of_classes_of_one_group():
 def test_a_group_that_is_too_small_is_filled_from_others():
     data = numbered([5, 5, 5, 5, 5], groups=[0, 0, 1, 1, 1])
     for step in range(10):
-        _, classes, _ = episodes_of(data, episodes=1).draw(step)
+        classes = episodes_of(data, episodes=1).draw(step).classes
         assert len(set(classes[0].tolist())) == 4
 
 
@@ -52,7 +56,7 @@ def test_a_class_with_one_picture_serves_as_different_only():
     data = numbered([1, 4, 4])
     seen = set()
     for step in range(30):
-        _, classes, _ = episodes_of(data, ways=3).draw(step)
+        classes = episodes_of(data, ways=3).draw(step).classes
         for episode in torch.from_numpy(classes):
             same, two = mates(episode[None])
             one = episode == 0
@@ -64,7 +68,7 @@ def test_a_class_with_one_picture_serves_as_different_only():
 def test_many_classes_with_one_picture_leave_room_for_mates():
     data = numbered([1] * 200 + [2] * 5)
     for step in range(5):
-        _, classes, _ = episodes_of(data, ways=8).draw(step)
+        classes = episodes_of(data, ways=8).draw(step).classes
         for episode in classes:
             counts = np.unique(episode, return_counts=True)[1]
             assert (counts == 2).sum() >= 4
@@ -80,8 +84,8 @@ def test_a_data_set_is_told_from_others_by_its_digest():
 
 
 def test_a_data_set_smaller_than_an_episode_gives_smaller_episodes():
-    rows, _, _ = episodes_of(numbered([2, 2]), ways=16, shots=4).draw(0)
-    assert sorted(rows[0].tolist()) == [0, 1, 2, 3]
+    draw = episodes_of(numbered([2, 2]), ways=16, shots=4).draw(0)
+    assert sorted(draw.rows[0].tolist()) == [0, 1, 2, 3]
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
@@ -107,6 +111,98 @@ def test_a_quarter_turn_makes_another_class_and_turns_the_picture():
         assert torch.allclose(batch.pictures[edges[turn]], torch.tensor(1.0))
         seen.add(turn)
     assert seen == {0, 1, 2, 3}
+
+
+def test_spliced_classes_have_the_left_half_of_one_class_and_the_right_half_of_another(
+    monkeypatch,
+):
+    still = Distortion(probability=0.0)
+    monkeypatch.setattr(recipes, "SCRIPT_DISTORTION", still)
+    data = numbered([5] * 12)
+    episodes = episodes_of(data, episodes=2, ways=6, shots=3, turns=1, spliced=1.0)
+    for step in range(10):
+        batch = episodes.batch(step, still)
+        numbers = (batch.pictures * 255).round().long()[:, 0, 0]  # (n, side)
+        assert (batch.classes < 0).all()
+        for episode, of in zip(numbers.view(2, 18, 8), batch.classes.tolist(), strict=True):
+            halves = {}
+            for row, made_up in zip(episode.tolist(), of, strict=True):
+                left, right = row[:4], row[4:]
+                assert len(set(left)) == len(set(right)) == 1
+                halves.setdefault(made_up, []).append((left[0], right[0]))
+            parents = {
+                made_up: ({left // 5 for left, _ in some}, {right // 5 for _, right in some})
+                for made_up, some in halves.items()
+            }
+            assert len(halves) == len({str(both) for both in parents.values()}) == 6
+            for made_up, (left, right) in parents.items():
+                assert len(left) == len(right) == 1
+                assert left != right
+                assert len(dict(halves[made_up])) == 3  # no half twice in one class
+            assert len({str(left) for left, _ in parents.values()}) == 2  # each is seen thrice
+            assert len({str(right) for _, right in parents.values()}) == 3
+
+
+def test_a_made_up_script_is_bent_in_one_way_and_another_one_in_another():
+    data = numbered([5] * 12, side=16)
+    data.pictures[:] = 0
+    data.pictures[:, :, 4:12, 7:9] = 255  # one stroke down the middle, the same in all
+    still = Distortion(probability=0.0)
+    episodes = episodes_of(data, episodes=2, ways=4, shots=2, turns=1, spliced=1.0)
+    first, second = episodes.batch(0, still).pictures.view(2, 8, 16, 16)
+    for script in (first, second):
+        assert all(torch.equal(script[0], picture) for picture in script)
+    assert not torch.allclose(first[0], second[0], atol=0.1)
+    assert not torch.allclose(first[0], data.take(np.array([0]))[0, 0], atol=0.1)
+
+
+def test_a_share_of_the_episodes_is_spliced_and_the_others_are_as_they_were():
+    data = numbered([5] * 12)
+    some, none = episodes_of(data, ways=4, spliced=0.5), episodes_of(data, ways=4)
+    spliced = 0
+    for step in range(100):
+        made_up = (some.draw(step).classes < 0).all(1)
+        assert ((some.draw(step).classes < 0).any(1) == made_up).all()
+        assert (none.draw(step).classes >= 0).all()
+        spliced += made_up.sum()
+    assert 110 < spliced < 190  # of 300
+
+
+def test_classes_with_too_few_pictures_are_not_spliced():
+    draw = episodes_of(numbered([1] * 12), spliced=1.0).draw(0)
+    assert (draw.classes >= 0).all()
+    draw = episodes_of(numbered([2, 2, 2]), ways=4, spliced=1.0).draw(0)
+    assert (draw.classes >= 0).all()
+
+
+def test_made_up_classes_take_part_in_the_episodes_but_not_in_the_softmax():
+    small = {"side_px": 32, "stem": 4, "widths": (8,), "depths": (1,), "dim": 16, "code": 64}
+    recipe = Modern(**small, episodes=1, ways=4, shots=2, spliced=1.0)
+    lesson = recipe.lesson(numbered([4] * 8, side=32))
+    batch = lesson.batch(0)
+    assert (batch.classes < 0).all()
+    lesson.loss(lesson.network.branch(batch.pictures), batch.classes).backward()
+    assert lesson.centres.grad is None or not lesson.centres.grad.any()
+    assert lesson.network.branch.stem.weight.grad.abs().sum() > 0
+
+
+def test_the_contrastive_loss_adds_that_of_all_pairs_of_an_episode():
+    small = {"side_px": 32, "stem": 4, "widths": (8,), "depths": (1,), "dim": 16, "code": 64}
+    data = numbered([4] * 8, side=32)
+    without, beside = (
+        Modern(**small, episodes=2, ways=3, shots=2, contrastive_weight=weight).lesson(data)
+        for weight in (0.0, 0.5)
+    )
+    batch = without.batch(0)
+    embeddings = torch.nn.functional.normalize(torch.randn(12, 16))
+    total, n = 0.0, 0
+    for rows, of in zip(embeddings.view(2, 6, 16), batch.classes.tolist(), strict=True):
+        for i, j in itertools.combinations(range(6), 2):
+            gap = float((rows[i] - rows[j]).norm())
+            total += gap**2 if of[i] == of[j] else max(0.0, 1 - gap) ** 2
+            n += 1
+    added = beside.loss(embeddings, batch.classes) - without.loss(embeddings, batch.classes)
+    assert added.item() == pytest.approx(0.5 * total / n, rel=1e-3)
 
 
 def test_pairs_weigh_half_mated_and_a_picture_with_itself_counts_nothing():
