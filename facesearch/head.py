@@ -56,6 +56,7 @@ class L1SigmoidHead:
     def save(self, file: Path) -> None:
         """Write the head into an .npz file, its projection in half precision.
 
+        Compressed: of a head whose parts see a part of the template each, most of it is zeros.
         What does not apply is left out: a projection, and that it does not follow the cosine.
         """
         arrays: dict[str, Any] = {}
@@ -68,7 +69,7 @@ class L1SigmoidHead:
         }
         if not self.follows_cosine:
             arrays |= {"exponent": np.float32(self.exponent), "follows_cosine": np.bool_(False)}
-        np.savez(file, **arrays)
+        np.savez_compressed(file, **arrays)
 
     def codes(self, templates: Floats) -> Floats:
         """Return the codes (n, width) of unit-length `templates` (n, dim).

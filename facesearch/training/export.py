@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ from facesearch.training.network import (
     ResidualBlock,
     ResidualBranch,
     SiameseNetwork,
+    Trunk,
 )
 from facesearch.training.recipes import TrainingSet
 
@@ -163,7 +165,9 @@ def plain_head(network: SiameseNetwork) -> L1SigmoidHead:
     weights = array(head.gains)
     projection = None
     if head.projection is not None:  # rounded as in its file
-        projection = array(head.projection).astype(np.float16).astype(np.float32)
+        blocks = torch.block_diag(*head.projection)  # type: ignore[no-untyped-call]
+        dense = array(blocks)  # (dim, width)
+        projection = dense.astype(np.float16).astype(np.float32)
     if isinstance(network.branch, KochBranch):
         weights = np.append(weights * KOCH_LENGTH, 0.0)  # of the last number, see koch_embedding
     return L1SigmoidHead(
@@ -293,20 +297,27 @@ class Graph:
 
 def residual_embedding(graph: Graph, branch: ResidualBranch) -> str:
     """Add a ResidualBranch, up to the embedding before it is scaled to length 1."""
+    trunks = [trunk for trunk in branch.trunks if isinstance(trunk, Trunk)]  # that is all of them
+    x = graph.pictures(trunks[0].stem.in_channels)
+    parts = [trunk_embedding(graph, trunk, x) for trunk in trunks]
+    return parts[0] if len(parts) == 1 else graph.node("Concat", *parts, axis=1)
+
+
+def trunk_embedding(graph: Graph, trunk: Trunk, x: str) -> str:
+    """Add one trunk that reads the pictures `x`."""
 
     def normed(x: str, layer: nn.Conv2d, norm: nn.BatchNorm2d) -> str:
         return graph.convolution(x, *folded(layer, norm), layer.stride[0], int(layer.padding[0]))
 
-    x = graph.pictures(branch.stem.in_channels)
-    x = graph.prelu(normed(x, branch.stem, branch.stem_norm), branch.stem_act)
-    for block in branch.blocks:
+    x = graph.prelu(normed(x, trunk.stem, trunk.stem_norm), trunk.stem_act)
+    for block in trunk.blocks:
         assert isinstance(block, ResidualBlock)  # for the type checker
         y = graph.prelu(normed(x, block.first, block.first_norm), block.first_act)
         y = normed(y, block.second, block.second_norm)
         if block.shortcut is not None:
             x = normed(x, block.shortcut, block.shortcut_norm)
         x = graph.prelu(graph.node("Add", y, x), block.second_act)
-    return graph.linear(x, *folded(branch.embedding, branch.embedding_norm))
+    return graph.linear(x, *folded(trunk.embedding, trunk.embedding_norm))
 
 
 def koch_embedding(graph: Graph, branch: KochBranch) -> str:

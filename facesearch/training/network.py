@@ -91,10 +91,8 @@ class ResidualBlock(nn.Module):
         return out
 
 
-class ResidualBranch(nn.Module):
-    """Residual blocks on a 5x5 stem, then one linear layer; embeddings of unit length."""
-
-    normalised = True
+class Trunk(nn.Module):
+    """Residual blocks on a 5x5 stem, then one linear layer."""
 
     def __init__(
         self,
@@ -105,10 +103,9 @@ class ResidualBranch(nn.Module):
         widths: tuple[int, ...],
         depths: tuple[int, ...],
         dim: int,
-        dropout: float = 0.0,
+        dropout: float,
     ) -> None:
         super().__init__()
-        self.side_px, self.dim = side_px, dim
         self.stem = nn.Conv2d(channels, stem, 5, 2, 2, bias=False)
         self.stem_norm = nn.BatchNorm2d(stem)
         self.stem_act = PReLU(stem)
@@ -127,7 +124,47 @@ class ResidualBranch(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         x = self.stem_act(self.stem_norm(self.stem(pictures)))
         x = self.dropout(self.blocks(x).flatten(1))
-        return F.normalize(self.embedding_norm(self.embedding(x).float()))
+        return self.embedding_norm(self.embedding(x).float())  # type: ignore[no-any-return]
+
+
+class ResidualBranch(nn.Module):
+    """Trunks side by side, each of which sees the whole picture; embeddings of unit length.
+
+    Trunks err in different ways, as networks trained apart do: two small ones name more than one
+    of twice the size.
+    """
+
+    normalised = True
+
+    def __init__(
+        self,
+        *,
+        trunks: int,
+        side_px: int,
+        channels: int,
+        stem: int,
+        widths: tuple[int, ...],
+        depths: tuple[int, ...],
+        dim: int,  # of each trunk
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.side_px, self.dim = side_px, trunks * dim
+        self.trunks = nn.ModuleList(
+            Trunk(
+                side_px=side_px,
+                channels=channels,
+                stem=stem,
+                widths=widths,
+                depths=depths,
+                dim=dim,
+                dropout=dropout,
+            )
+            for _ in range(trunks)
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return F.normalize(torch.cat([trunk(pictures) for trunk in self.trunks], 1))
 
 
 class L1Head(nn.Module):
@@ -135,10 +172,11 @@ class L1Head(nn.Module):
 
     Without a projection, `width` is None, it is the paper's: code(x) = x, weights of any sign. With
     one, the projection starts as random rotations side by side, whose L1 distance keeps the order
-    of the Euclidean one, and the weights stay positive.
+    of the Euclidean one, and the weights stay positive. The embedding may have equal `parts`, one
+    after the other: each has its own share of the code, and the logit's distance is their sum.
     """
 
-    def __init__(self, dim: int, width: int | None = None) -> None:
+    def __init__(self, dim: int, width: int | None = None, parts: int = 1) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(()))
         self.projection: nn.Parameter | None = None
@@ -147,8 +185,12 @@ class L1Head(nn.Module):
             return
         if width % dim:
             raise ValueError(f"a code of {width} numbers is no multiple of the embedding's {dim}")
-        blocks = [torch.linalg.qr(torch.randn(dim, dim))[0] for _ in range(width // dim)]
-        self.projection = nn.Parameter(torch.cat(blocks, 1))  # (dim, width)
+        own = dim // parts
+        blocks = [
+            torch.cat([torch.linalg.qr(torch.randn(own, own))[0] for _ in range(width // dim)], 1)
+            for _ in range(parts)
+        ]
+        self.projection = nn.Parameter(torch.stack(blocks))  # (parts, dim / parts, width / parts)
         # code gaps have a mean size of about |a - b| * sqrt(2 / (pi * dim))
         start = 10.0 / (width * (2 / (torch.pi * dim)) ** 0.5)
         self.log_weights = nn.Parameter(torch.full((width,), start).log())
@@ -160,11 +202,12 @@ class L1Head(nn.Module):
         return self.weights if self.projection is None else self.log_weights.exp()
 
     def codes(self, embeddings: Tensor) -> Tensor:
-        """Return the weighted codes (n, width) whose L1 distance is the pair's distance."""
+        """Return the weighted codes (..., width) whose L1 distance is the pair's distance."""
         embeddings = embeddings.float()
         if self.projection is None:
             return embeddings
-        return embeddings @ (self.projection * self.gains)
+        each = zip(embeddings.chunk(len(self.projection), -1), self.projection, strict=True)
+        return torch.cat([part @ block for part, block in each], -1) * self.gains
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the logits (n,) of pairs of embeddings (n, dim); higher is more alike."""
@@ -175,10 +218,17 @@ class L1Head(nn.Module):
 
     def all_pairs(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the logits (..., n, m) of every row of `a` (..., n, dim) with every row of `b`."""
-        first, second = self.codes(a), self.codes(b)
         if self.projection is None:
-            return self.bias - ((first.unsqueeze(-2) - second.unsqueeze(-3)).abs() @ self.weights)
-        return self.bias - torch.cdist(first, second, p=1)
+            gaps = (self.codes(a).unsqueeze(-2) - self.codes(b).unsqueeze(-3)).abs()
+            return self.bias - gaps @ self.weights
+        return self.bias - self.part_distances(a, b).sum(0)
+
+    def part_distances(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the distances (parts, ..., n, m) that each part of a head with a code sees."""
+        assert self.projection is not None  # for the type checker
+        parts = len(self.projection)
+        both = zip(self.codes(a).chunk(parts, -1), self.codes(b).chunk(parts, -1), strict=True)
+        return torch.stack([torch.cdist(first, second, p=1) for first, second in both])
 
 
 class SiameseNetwork(nn.Module):

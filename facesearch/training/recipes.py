@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -323,10 +324,11 @@ class Modern(Recipe):
     ema: float = 0.998
     evaluate_every: int = 250
     patience: int = 10
+    trunks: int = 2
     stem: int = 32
-    widths: tuple[int, ...] = (64, 128, 256)
+    widths: tuple[int, ...] = (48, 96, 168)  # of each trunk
     depths: tuple[int, ...] = (2, 2, 2)
-    dim: int = 128
+    dim: int = 128  # of each trunk
     code: int = 2048  # numbers that the head compares
     dropout: float = 0.2
     episodes: int = 4
@@ -353,6 +355,7 @@ class ModernLesson(Lesson):
     def __init__(self, recipe: Modern, data: TrainingSet) -> None:
         torch.manual_seed(recipe.seed)
         branch = ResidualBranch(
+            trunks=recipe.trunks,
             side_px=recipe.side_px,
             channels=data.pictures.shape[1],
             stem=recipe.stem,
@@ -361,7 +364,7 @@ class ModernLesson(Lesson):
             dim=recipe.dim,
             dropout=recipe.dropout,
         )
-        super().__init__(SiameseNetwork(branch, L1Head(recipe.dim, recipe.code)))
+        super().__init__(SiameseNetwork(branch, L1Head(branch.dim, recipe.code, recipe.trunks)))
         self._recipe = recipe
         self._episodes = Episodes(
             data,
@@ -373,30 +376,34 @@ class ModernLesson(Lesson):
             spliced=recipe.spliced if data.drawn else 0.0,
         )
         n_classes = len(data.groups) * self._episodes.turns
-        self.centres = nn.Parameter(torch.randn(n_classes, recipe.dim) * recipe.dim**-0.5)
+        shape = (recipe.trunks, n_classes, recipe.dim)
+        self.centres = nn.Parameter(torch.randn(shape) * recipe.dim**-0.5)
         self.log_sharpness = nn.Parameter(torch.zeros(()))  # of the matching's softmax
 
     def batch(self, step: int) -> Batch:
         return self._episodes.batch(step, self._recipe.distortion)
 
     def loss(self, embeddings: Tensor, classes: Tensor) -> Tensor:
-        recipe = self._recipe
+        recipe, head = self._recipe, self.network.head
         episodes = embeddings.view(*classes.shape, -1)
-        logits = self.network.head.all_pairs(episodes, episodes)  # (episodes, n, n)
+        distances = head.part_distances(episodes, episodes)  # (trunks, episodes, n, n)
         same, two = mates(classes)
-        real = classes.flatten() >= 0
-        total = (
-            recipe.class_weight
-            * margin_softmax(
-                embeddings[real],
-                self.centres,
-                classes.flatten()[real],
+        flat = classes.flatten()
+        real = flat >= 0
+        total = recipe.pair_weight * balanced_cross_entropy(head.bias - distances.sum(0), same, two)
+        # each trunk learns by itself: together they would learn one way of seeing
+        for part, centres, distance in zip(
+            embeddings.chunk(recipe.trunks, 1), self.centres, distances, strict=True
+        ):
+            total = total + recipe.class_weight * margin_softmax(
+                F.normalize(part[real]),
+                centres,
+                flat[real],
                 scale=recipe.scale,
                 margin=recipe.margin,
             )
-            + recipe.matching_weight * episode_matching(logits * self.log_sharpness.exp(), classes)
-            + recipe.pair_weight * balanced_cross_entropy(logits, same, two)
-        )
+            logits = -distance * recipe.trunks * self.log_sharpness.exp()
+            total = total + recipe.matching_weight * episode_matching(logits, classes)
         if recipe.contrastive_weight:
             a, b = torch.triu_indices(classes.shape[1], classes.shape[1], 1)
             total = total + recipe.contrastive_weight * contrastive(

@@ -44,7 +44,7 @@ def a_branch(channels: int = 1, side_px: int = 20) -> ResidualBranch:
     generator = torch.Generator().manual_seed(1)
     torch.manual_seed(1)
     branch = ResidualBranch(
-        side_px=side_px, channels=channels, stem=4, widths=(6, 8), depths=(1, 2), dim=8
+        trunks=2, side_px=side_px, channels=channels, stem=4, widths=(6, 8), depths=(1, 2), dim=4
     )
     for layer in branch.modules():
         if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
@@ -117,7 +117,7 @@ def test_weights_of_eight_bits_keep_the_embedding(engine, tmp_path):
 
 def test_weights_of_eight_bits_are_a_quarter_and_off_by_half_a_step_at_most(tmp_path):
     branch = ResidualBranch(
-        side_px=20, channels=1, stem=16, widths=(48,), depths=(2,), dim=64
+        trunks=1, side_px=20, channels=1, stem=16, widths=(48,), depths=(2,), dim=64
     ).eval()
     exact, rounded = (branch_onnx(branch, quantised=q) for q in (False, True))
     assert len(rounded) < 0.3 * len(exact)

@@ -16,7 +16,14 @@ from facesearch.training.network import (  # noqa: E402
 def small_branch(channels=1):
     torch.manual_seed(0)
     return ResidualBranch(
-        side_px=16, channels=channels, stem=4, widths=(6, 8), depths=(1, 2), dim=8, dropout=0.0
+        trunks=2,
+        side_px=16,
+        channels=channels,
+        stem=4,
+        widths=(6, 8),
+        depths=(1, 2),
+        dim=4,
+        dropout=0.0,
     )
 
 
@@ -60,7 +67,9 @@ def test_the_papers_head_is_a_sum_that_can_be_done_by_hand():
 
 def test_a_forward_pass_of_one_residual_block_agrees_with_plain_sums():
     torch.manual_seed(1)
-    branch = ResidualBranch(side_px=4, channels=1, stem=1, widths=(1,), depths=(1,), dim=1)
+    branch = ResidualBranch(
+        trunks=1, side_px=4, channels=1, stem=1, widths=(1,), depths=(1,), dim=1
+    )
     branch.eval()
     picture = torch.rand(1, 1, 4, 4)
 
@@ -89,14 +98,15 @@ def test_a_forward_pass_of_one_residual_block_agrees_with_plain_sums():
         slope = layer.weight.item()
         return [[x if x > 0 else slope * x for x in row] for row in maps]
 
-    block = branch.blocks[0]
-    x = activated(convolved(picture[0, 0].tolist(), branch.stem, branch.stem_norm), branch.stem_act)
+    (trunk,) = branch.trunks
+    block = trunk.blocks[0]
+    x = activated(convolved(picture[0, 0].tolist(), trunk.stem, trunk.stem_norm), trunk.stem_act)
     y = activated(convolved(x, block.first, block.first_norm), block.first_act)
     y = convolved(y, block.second, block.second_norm)
     short = convolved(x, block.shortcut, block.shortcut_norm)
     total = [[p + q for p, q in zip(*rows, strict=True)] for rows in zip(y, short, strict=True)]
     expected = activated(total, block.second_act)
-    got = branch.blocks(branch.stem_act(branch.stem_norm(branch.stem(picture))))
+    got = trunk.blocks(trunk.stem_act(trunk.stem_norm(trunk.stem(picture))))
     assert got[0, 0].tolist() == [[pytest.approx(x, abs=1e-6) for x in row] for row in expected]
 
 
@@ -145,7 +155,21 @@ def test_all_pairs_are_the_pairs_one_by_one(width):
         for i in range(4):
             for j in range(3):
                 one = head(a[e, i : i + 1], b[e, j : j + 1]).item()
-                assert table[e, i, j].item() == pytest.approx(one, abs=1e-5)
+                assert table[e, i, j].item() == pytest.approx(one, abs=1e-4)
+
+
+def test_each_part_of_a_head_sees_its_part_of_the_embedding():
+    torch.manual_seed(0)
+    head = L1Head(8, 32, parts=2)
+    a, b = torch.randn(3, 8), torch.randn(5, 8)
+    both = head.part_distances(a, b)
+    assert both.shape == (2, 3, 5)
+    assert torch.allclose(head.bias - both.sum(0), head.all_pairs(a, b), atol=1e-4)
+    moved = a.clone()
+    moved[:, 4:] += 1
+    after = head.part_distances(moved, b)
+    assert torch.equal(after[0], both[0])
+    assert not torch.allclose(after[1], both[1])
 
 
 def test_embeddings_of_the_residual_branch_have_length_1():

@@ -183,7 +183,7 @@ def test_made_up_classes_take_part_in_the_episodes_but_not_in_the_softmax():
     assert (batch.classes < 0).all()
     lesson.loss(lesson.network.branch(batch.pictures), batch.classes).backward()
     assert lesson.centres.grad is None or not lesson.centres.grad.any()
-    assert lesson.network.branch.stem.weight.grad.abs().sum() > 0
+    assert lesson.network.branch.trunks[0].stem.weight.grad.abs().sum() > 0
 
 
 def test_the_contrastive_loss_adds_that_of_all_pairs_of_an_episode():
@@ -194,9 +194,9 @@ def test_the_contrastive_loss_adds_that_of_all_pairs_of_an_episode():
         for weight in (0.0, 0.5)
     )
     batch = without.batch(0)
-    embeddings = torch.nn.functional.normalize(torch.randn(12, 16))
+    embeddings = torch.nn.functional.normalize(torch.randn(12, 32))
     total, n = 0.0, 0
-    for rows, of in zip(embeddings.view(2, 6, 16), batch.classes.tolist(), strict=True):
+    for rows, of in zip(embeddings.view(2, 6, 32), batch.classes.tolist(), strict=True):
         for i, j in itertools.combinations(range(6), 2):
             gap = float((rows[i] - rows[j]).norm())
             total += gap**2 if of[i] == of[j] else max(0.0, 1 - gap) ** 2
@@ -254,13 +254,35 @@ def test_a_recipe_learns_to_tell_two_shapes_apart(name):
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
 
 
+def test_each_trunk_learns_the_classes_by_itself():
+    small = {"side_px": 32, "stem": 4, "widths": (8,), "depths": (1,), "dim": 16, "code": 64}
+    alone = {"matching_weight": 0.0, "pair_weight": 0.0, "spliced": 0.0}
+    lesson = Modern(**small, **alone, episodes=1, ways=4, shots=2).lesson(
+        numbered([4] * 4, side=32)
+    )
+    batch = lesson.batch(0)
+    first, second = (trunk(batch.pictures) for trunk in lesson.network.branch.trunks)
+    whole = torch.nn.functional.normalize(torch.cat([first, second], 1))
+    loss = lesson.loss(whole, batch.classes)
+    expected = 0.0
+    for part, centres in zip((first, second), lesson.centres, strict=True):
+        cosines = torch.nn.functional.normalize(part) @ torch.nn.functional.normalize(centres).T
+        for row, of in zip(cosines, batch.classes.flatten(), strict=True):
+            row = row.clone()
+            row[of] -= 0.25
+            expected -= torch.log_softmax(24 * row, 0)[of].item() / 8
+    assert loss.item() == pytest.approx(expected, rel=1e-3)
+
+
 def test_one_seed_initialises_one_network():
     data = numbered([4] * 4, side=32)
     small = {"side_px": 32, "stem": 4, "widths": (8,), "depths": (1,), "dim": 16, "code": 64}
     a, b, c = (Modern(seed=seed, **small).lesson(data) for seed in (1, 1, 2))
     for p, q in zip(a.parameters(), b.parameters(), strict=True):
         assert torch.equal(p, q)
-    assert not torch.equal(a.network.branch.stem.weight, c.network.branch.stem.weight)
+    assert not torch.equal(
+        a.network.branch.trunks[0].stem.weight, c.network.branch.trunks[0].stem.weight
+    )
 
 
 def test_a_recipe_is_made_by_name_with_other_steps_if_asked():

@@ -252,7 +252,7 @@ def test_a_disk_that_is_full_from_the_start_is_told(tmp_path, monkeypatch):
 def test_the_average_and_not_the_present_network_is_validated(tmp_path):
     trained = train(shapes(), shapes(4, 1), replace(RECIPE, rate=1e-2), tmp_path)
     stored = load_file(tmp_path / CHECKPOINT)
-    name = "branch.embedding.weight"
+    name = "branch.trunks.0.embedding.weight"
     assert torch.equal(trained.network.state_dict()[name], stored[f"best.{name}"])
     assert not torch.allclose(stored[f"lesson.network.{name}"], stored[f"average.{name}"])
 
