@@ -9,7 +9,6 @@ give a wrong name; at worst it misses one until it is rebuilt.
 import logging
 import os
 import threading
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.alignment import sharpness
-from facesearch.detection import Face, overlap
+from facesearch.curation import Curation, Decision, person_id
+from facesearch.curation import person_name as person_name  # for who calls the gallery
+from facesearch.detection import Face
 from facesearch.enrollment import Choice, choose_faces, choose_wholes
 from facesearch.errors import (
     EmbeddingMismatch,
@@ -34,13 +35,19 @@ from facesearch.errors import (
     FacesearchError,
     GalleryError,
     PhotoError,
-    UnknownPerson,
 )
 from facesearch.identification import IdentifiedFace, Seen, look, name_faces
 from facesearch.model import Model, subject
 from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.photo import read_photo
-from facesearch.storage.store import FaceRow, KnownFace, PersonRow, Store, reported
+from facesearch.storage.store import (
+    FaceRow,
+    KnownFace,
+    PersonRow,
+    Store,
+    reported,
+    same_place,
+)
 from facesearch.vectors import Floats, unit
 
 if TYPE_CHECKING:
@@ -56,7 +63,6 @@ COMMIT_S = 2.0  # seconds after which what was enrolled so far is stored
 COMMIT_PHOTOS = 64  # photos of an enrollment that are stored in one transaction
 BLURRED = 8.0  # sharpness below which a photo is called blurred
 SMALL_FACE_PX = 28  # height below which a face is called small
-SAME_FACE = 0.5  # boxes of one photo that overlap more (intersection over union) are one face
 LOOK_ALIKE_FPIR = 0.01  # enrolled people this alike are told at enrollment
 
 log = logging.getLogger(__name__)
@@ -142,6 +148,7 @@ class Gallery:
         except BaseException:
             self._store.close()
             raise
+        self.curation = Curation(self._store, self.model)
         self._view: _View | None = None
         if self._store.scrub_is_due() and not self._store.read_only:
             try:  # somebody was forgotten, and the program ended before the last byte was gone
@@ -214,6 +221,7 @@ class Gallery:
         store, what = self._store, subject(self.model.manifest)
         person = store.person_id(name)
         mine = store.templates_of_people([] if person is None else [person])[1]
+        photos = [(path, self._admissible(person, seen)) for path, seen in photos]
         choices = iter(self._choices([s for _, s in photos if isinstance(s, Seen)], mine))
         results, added = [], []
         for path, photo in photos:
@@ -221,7 +229,8 @@ class Gallery:
                 results.append(Enrollment(str(path), name, "already"))
                 continue
             if not isinstance(photo, Seen):
-                results.append(Enrollment(str(path), name, "unreadable", str(photo)))
+                status = "skipped" if isinstance(photo, FaceError) else "unreadable"
+                results.append(Enrollment(str(path), name, status, str(photo)))
                 continue
             choice = next(choices)
             if choice.face is None:
@@ -234,7 +243,7 @@ class Gallery:
                 continue
             owner = next((k.person for k in known if same_place(k.box, face.box)), None)
             if owner is not None:
-                remark = f"this {what} is enrolled as {owner}; forget or rename that first"
+                remark = f"this {what} is enrolled as {owner}; move it or forget them first"
                 results.append(Enrollment(str(path), name, "skipped", remark))
                 continue
             person = store.add_person(name) if person is None else person
@@ -258,6 +267,31 @@ class Gallery:
             first = next(i for i, result in enumerate(results) if result.status == "enrolled")
             results[first] = replace(results[first], look_alikes=look_alikes)
         return results
+
+    def _admissible(
+        self, person: int | None, photo: Seen | FacesearchError | None
+    ) -> Seen | FacesearchError | None:
+        """Return `photo` without the faces of which a human said that they are not this person."""
+        if person is None or not isinstance(photo, Seen):
+            return photo
+        boxes = [
+            rejection.box
+            for rejection in self._store.rejections(photo.content_hash)
+            if rejection.person_id == person
+        ]
+        left = [
+            place
+            for place, face in enumerate(photo.faces)
+            if not any(same_place(box, face.box) for box in boxes)
+        ]
+        if len(left) == len(photo.faces):
+            return photo
+        if not left:
+            return FaceError(f"a human said that this {subject(self.model.manifest)} is not them")
+        faces = [photo.faces[place] for place in left]
+        return replace(
+            photo, faces=faces, crops=photo.crops[left], embeddings=photo.embeddings[left]
+        )
 
     def _choices(self, photos: list[Seen], mine: Floats) -> list[Choice]:
         """Return which face of each of `photos` is the person of the templates `mine` (n, dim)."""
@@ -339,6 +373,11 @@ class Gallery:
                 for place, face in enumerate(seen.faces):
                     if known.assigned_by == "human" and same_place(known.box, face.box):
                         decided[place] = known.person
+            rejected: dict[int, set[int]] = {}
+            for rejection in self._store.rejections(seen.content_hash):
+                for place, face in enumerate(seen.faces):
+                    if same_place(rejection.box, face.box):
+                        rejected.setdefault(place, set()).add(rejection.person_id)
         return name_faces(
             seen,
             people,
@@ -348,6 +387,7 @@ class Gallery:
             fpir=fpir,
             prior=prior,
             decided=decided,
+            rejected=rejected,
         )
 
     def _candidates(self, embeddings: Floats, view: "_View") -> list[dict[int, Floats]]:
@@ -417,25 +457,19 @@ class Gallery:
         """Return the photo paths and faces of a person; raises UnknownPerson."""
         return self._store.faces_of(self._person(name))
 
-    def rename(self, name: str, new_name: str) -> None:
-        """Give a person another name; raises UnknownPerson, GalleryError if it is taken."""
-        new_name = person_name(new_name)
-        with self._store.transaction():
-            person = self._person(name)
-            if self._store.person_id(new_name) not in (None, person):
-                raise GalleryError(f"there is a person called {new_name} already")
-            self._store.rename_person(person, new_name)
-            payload = {"from": person_name(name), "to": new_name}
-            self._store.decide("rename", person_id=person, payload=payload)
+    def rename(self, name: str, new_name: str) -> Decision:
+        """Give a person another name; see `Curation.rename`."""
+        return self.curation.rename(name, new_name)
 
     def forget(self, name: str) -> dict[str, int]:
         """Delete every trace of a person from the gallery; return what was deleted.
 
-        Raises UnknownPerson; GalleryError if another program keeps the file from being rewritten:
-        then the rows are gone, and the bytes will be with the next `check` or opening.
+        Also of somebody of whom only the log of decisions is left. Raises UnknownPerson;
+        GalleryError if another program keeps the file from being rewritten: then the rows are
+        gone, and the bytes will be with the next `check` or opening.
         """
         with self._store.transaction():
-            gone = self._store.forget_person(self._person(name))
+            gone = self._store.forget_person(person_id(self._store, name, gone=True))
         self._view = None
         gone["index files"] = self._scrub()
         return gone
@@ -447,10 +481,7 @@ class Gallery:
         return n_files
 
     def _person(self, name: str) -> int:
-        person = self._store.person_id(person_name(name))
-        if person is None:
-            raise UnknownPerson(f"nobody called {name} is enrolled in {self.path}")
-        return person
+        return person_id(self._store, name)
 
     # The gallery as a whole
 
@@ -667,17 +698,6 @@ def check_model(store: Store, model: Model) -> None:
         )
 
 
-def person_name(name: str) -> str:
-    """Return `name` as it is stored: composed (NFC), without spaces around it.
-
-    Raises ValueError if nothing is left, or it holds control characters or bytes that are no text.
-    """
-    composed = unicodedata.normalize("NFC", name).strip()
-    if not composed or any(unicodedata.category(c) in ("Cc", "Cs") for c in composed):
-        raise ValueError(f"{name!r} is no name for a person")
-    return composed
-
-
 def mean_template(rows: Floats) -> Floats:
     """Return a person's reference (dim,): the mean of the templates (n, dim), of length 1."""
     mean: Floats = unit(rows.mean(0))
@@ -689,12 +709,6 @@ def mean_templates(people: NDArray[np.int64], rows: Floats) -> Floats:
     order = np.argsort(people, kind="stable")
     _, starts = np.unique(people[order], return_index=True)
     return unit(np.add.reduceat(rows[order], starts, axis=0))
-
-
-def same_place(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    """Return whether two boxes of one photo are the same face."""
-    box, other = np.array(a, np.float32), np.array([b], np.float32)
-    return float(overlap(box, other)[0]) > SAME_FACE
 
 
 def load_faiss() -> None:

@@ -18,6 +18,7 @@ from facesearch_cli.doctor import doctor, version_of
 from facesearch_cli.enroll import enroll
 from facesearch_cli.evaluate import evaluate
 from facesearch_cli.gallery import app as gallery
+from facesearch_cli.history import history, undo
 from facesearch_cli.identify import identify
 from facesearch_cli.models import app as models
 from facesearch_cli.options import INTERRUPTED, NO, READER_GONE, UNREADABLE, UNUSABLE, examples
@@ -31,7 +32,8 @@ EXIT_CODES = """\b
 Exit codes:
   0    done
   1    ran, and the answer is no: different people (verify), nobody known
-       (identify, search, people), nobody enrolled (enroll)
+       (identify, search, people), nobody enrolled (enroll),
+       what was decided or done before forbids it (people, undo)
   2    wrong usage
   3    some input could not be used; it is named on stderr, the rest was done
   4    the gallery, the model or the machine cannot be used
@@ -75,6 +77,7 @@ def of_system(error: OSError) -> int:
 def of_library(error: Exception) -> int:
     """Say what facesearch refused; return the exit code. Anything else is a bug, with traceback."""
     from facesearch import FaceError, FacesearchError, PhotoError, UnknownPerson
+    from facesearch.curation import Refused
 
     if not isinstance(error, FacesearchError):
         import traceback
@@ -83,7 +86,7 @@ def of_library(error: Exception) -> int:
         complain("This is a bug in facesearch; please report it with the lines above.")
         return BUG
     complain(f"Error: {error}")
-    if isinstance(error, UnknownPerson):
+    if isinstance(error, UnknownPerson | Refused):
         return NO
     return UNREADABLE if isinstance(error, PhotoError | FaceError) else UNUSABLE
 
@@ -155,6 +158,13 @@ add(
     "facesearch enroll people/ --gallery family.db",
 )
 app.add_typer(people, name="people", rich_help_panel=KEEP)
+add(history, KEEP, "facesearch history", "facesearch history 'Ann Lee' --limit 100 --json")
+add(
+    undo,
+    KEEP,
+    "facesearch undo                             the last decision",
+    "facesearch undo 17                          a number of facesearch history",
+)
 app.add_typer(gallery, name="gallery", rich_help_panel=KEEP)
 app.add_typer(models, name="models", rich_help_panel=KEEP)
 add(doctor, KEEP, "facesearch doctor", "facesearch doctor --json")

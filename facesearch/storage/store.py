@@ -5,7 +5,6 @@ Connections are plain sqlite3 in autocommit mode; what belongs together runs ins
 What a method of a finished transaction said is stored has reached the disk (synchronous=FULL).
 """
 
-import json
 import os
 import re
 import secrets
@@ -24,16 +23,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.errors import GalleryError, NewerGallery
+from facesearch.storage.journal import Change, Journal, key, pack, unpack
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 APPLICATION_ID = 0x46534731  # "FSG1": what tells a gallery from another program's SQLite file
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_TIMEOUT_S = 60.0
 SCRUB_TIMEOUT_S = 5.0  # how long erasing waits for other programs before it is left for later
 READ_ONLY = "it cannot be written here; choose another place with --gallery"
 VARIABLES = 500  # ids in one statement; SQLite's own limit is far above
+SAME_FACE = 0.5  # boxes of one photo that overlap more (intersection over union) are one face
+
+Box = tuple[float, float, float, float]  # as in facesearch.detection
+BOX_COLUMNS = ("box_left", "box_top", "box_right", "box_bottom")
+KNOWN_FACE = (
+    f"name, {', '.join(BOX_COLUMNS)}, assigned_by, face.id, person_id "
+    "FROM face JOIN photo ON photo.id = photo_id JOIN person ON person.id = person_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +57,9 @@ class PersonRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceRow:
-    """A face to be stored, or one that is; boxes as in facesearch.detection."""
+    """A face to be stored."""
 
-    box: tuple[float, float, float, float]
+    box: Box
     landmarks: Floats  # (5, 2)
     score: float
     sharpness: float
@@ -62,8 +70,79 @@ class KnownFace:
     """An enrolled face of a photo: where it is and whose."""
 
     person: str
-    box: tuple[float, float, float, float]
+    box: Box
     assigned_by: str
+    id: int
+    person_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What a human said: the face at `box` is not that person."""
+
+    id: int
+    content_hash: str
+    box: Box
+    person_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """An entry of the log of decisions."""
+
+    id: int
+    made_at: str
+    made_by: str  # "human" or "machine"
+    kind: str
+    person_id: int | None  # who has, after it, what it was about
+    face_id: int | None
+    payload: dict[str, Any]  # "summary", "changes", perhaps "photo": (content hash, path)
+    undoes: int | None
+
+    @property
+    def changes(self) -> list[Change]:
+        """The row changes that it consisted of; none are noted of an enrollment."""
+        changes: list[Change] = self.payload["changes"]
+        return changes
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """By what a person can be told in what is left of others; see `Store.forget_person`."""
+
+    people: set[int]  # theirs, and of who became them
+    names: set[str]  # all they ever had
+    places: dict[str, list[Box]]  # content hash of a photo -> where they are on it
+    photos: set[str]  # content hashes of photos that show nobody else who is enrolled
+
+    def names_in(self, text: str) -> bool:
+        """Return whether one of the names is in `text`, as a word of its own."""
+        words = "|".join(re.escape(name.casefold()) for name in self.names)
+        text = unicodedata.normalize("NFC", text).casefold()
+        return bool(self.names) and re.search(rf"(?<!\w)({words})(?!\w)", text) is not None
+
+    def shown(self, photo: str, box: Box) -> bool:
+        """Return whether they are at `box` of the photo with that content hash, or only they."""
+        places = self.places.get(photo, [])
+        return photo in self.photos or any(same_place(box, place) for place in places)
+
+    def shown_or_named(self, photo: str, path: str) -> bool:
+        """Return whether they are on the photo with that content hash, or in its path."""
+        return photo in self.places or self.names_in(path)
+
+    def told_by(self, decision: DecisionRow, photos: dict[int, str]) -> bool:
+        """Return whether a decision about others tells of them; `photos` gives content hashes."""
+        rows = [state for change in decision.changes for state in change[2:] if state]
+        for state in rows:
+            texts = [value for value in state.values() if isinstance(value, str)]
+            if any(value in self.photos or self.names_in(value) for value in texts):
+                return True
+            if "box_left" in state:
+                photo = state.get("content_hash") or photos.get(state["photo_id"], "")
+                left, top, right, bottom = (state[column] for column in BOX_COLUMNS)
+                if self.shown(photo, (left, top, right, bottom)):
+                    return True
+        return self.names_in(decision.payload.get("summary", ""))
 
 
 class Store:
@@ -243,19 +322,24 @@ class Store:
         )
         return int(cursor.lastrowid or 0)
 
-    def rename_person(self, person_id: int, name: str) -> None:
-        """Change a person's name; raises sqlite3.IntegrityError if it is taken."""
-        self._db.execute("UPDATE person SET name = ? WHERE id = ?", (name, person_id))
+    def every_name(self) -> list[str]:
+        """Return all names, in their order."""
+        return [name for (name,) in self._rows("SELECT name FROM person ORDER BY name")]
 
     def faces_of(self, person_id: int) -> list[tuple[str | None, KnownFace]]:
         """Return the photo paths and faces of a person, in order of enrollment."""
         rows = self._rows(
-            """SELECT path, name, box_left, box_top, box_right, box_bottom, assigned_by
-            FROM face JOIN photo ON photo.id = photo_id JOIN person ON person.id = person_id
-            WHERE person_id = ? ORDER BY face.id""",
+            f"SELECT path, {KNOWN_FACE} WHERE person_id = ? ORDER BY face.id", (person_id,)
+        )
+        return [(path, known_face(row)) for path, *row in rows]
+
+    def photos_of(self, person_id: int) -> list[tuple[int, str, str | None]]:
+        """Return (face id, content hash, path) of all faces of a person, in order of enrollment."""
+        return self._rows(
+            "SELECT face.id, content_hash, path FROM face JOIN photo ON photo.id = photo_id "
+            "WHERE person_id = ? ORDER BY face.id",
             (person_id,),
         )
-        return [(path, KnownFace(name, tuple(box), by)) for path, name, *box, by in rows]
 
     # Photos, faces, templates
 
@@ -270,13 +354,13 @@ class Store:
 
     def known_faces(self, content_hash: str) -> list[KnownFace]:
         """Return the enrolled faces of the photo with these bytes."""
-        rows = self._rows(
-            """SELECT name, box_left, box_top, box_right, box_bottom, assigned_by
-            FROM photo JOIN face ON photo_id = photo.id JOIN person ON person.id = person_id
-            WHERE content_hash = ?""",
-            (content_hash,),
-        )
-        return [KnownFace(name, tuple(box), by) for name, *box, by in rows]
+        rows = self._rows(f"SELECT {KNOWN_FACE} WHERE content_hash = ?", (content_hash,))
+        return [known_face(row) for row in rows]
+
+    def face(self, face_id: int) -> tuple[str, KnownFace] | None:
+        """Return the content hash of the photo that a face is on and the face, None if gone."""
+        rows = self._rows(f"SELECT content_hash, {KNOWN_FACE} WHERE face.id = ?", (face_id,))
+        return (rows[0][0], known_face(rows[0][1:])) if rows else None
 
     def add_face(
         self,
@@ -287,36 +371,61 @@ class Store:
         fingerprint: str,
         assigned_by: str,
     ) -> int:
-        """Store a face and its template; return the template's id.
+        """Store a face and its template and the decision to; return the template's id.
 
         `photo` is (content hash, path, width, height); one that is there already is used.
         """
-        self._db.execute(
-            """INSERT INTO photo (content_hash, path, width, height, added_at)
-            VALUES (?, ?, ?, ?, ?) ON CONFLICT (content_hash) DO NOTHING""",
-            (photo[0], readable(photo[1]), *photo[2:], now()),
+        inserted = self.journal()
+        face_id, template_id = self.insert_face(
+            inserted, person_id, photo, face, template, fingerprint, assigned_by
         )
-        cursor = self._db.execute(
-            """INSERT INTO face (photo_id, person_id, assigned_by, box_left, box_top, box_right,
-            box_bottom, landmarks, score, sharpness)
-            SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM photo WHERE content_hash = ?""",
-            (
-                person_id,
-                assigned_by,
-                *face.box,
-                face.landmarks.astype("<f4").tobytes(),
-                face.score,
-                face.sharpness,
-                photo[0],
-            ),
-        )
-        face_id = cursor.lastrowid
-        cursor = self._db.execute(
-            "INSERT INTO template (face_id, fingerprint, vector) VALUES (?, ?, ?)",
-            (face_id, fingerprint, template.astype("<f2").tobytes()),
-        )
+        # the rows that it takes to undo this are found without noting them: add_face is for many
         self.decide("enroll", assigned_by, person_id=person_id, face_id=face_id)
-        return int(cursor.lastrowid or 0)
+        return template_id
+
+    def insert_face(
+        self,
+        journal: Journal,
+        person_id: int,
+        photo: tuple[str, str, int, int],
+        face: FaceRow,
+        template: Floats,
+        fingerprint: str,
+        assigned_by: str,
+    ) -> tuple[int, int]:
+        """Insert a face, its template and, if need be, its photo; return face and template id."""
+        known = self._rows("SELECT id FROM photo WHERE content_hash = ?", (photo[0],))
+        photo_id = known[0][0] if known else None
+        if photo_id is None:
+            columns = ("content_hash", "path", "width", "height", "added_at")
+            values = (photo[0], readable(photo[1]), *photo[2:], now())
+            photo_id = journal.insert("photo", dict(zip(columns, values, strict=True)))
+        face_id = journal.insert(
+            "face",
+            {
+                "photo_id": photo_id,
+                "person_id": person_id,
+                "assigned_by": assigned_by,
+                **dict(zip(BOX_COLUMNS, face.box, strict=True)),
+                "landmarks": face.landmarks.astype("<f4").tobytes(),
+                "score": face.score,
+                "sharpness": face.sharpness,
+            },
+        )
+        vector = template.astype("<f2").tobytes()
+        template_id = journal.insert(
+            "template", {"face_id": face_id, "fingerprint": fingerprint, "vector": vector}
+        )
+        return face_id, template_id
+
+    def remove_face(self, journal: Journal, face_id: int) -> None:
+        """Delete a face with its templates, and its photo if it was the last face on it."""
+        for (template,) in self._rows("SELECT id FROM template WHERE face_id = ?", (face_id,)):
+            journal.delete("template", template)
+        ((photo,),) = self._rows("SELECT photo_id FROM face WHERE id = ?", (face_id,))
+        journal.delete("face", face_id)
+        if not journal.is_used("photo", photo):
+            journal.delete("photo", photo)
 
     def templates(self, ids: Iterable[int] | None = None) -> tuple[Ids, Floats]:
         """Return ids (n,) and unit rows (n, dim) of the templates with `ids`, or of all."""
@@ -380,6 +489,10 @@ class Store:
 
     # Decisions
 
+    def journal(self) -> Journal:
+        """Return what makes and notes the row changes of one decision."""
+        return Journal(self._db)
+
     def decide(
         self,
         kind: str,
@@ -387,14 +500,183 @@ class Store:
         *,
         person_id: int | None = None,
         face_id: int | None = None,
+        others: Iterable[int] = (),
         payload: dict[str, Any] | None = None,
-    ) -> None:
-        """Append to the log of decisions."""
-        self._db.execute(
-            "INSERT INTO decision (made_at, made_by, kind, person_id, face_id, payload) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (now(), made_by, kind, person_id, face_id, json.dumps(payload or {})),
+        undoes: int | None = None,
+    ) -> int:
+        """Append to the log of decisions; return the number.
+
+        `person_id` is whom it is about, of several the one who has, after it, what it was about;
+        `others` are the others.
+        """
+        cursor = self._db.execute(
+            "INSERT INTO decision (made_at, made_by, kind, person_id, face_id, payload, undoes) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (now(), made_by, kind, person_id, face_id, pack(payload or {}), undoes),
         )
+        decision = int(cursor.lastrowid or 0)
+        self._db.executemany(
+            "INSERT INTO decision_person VALUES (?, ?)", [(decision, o) for o in {*others}]
+        )
+        return decision
+
+    def decision(self, number: int) -> DecisionRow | None:
+        """Return a decision, None if there is none with that number."""
+        rows = self._decisions("id = ?", (number,))
+        return rows[0] if rows else None
+
+    def decisions(
+        self, person_id: int | None = None, *, limit: int | None = None
+    ) -> list[DecisionRow]:
+        """Return the newest decisions, all or those about a person and whoever became them."""
+        most = -1 if limit is None else limit
+        if person_id is None:
+            return self._decisions("1 ORDER BY id DESC LIMIT ?", (most,))
+        people = tuple(self.became(person_id))
+        return self._decisions(f"{about(people)} ORDER BY id DESC LIMIT ?", (*people * 2, most))
+
+    def _decisions(self, where: str, values: Sequence[Any]) -> list[DecisionRow]:
+        rows = self._rows(
+            "SELECT id, made_at, made_by, kind, person_id, face_id, payload, undoes "
+            f"FROM decision WHERE {where}",
+            values,
+        )
+        try:
+            return [
+                DecisionRow(number, at, by, kind, person, face, unpack(payload), undoes)
+                for number, at, by, kind, person, face, payload, undoes in rows
+            ]
+        except ValueError as error:
+            raise damaged(self.path, error) from error
+
+    def others_of(self, number: int) -> list[int]:
+        """Return the ids of the people whom a decision is about besides its `person_id`."""
+        sql = "SELECT person_id FROM decision_person WHERE decision_id = ?"
+        return [person for (person,) in self._rows(sql, (number,))]
+
+    def undone(self) -> dict[int, int]:
+        """Return the numbers of decisions that are undone, with that of the undoing."""
+        undone: dict[int, int] = {}
+        undoings = "SELECT id, undoes FROM decision WHERE undoes IS NOT NULL ORDER BY id DESC"
+        for undoing, number in self._rows(undoings):
+            if undoing not in undone:  # an undoing that is undone itself undoes nothing
+                undone[number] = undoing
+        return undone
+
+    def last_decision(self) -> int | None:
+        """Return the number of the newest decision that was not undone and is no undoing itself."""
+        undone = self.undone()
+        numbers = self._rows(
+            "SELECT id FROM decision WHERE kind NOT IN ('undo', 'forget') ORDER BY id DESC"
+        )
+        return next((number for (number,) in numbers if number not in undone), None)
+
+    def decisions_on(self, table: str, row: int) -> list[DecisionRow]:
+        """Return the decisions that changed a row, newest first."""
+        found = "instr(payload, ?)"
+        values: list[str | int] = [key(table, row)]
+        if table == "person":  # what others have got from or to them matters as well
+            found = f"{found} OR {about((row,))}"
+            values += [row, row]
+        elif table == "face":
+            found = f"{found} OR face_id = ?"
+            values += [row]
+        elif table == "photo":
+            found = f"{found} OR face_id IN (SELECT id FROM face WHERE photo_id = ?)"
+            values += [row]
+        return self._decisions(f"{found} ORDER BY id DESC", values)
+
+    def enrollments(self, numbers: Iterable[int]) -> dict[int, tuple[str | None, str | None]]:
+        """Return decision -> (person's name, photo path), as far as they are there."""
+        rows = self._rows_for(
+            "SELECT decision.id, name, path FROM decision LEFT JOIN face ON face.id = face_id "
+            "LEFT JOIN person ON person.id = coalesce(face.person_id, decision.person_id) "
+            "LEFT JOIN photo ON photo.id = photo_id WHERE decision.id IN (?)",
+            numbers,
+        )
+        return {number: (name, path) for number, name, path in rows}
+
+    def first_decision_about(self, person_id: int) -> int | None:
+        """Return the number of the decision by which a person came to the gallery."""
+        ((first,),) = self._rows(
+            f"SELECT min(id) FROM decision WHERE {about((person_id,))}", (person_id, person_id)
+        )
+        return None if first is None else int(first)
+
+    def became(self, person_id: int) -> set[int]:
+        """Return a person's id and those of people who are gone and whose faces they have.
+
+        Those who were merged into them, or split off and the split undone: whom the last decision
+        about them gave to this person.
+        """
+        found, new = {person_id}, {person_id}
+        while new:
+            marks = ",".join("?" * len(new))
+            others = self._rows(
+                "SELECT DISTINCT other.person_id FROM decision JOIN decision_person AS other "
+                f"ON decision_id = decision.id WHERE decision.person_id IN ({marks}) "
+                "AND other.person_id NOT IN (SELECT id FROM person)",
+                [*new],
+            )
+            new = {p for (p,) in others if p not in found and self._holder(p) in found}
+            found |= new
+        return found
+
+    def _holder(self, person_id: int) -> int:
+        """Return who was given what was a person's who is gone; themselves if nobody was."""
+        ((_, holder),) = self._rows(
+            f"SELECT max(id), person_id FROM decision WHERE {about((person_id,))}",
+            (person_id, person_id),
+        )
+        return int(holder or person_id)
+
+    def gone_person(self, name: str) -> int | None:
+        """Return the id of somebody called `name` of whom nothing but decisions is left, or None.
+
+        Not of somebody who became another person.
+        """
+        wanted = pack({"name": name}).removeprefix("{").removesuffix("}")
+        for row in self._decisions("instr(payload, ?) ORDER BY id DESC", (wanted,)):
+            for table, person, *states in row.changes:
+                named = any(state and state.get("name") == name for state in states)
+                if table != "person" or not named or self.names([person]):
+                    continue
+                holder = person
+                while (following := self._holder(holder)) != holder:
+                    holder = following
+                if not self.names([holder]):
+                    return person
+        return None
+
+    # What humans said
+
+    def rejections(self, content_hash: str) -> list[Rejection]:
+        """Return whom a human said the faces of a photo are not."""
+        return self._rejections("content_hash = ?", content_hash)
+
+    def rejections_of(self, person_id: int) -> list[Rejection]:
+        """Return which faces a human said are not this person."""
+        return self._rejections("person_id = ?", person_id)
+
+    def rejection(self, row: int) -> list[Rejection]:
+        """Return the rejection with that id, if there is one."""
+        return self._rejections("id = ?", row)
+
+    def _rejections(self, where: str, value: str | int) -> list[Rejection]:
+        rows = self._rows(
+            f"SELECT id, content_hash, {', '.join(BOX_COLUMNS)}, person_id FROM rejection "
+            f"WHERE {where} ORDER BY id",
+            (value,),
+        )
+        return [Rejection(row, photo, tuple(box), by) for row, photo, *box, by in rows]
+
+    def not_same(self) -> list[tuple[int, int, int]]:
+        """Return (row id, person id, larger person id) of who a human said are two people."""
+        return self._rows("SELECT id, person_a, person_b FROM not_same ORDER BY id")
+
+    def not_same_photos(self) -> set[tuple[str, str]]:
+        """Return the content hashes, smaller first, of what a human said are two pictures."""
+        return set(self._rows("SELECT hash_a, hash_b FROM not_same_photo"))
 
     # Forgetting
 
@@ -405,47 +687,102 @@ class Store:
         is done `scrub_is_due`, also for whoever opens the file after a crash.
         """
         gone = {}
-        self._blank_paths(person_id)
+        traces = self._traces(person_id)
+        self._blank_paths(person_id, traces)
+        n_decisions = self._forget_decisions(traces)
         gone["templates"] = self._db.execute(
             "DELETE FROM template WHERE face_id IN (SELECT id FROM face WHERE person_id = ?)",
             (person_id,),
         ).rowcount
-        gone["photos"] = self._db.execute(
-            """DELETE FROM photo WHERE id IN (SELECT photo_id FROM face WHERE person_id = ?)
-            AND NOT EXISTS (SELECT 1 FROM face WHERE photo_id = photo.id AND person_id <> ?)""",
-            (person_id, person_id),
-        ).rowcount
         self._db.execute("DELETE FROM face WHERE person_id = ?", (person_id,))
-        self._db.execute(
-            "UPDATE decision SET undoes = NULL "
-            "WHERE undoes IN (SELECT id FROM decision WHERE person_id = ?)",
-            (person_id,),
+        gone["photos"] = sum(
+            self._db.execute("DELETE FROM photo WHERE content_hash = ?", (photo,)).rowcount
+            for photo in traces.photos
         )
-        gone["decisions"] = self._db.execute(
-            "DELETE FROM decision WHERE person_id = ?", (person_id,)
-        ).rowcount
+        gone["decisions"] = n_decisions
+        rejections = {r.id for r in self.rejections_of(person_id)} | {
+            r.id
+            for photo in traces.places
+            for r in self.rejections(photo)
+            if traces.shown(r.content_hash, r.box)
+        }
+        self._db.executemany("DELETE FROM rejection WHERE id = ?", [(r,) for r in rejections])
+        self._db.executemany(
+            "DELETE FROM not_same_photo WHERE ? IN (hash_a, hash_b)", [(p,) for p in traces.photos]
+        )
+        self._db.execute("DELETE FROM not_same WHERE ? IN (person_a, person_b)", (person_id,))
         self._db.execute("DELETE FROM person WHERE id = ?", (person_id,))
         self.decide("forget")
         self._db.execute("INSERT INTO scrub_due DEFAULT VALUES")
         return gone
 
-    def _blank_paths(self, person_id: int) -> None:
+    def _traces(self, person_id: int) -> "Traces":
+        """Return by what a person can be told in the paths and decisions that others have left."""
+        people = self.became(person_id)
+        places: dict[str, list[Box]] = {}
+        for _, photo, _ in self.photos_of(person_id):
+            places[photo] = [f.box for f in self.known_faces(photo) if f.person_id == person_id]
+        alone = {
+            photo
+            for photo in places
+            if all(face.person_id == person_id for face in self.known_faces(photo))
+        }
+        names = set(self.names(people).values())
+        values = tuple(people)
+        for row in self._decisions(f"{about(values)} AND payload <> '{{}}'", values * 2):
+            for table, person, *states in row.changes:
+                if table == "person" and person in people:
+                    names.update(state["name"] for state in states if state and "name" in state)
+        return Traces(people, names, places, alone)
+
+    def _blank_paths(self, person_id: int, traces: "Traces") -> None:
         """Delete the paths that tell of a person: of their photos, and those with their name."""
         self._db.execute(
             "UPDATE photo SET path = NULL "
             "WHERE id IN (SELECT photo_id FROM face WHERE person_id = ?)",
             (person_id,),
         )
-        names = set(self.names([person_id]).values())
-        for (payload,) in self._rows(
-            "SELECT payload FROM decision WHERE person_id = ? AND kind = 'rename'", (person_id,)
-        ):
-            names.update(json.loads(payload).values())
-        words = "|".join(re.escape(name.casefold()) for name in names)
-        named = re.compile(rf"(?<!\w)({words})(?!\w)")
         for photo, path in self._rows("SELECT id, path FROM photo WHERE path IS NOT NULL"):
-            if named.search(unicodedata.normalize("NFC", path).casefold()):
+            if traces.names_in(path):
                 self._db.execute("UPDATE photo SET path = NULL WHERE id = ?", (photo,))
+
+    def _forget_decisions(self, traces: "Traces") -> int:
+        """Delete the decisions that are about a person or tell of them; return how many.
+
+        Those about others too, and all that undid them or that they undo: what is left can be
+        undone, what is not is not said to be undone. Of others only the path of a photo may go.
+        """
+        people = tuple(traces.people)
+        gone = {
+            row[0]
+            for row in self._rows(f"SELECT id FROM decision WHERE {about(people)}", people * 2)
+        }
+        noted = self._decisions("payload <> '{}'", ())
+        photos: dict[int, str] = dict(self._rows("SELECT id, content_hash FROM photo"))
+        for change in (change for row in noted for change in row.changes):
+            if change.table == "photo" and change.before:  # one that is not there any more
+                photos[change.id] = change.before["content_hash"]
+        for row in noted:
+            if row.id in gone:
+                continue
+            if traces.told_by(row, photos):
+                gone.add(row.id)
+            elif row.payload.get("photo") and traces.shown_or_named(*row.payload["photo"]):
+                payload = {**row.payload, "photo": None}
+                self._db.execute(
+                    "UPDATE decision SET payload = ? WHERE id = ?", (pack(payload), row.id)
+                )
+        undoings = self._rows("SELECT id, undoes FROM decision WHERE undoes IS NOT NULL")
+        size = -1
+        while size != len(gone):
+            size = len(gone)
+            for pair in undoings:
+                if gone.intersection(pair):
+                    gone.update(pair)
+        # an undoing is deleted with what it undid, so the reference need not stay until then
+        self._db.executemany("UPDATE decision SET undoes = NULL WHERE id = ?", [(d,) for d in gone])
+        self._db.executemany("DELETE FROM decision WHERE id = ?", [(d,) for d in gone])
+        return len(gone)
 
     def scrub_is_due(self) -> bool:
         """Return whether the file still holds bytes of what was deleted."""
@@ -499,6 +836,17 @@ class Store:
             "template(s) of the change log that are not there": f"SELECT count(*) FROM ({last}) "
             "WHERE added = 1 AND template_id NOT IN (SELECT id FROM template)",
         }
+        if self._rows("PRAGMA user_version") >= [(3,)]:  # an export may be older
+            checks |= {
+                "decision(s) that cannot be read": "SELECT count(*) FROM decision "
+                "WHERE NOT json_valid(payload)",
+                "decision(s) that undo a later one": "SELECT count(*) FROM decision "
+                "WHERE undoes >= id",
+                "face(s) enrolled as somebody who they are not, as a human said": "SELECT count(*) "
+                "FROM rejection JOIN photo USING (content_hash) JOIN face ON photo_id = photo.id "
+                "WHERE face.person_id = rejection.person_id "
+                + " ".join(f"AND face.{c} = rejection.{c}" for c in BOX_COLUMNS),
+            }
         for sentence, sql in checks.items():
             ((count,),) = self._rows(sql)
             if count:
@@ -533,6 +881,27 @@ class Store:
                 unfinished.replace(target)
             finally:
                 unfinished.unlink(missing_ok=True)
+
+
+def known_face(row: Sequence[Any]) -> KnownFace:
+    """Return the face in a row of the columns KNOWN_FACE."""
+    name, *box, assigned_by, face, person = row
+    return KnownFace(name, (box[0], box[1], box[2], box[3]), assigned_by, face, person)
+
+
+def same_place(a: Box, b: Box) -> bool:
+    """Return whether two boxes of one photo are the same face."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return shared > SAME_FACE * (areas - shared)
+
+
+def about(people: Sequence[int]) -> str:
+    """Return the condition on `decision` that it is about one of `people`, given twice."""
+    marks = ",".join("?" * len(people))
+    others = f"SELECT decision_id FROM decision_person WHERE person_id IN ({marks})"
+    return f"(person_id IN ({marks}) OR id IN ({others}))"
 
 
 def connect(path: Path, how: str = "mode=rwc") -> sqlite3.Connection:

@@ -270,10 +270,10 @@ def test_search_shows_the_nearest_faces_and_where_they_are(trio, shoot):
 def test_a_renamed_person_is_found_under_the_new_name_and_the_log_can_undo_it(trio, shoot):
     trio.rename(" Ada ", "Ada Lovelace")
     assert who(trio, shoot((ADA, 9))) == ["Ada Lovelace"]
-    (payload,) = trio._store._rows("SELECT payload FROM decision WHERE kind = 'rename'")
-    assert payload == ('{"from": "Ada", "to": "Ada Lovelace"}',)
     with pytest.raises(UnknownPerson):
         trio.rename("Ada", "Countess")
+    trio.curation.undo()
+    assert who(trio, shoot((ADA, 9))) == ["Ada"]
 
 
 def test_a_name_that_is_taken_is_not_given_to_another_person(trio):
