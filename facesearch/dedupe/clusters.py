@@ -1,0 +1,144 @@
+"""Faces of people nobody has named -> groups, one a person, which keep their identity.
+
+Average linkage by the cosine, exactly, and never n x n: the mean cosine of two groups is the inner
+product of their mean templates, so the index finds the group nearest to a group. Two groups that
+are nearest to each other become one, as many such pairs at a time as there are. That gives the
+same groups as one pair after the other, because a new group is never nearer to a third than the
+nearer of its halves was (Bruynooghe 1978).
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.openset import Strangers
+from facesearch.vectors import Floats
+
+Ids = NDArray[np.int64]
+
+# How alike two groups have to be, in standard deviations from the mean of strangers' scores. Two
+# faces: so much that this share of all of them has as alike a stranger by chance. Larger groups
+# less, down to LEAST_Z, since a mean over many pairs is rarely high by chance. Chosen on the
+# development faces with many photos a person, and on the same thinned out to one photo of most.
+STRANGERS_AS_ALIKE = 0.03
+LEAST_Z = 3.0
+
+
+def group_faces(ids: Ids, faces: Floats, strangers: Strangers) -> list[tuple[int, ...]]:
+    """Return groups of `ids` (n,), each of one person, largest first; every id is in one of them.
+
+    `faces` (n, dim), unit rows, are those of people who are not enrolled; `strangers` has to be
+    fitted to cosines. The order of the faces does not matter. In a group the most typical face
+    comes first; of groups of one size the one with the lowest id.
+    """
+    if len(ids) == 0:
+        return []
+    # equal scores are decided by place: let it depend on the faces alone
+    order = np.lexsort((ids, rank_of_rows(faces)))
+    ids, centred = ids[order], strangers.centred(faces[order])
+    labels = average_linkage(centred, strangers)
+    by_group = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[by_group], prepend=-1))
+    groups = []
+    for rows in np.split(by_group, starts[1:]):
+        typical = np.lexsort((ids[rows], -(centred[rows] @ centred[rows].sum(0))))
+        groups.append(tuple(ids[rows][typical].tolist()))
+    return sorted(groups, key=lambda group: (-len(group), min(group)))
+
+
+def rank_of_rows(rows: Floats) -> Ids:
+    """Return a number (n,) for each of `rows` (n, dim) that says its place among them.
+
+    Which order it is has no meaning, but it is that of the rows' bytes; equal rows share a number.
+    """
+    as_bytes = np.ascontiguousarray(rows).view(f"V{rows.shape[1] * rows.itemsize}")[:, 0]
+    return np.unique(as_bytes, return_inverse=True)[1].astype(np.int64)
+
+
+def average_linkage(centred: Floats, strangers: Strangers) -> Ids:
+    """Return each row's group (n,), named by its first row, of `centred` (n, dim) unit rows.
+
+    Groups are joined, nearest first, as long as their mean cosine is above what `needed_z` says. A
+    joint that is not goes on in the tree, lest the order of the others change, but counts no more.
+    """
+    from facesearch_indexes.faiss_index import FaissIndex  # 0.2 s: not on the way to one photo
+
+    n = len(centred)
+    labels = np.arange(n)
+    sums, sizes = centred.astype(np.float64), np.ones(n)
+    sound = np.ones(n, bool)  # whether a group came about by joints that count
+    nearest, z = np.full(n, -1), np.full(n, -np.inf, np.float32)
+    index = FaissIndex.build(labels, centred)
+    ask = labels  # the groups whose nearest is not known (any more)
+    while True:
+        matches = index.search(means(sums, sizes, ask), 2)
+        other = (matches.ids[:, 0] == ask).astype(np.intp)  # the column that is not the group
+        nearest[ask] = matches.ids[np.arange(len(ask)), other]
+        z[ask] = strangers.standard(matches.scores[np.arange(len(ask)), other])
+        growing = np.flatnonzero(z >= LEAST_Z)
+        if len(growing) == 0:
+            return labels
+        kept = growing[(nearest[nearest[growing]] == growing) & (growing < nearest[growing])]
+        if len(kept) == 0:  # of many that tie, rounding can send each to the next, in a ring
+            first = growing[z[growing].argmax()]
+            kept = np.array([min(first, nearest[first])])
+            nearest[kept] = max(first, nearest[first])
+        joined = nearest[kept]
+        sound[kept] &= sound[joined] & (z[kept] >= needed_z(sizes[kept], sizes[joined], n))
+        sums[kept] += sums[joined]
+        sizes[kept] += sizes[joined]
+        into = np.arange(n)
+        into[joined[sound[kept]]] = kept[sound[kept]]
+        labels = into[labels]
+        index.remove(joined)
+        index.upsert(kept, means(sums, sizes, kept))
+        z[joined] = -np.inf
+        changed = np.zeros(n, bool)
+        changed[kept] = changed[joined] = True
+        ask = growing[(changed[growing] | changed[nearest[growing]]) & (z[growing] >= LEAST_Z)]
+
+
+def means(sums: NDArray[np.float64], sizes: NDArray[np.float64], groups: Ids) -> Floats:
+    """Return the mean templates (m, dim) of `groups` (m,), which are shorter than 1."""
+    rows: Floats = (sums[groups] / sizes[groups, None]).astype(np.float32)
+    return rows
+
+
+def needed_z(
+    sizes_a: NDArray[np.float64], sizes_b: NDArray[np.float64], n: int
+) -> NDArray[np.float64]:
+    """Return the standard scores (m,) at which groups of these sizes are one, of `n` faces."""
+    of_two_faces = max(LEAST_Z, -NormalDist().inv_cdf(STRANGERS_AS_ALIKE / n))
+    needed: NDArray[np.float64] = LEAST_Z + (of_two_faces - LEAST_Z) / np.sqrt(sizes_a * sizes_b)
+    return needed
+
+
+def keep_identities(
+    groups: Sequence[Sequence[int]], before: Mapping[int, int], next_id: int
+) -> list[int]:
+    """Return an id for each of `groups` of faces: that of the former group it goes on with.
+
+    `before` is the id of the group that each face was in, `next_id` an id that no group ever had.
+    Each id goes on with the group that shares most faces with it, the largest overlap first and of
+    equal ones the oldest id, the lowest; groups without a former one get `next_id` and up in their
+    order.
+    """
+    shared: dict[tuple[int, int], int] = {}
+    for place, group in enumerate(groups):
+        for face in group:
+            if face in before:
+                key = (place, before[face])
+                shared[key] = shared.get(key, 0) + 1
+    ids: dict[int, int] = {}
+    going_on: set[int] = set()
+    for place, old in sorted(shared, key=lambda key: (-shared[key], key[1], key[0])):
+        if place not in ids and old not in going_on:
+            ids[place] = old
+            going_on.add(old)
+    for place in range(len(groups)):
+        if place not in ids:
+            ids[place] = next_id
+            next_id += 1
+    return [ids[place] for place in range(len(groups))]
