@@ -8,22 +8,23 @@ changes are the inverse. Why, and what undo refuses: docs/decisions/0009-curatio
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facesearch.alignment import sharpness
 from facesearch.detection import Face
-from facesearch.errors import FaceError, GalleryError, UnknownPerson
+from facesearch.errors import FaceError, Refused, UnknownPerson
 from facesearch.identification import look
 from facesearch.model import Model, subject
 from facesearch.photo import read_photo
+from facesearch.storage.decisions import DecisionLog, DecisionRow
 from facesearch.storage.journal import Change, Journal, NameTaken, NotAsLeft
 from facesearch.storage.store import (
     BOX_COLUMNS,
     Box,
-    DecisionRow,
     FaceRow,
     KnownFace,
     Store,
@@ -33,15 +34,15 @@ from facesearch.storage.store import (
 )
 
 PhotoFile = str | os.PathLike[str]
-
-
-class Refused(GalleryError):
-    """What an earlier decision or the state of the gallery forbids; nothing was changed."""
+SAID_IN_FULL = 3  # decisions of a run, people of an enrollment; of more their number is told
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An entry of the gallery's history, or what a verb did or would do."""
+    """An entry of the gallery's history, or what a verb did or would do.
+
+    What one `enroll` stored is one entry, and so are merges that were made at once.
+    """
 
     id: int | None  # None: nothing was stored, since it was only tried or was so already
     made_at: str
@@ -64,6 +65,7 @@ class Curation:
     def __init__(self, store: Store, model: Model) -> None:
         self._store = store
         self._model = model
+        self._log = DecisionLog(store)
 
     def merge(self, names: Iterable[str], into: str, *, dry_run: bool = False) -> Decision:
         """Make the people called `names` one with `into`: their faces, and what was said of them.
@@ -71,21 +73,42 @@ class Curation:
         Refused if a human said that two of them are not one person, or that a face is not who it
         would be.
         """
-        with self._deciding(dry_run) as journal:
-            target = self._person(into)
-            sources = [p for p in dict.fromkeys(map(self._person, names)) if p != target]
-            if not sources:
-                raise Refused(f"there is nobody else to merge into {into}")
-            called = self._store.names([target, *sources])
-            self._allow_to_be_one(journal, {target, *sources})
-            n_faces = 0
-            for source in sources:
-                n_faces += self._hand_over(journal, source, target)
-                journal.delete("person", source)
-            self._check_rejections(target)
-            others = ", ".join(called[source] for source in sources)
-            summary = f"merged {others} into {called[target]} ({self._counted(n_faces)})"
-            return self._decide("merge", summary, journal, target, sources, dry_run=dry_run)
+        return self.merge_all([(names, into)], dry_run=dry_run)
+
+    def merge_all(
+        self, groups: Iterable[tuple[Iterable[str], str]], *, dry_run: bool = False
+    ) -> Decision:
+        """Make several merges, (names, into), one decision: all are made and undone, or none is.
+
+        See `merge`. Refused if there is none to make.
+        """
+        run: list[DecisionRow] = []
+        with self._deciding(dry_run):
+            for names, into in groups:
+                run += self._merge(names, into, run)
+            if not run:
+                raise Refused("there is nobody to merge")
+            decision = self._entry(run)
+        return replace(decision, id=None) if dry_run else decision
+
+    def _merge(
+        self, names: Iterable[str], into: str, run: Sequence[DecisionRow]
+    ) -> list[DecisionRow]:
+        journal = self._store.journal()
+        target = self._person(into)
+        sources = [p for p in dict.fromkeys(map(self._person, names)) if p != target]
+        if not sources:
+            raise Refused(f"there is nobody else to merge into {into}")
+        called = self._store.names([target, *sources])
+        self._allow_to_be_one(journal, {target, *sources})
+        n_faces = 0
+        for source in sources:
+            n_faces += self._hand_over(journal, source, target)
+            journal.delete("person", source)
+        self._check_rejections(target)
+        others = ", ".join(called[source] for source in sources)
+        summary = f"merged {others} into {called[target]} ({self._counted(n_faces)})"
+        return [self._append("merge", journal, target, sources, summary=summary, run=run)]
 
     def _allow_to_be_one(self, journal: Journal, people: set[int]) -> None:
         """Raise Refused if a human said that two of `people` are not one.
@@ -98,13 +121,13 @@ class Curation:
             if self._is_implied(row):
                 journal.delete("not_same", row)
                 continue
-            said = self._store.decisions_on("not_same", row)[-1:]
+            said = self._log.on("not_same", row)[-1:]
             names = self._store.names([a, b])
             raise Refused(f"{names[a]} and {names[b]} are two people, a human said{undo_of(said)}")
 
     def _is_implied(self, pair: int) -> bool:
         """Return whether nobody said of a pair that it is not one person, but it was split."""
-        return [said.kind for said in self._store.decisions_on("not_same", pair)[-1:]] == ["split"]
+        return [said.kind for said in self._log.on("not_same", pair)[-1:]] == ["split"]
 
     def _hand_over(self, journal: Journal, source: int, target: int) -> int:
         """Give all that is stored of `source` to `target`; return the number of faces."""
@@ -128,7 +151,7 @@ class Curation:
         for rejection in self._store.rejections_of(person):
             for face in self._store.known_faces(rejection.content_hash):
                 if face.person_id == person and same_place(face.box, rejection.box):
-                    said = self._store.decisions_on("rejection", rejection.id)[-1:]
+                    said = self._log.on("rejection", rejection.id)[-1:]
                     raise Refused(
                         "a face of the one was rejected as the other, so they are two people"
                         f"{undo_of(said)}"
@@ -295,42 +318,63 @@ class Curation:
         """
         with self._store.snapshot():
             person = None if name is None else self._person(name)
-            rows = self._store.decisions(person, limit=limit)
-            enrolled = self._store.enrollments([row.id for row in rows if row.kind == "enroll"])
-            undone = self._store.undone()
-        return [
-            self._entry(row, undone.get(row.id), enrolled.get(row.id, (None, None))) for row in rows
-        ]
+            undone = self._log.undone()
+            return [self._entry(run, undone) for run in self._log.newest(person, limit=limit)]
 
-    def is_gone(self, name: str) -> bool:
-        """Return whether nothing but decisions is left of who was called `name`."""
+    def gone_person(self, name: str) -> int | None:
+        """Return the id of who was called `name` if nothing but decisions is left of them."""
         wanted = person_name(name)
-        return self._store.person_id(wanted) is None and self._store.gone_person(wanted) is not None
+        there = self._store.person_id(wanted) is not None
+        return None if there else self._log.gone_person(wanted)
 
     def _entry(
-        self,
-        row: DecisionRow,
-        undone_by: int | None,
-        enrolled: tuple[str | None, str | None] = (None, None),
+        self, run: Sequence[DecisionRow], undone: Mapping[int, int] | None = None
     ) -> Decision:
-        """Return `row` as it is told; `enrolled` is whom and from where if it is an enrollment."""
-        summary = row.payload.get("summary", "")
-        photo = row.payload.get("photo")
+        """Return decisions that were made at once as they are told, as one."""
+        first = run[0]
+        photo = first.payload.get("photo")
         path = photo[1] if photo else None
-        if row.kind == "enroll":
-            name, path = enrolled
-            summary = f"enrolled a {self._what} of {name or 'somebody who is not there any more'}"
-        elif row.kind == "forget":
-            summary = "forgot somebody"
-        changed: dict[str, int] = {}
-        for table, _ in {(change.table, change.id) for change in row.changes}:
-            changed[table] = changed.get(table, 0) + 1
+        if first.kind == "enroll" and len(run) == 1:
+            ((_, _, path),) = self._log.enrollments([first.id]).values()
+        rows = {(change.table, change.id) for row in run for change in row.changes}
+        changed = Counter(table for table, _ in sorted(rows))
+        if first.kind == "enroll":  # which notes no changes
+            changed.update(face=len(run), template=len(run))
         return Decision(
-            *(row.id, row.made_at, row.made_by, row.kind, summary, path),
-            undoes=row.undoes,
-            undone_by=undone_by,
-            changed=changed,
+            *(first.run, first.made_at, first.made_by, first.kind, self._summary(run), path),
+            undoes=self._log.run_of(first.undoes)[0].run if first.undoes else None,
+            undone_by=(undone or {}).get(first.id),
+            changed=dict(changed),
         )
+
+    def _summary(self, run: Sequence[DecisionRow]) -> str:
+        """Return what decisions that were made at once decided, in the past tense."""
+        first = run[0]
+        if first.kind == "forget":
+            return "forgot somebody"
+        if first.kind == "enroll":
+            return f"enrolled {self._counted(len(run))} of {self._enrolled_people(run)}"
+        if first.undoes is not None:
+            undone = self._log.run_of(first.undoes)
+            return f"undid {undone[0].run}: {self._summary(undone)}"
+        summaries = [row.payload["summary"] for row in run]
+        more = len(run) - SAID_IN_FULL
+        return "; ".join(
+            summaries[:SAID_IN_FULL] + ([f"and {more:,} more like these"] if more > 0 else [])
+        )
+
+    def _enrolled_people(self, run: Sequence[DecisionRow]) -> str:
+        """Return whom enrollments were of, by their names now or when they went."""
+        people = {
+            person: name
+            for person, name, _ in self._log.enrollments(row.id for row in run).values()
+        }
+        some = list(people)[:SAID_IN_FULL]
+        names = [people[person] or self._log.last_name(person) for person in some]
+        words = [name or "somebody who is not there any more" for name in names]
+        if len(people) > len(some):
+            words[-1:] = [f"{len(people) - len(some) + 1:,} others"]
+        return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
     def undo(self, number: int | None = None) -> Decision:
         """Undo a decision, without a number the last that is not undone; undoings too, by number.
@@ -338,43 +382,53 @@ class Curation:
         Refused if it is undone already, if what it was about is not any more as it left it (the
         sentence names the decision to undo before it), or if it was a forgetting.
         """
-        with self._deciding() as journal:
-            row = self._to_undo(number)
-            summary = f"undid {row.id}: {self._summary(row)}"
-            try:
-                if row.kind == "enroll":
-                    self._withdraw(journal, row)
-                else:
-                    journal.revert(row.changes)
-                self._check_places(journal.changes)
-            except NotAsLeft as error:
-                raise Refused(self._what_is_later(row, error)) from error
-            except NameTaken as error:
-                raise Refused(
-                    f"{row.id} cannot be undone: somebody else is called {error} now; "
-                    "rename them first"
-                ) from error
-            others = self._store.others_of(row.id)
-            photo = row.payload.get("photo")
-            return self._decide(
-                "undo", summary, journal, row.person_id, others, photo=photo, undoes=row.id
-            )
+        with self._deciding():
+            undone = self._to_undo(number)
+            undoing: list[DecisionRow] = []
+            for row in reversed(undone):
+                undoing.append(self._undo(row, undone, undoing))
+            return self._entry(undoing)
 
-    def _to_undo(self, number: int | None) -> DecisionRow:
-        """Return the decision with that number, or the last that can be; raises Refused."""
-        undone = self._store.undone()
+    def _undo(
+        self, row: DecisionRow, run: Sequence[DecisionRow], undoing: Sequence[DecisionRow]
+    ) -> DecisionRow:
+        """Undo one decision of `run` and append that to `undoing`; raises Refused."""
+        journal = self._store.journal()
+        try:
+            if row.kind == "enroll":
+                self._withdraw(journal, row)
+            else:
+                journal.revert(row.changes)
+            self._check_places(journal.changes)
+        except NotAsLeft as error:
+            raise Refused(self._what_is_later(run, error)) from error
+        except NameTaken as error:
+            raise Refused(
+                f"{row.run} cannot be undone: somebody else is called {error} now; "
+                "rename them first"
+            ) from error
+        return self._append(
+            *("undo", journal, row.person_id, self._log.others_of(row.id)),
+            photo=row.payload.get("photo"),
+            undoes=row.id,
+            run=undoing,
+        )
+
+    def _to_undo(self, number: int | None) -> list[DecisionRow]:
+        """Return what has that number, or the last that can be undone; raises Refused."""
         if number is None:
-            number = self._store.last_decision()
+            number = self._log.last()
             if number is None:
                 raise Refused("there is nothing to undo")
-        row = self._store.decision(number)
-        if row is None:
+        run = self._log.run_of(number)
+        if not run:
             raise Refused(f"there is no decision {number}; facesearch history lists them")
-        if row.kind == "forget":
+        if run[0].kind == "forget":
             raise Refused("forgetting cannot be undone: nothing is left of who was forgotten")
-        if number in undone:
-            raise Refused(f"{number} is undone already, by {undone[number]}")
-        return row
+        by = self._log.undone().get(run[0].id)
+        if by is not None:
+            raise Refused(f"{run[0].run} is undone already, by {by}")
+        return run
 
     def _withdraw(self, journal: Journal, row: DecisionRow) -> None:
         """Undo an enrollment, the changes of which are not noted: they follow from the face."""
@@ -385,7 +439,7 @@ class Curation:
         if found is None or found[1].person_id != person:
             raise NotAsLeft("face", face)
         self._store.remove_face(journal, face)
-        came_by_it = self._store.first_decision_about(person) == row.id
+        came_by_it = self._log.first_about(person) == row.id
         if came_by_it and not journal.is_used("person", person):
             journal.delete("person", person)
 
@@ -415,20 +469,14 @@ class Curation:
                 if known is not None and known.person_id == rejection.person_id:
                     raise NotAsLeft("face", known.id)
 
-    def _what_is_later(self, row: DecisionRow, error: NotAsLeft) -> str:
-        """Return the sentence that says why `row` cannot be undone."""
-        undone = self._store.undone()
-        for later in self._store.decisions_on(error.table, error.row):
-            if later.id > row.id and later.id not in undone:
-                return (
-                    f"{row.id} cannot be undone before {later.id} is, which came later "
-                    f"({self._summary(later)})"
-                )
-        return f"{row.id} cannot be undone any more: what it was about was forgotten"
-
-    def _summary(self, row: DecisionRow) -> str:
-        enrolled = self._store.enrollments([row.id])
-        return self._entry(row, None, enrolled[row.id]).summary
+    def _what_is_later(self, run: Sequence[DecisionRow], error: NotAsLeft) -> str:
+        """Return the sentence that says why `run` cannot be undone."""
+        number, undone = run[0].run, self._log.undone()
+        for later in self._log.on(error.table, error.row):
+            if later.run > number and later.id not in undone:
+                told = self._summary(self._log.run_of(later.run))
+                return f"{number} cannot be undone before {later.run} is, which came later ({told})"
+        return f"{number} cannot be undone any more: what it was about was forgotten"
 
     # What the verbs share
 
@@ -452,29 +500,51 @@ class Curation:
         others: Iterable[int] = (),
         *,
         photo: tuple[str, PhotoFile] | None = None,
-        undoes: int | None = None,
         dry_run: bool = False,
     ) -> Decision:
-        """Append the decision that made the changes in `journal`; return it.
-
-        Nothing is appended if it changed nothing; an undoing always is.
-        """
-        payload = {"summary": summary, "changes": journal.changes}
+        """Append the decision that made the changes in `journal`, if it made any; return it."""
+        where = None
         if photo is not None:
-            content_hash, path = photo
-            payload["photo"] = (content_hash, readable(str(Path(path).absolute())))
-        if not (journal.changes or undoes):
-            row = DecisionRow(0, now(), "human", kind, person, None, payload, None)
-            return replace(self._entry(row, None), id=None)
-        number = self._store.decide(
-            kind, person_id=person, others=others, payload=payload, undoes=undoes
+            content_hash, file = photo
+            where = (content_hash, readable(str(Path(file).absolute())))
+        if not journal.changes:
+            path = where[1] if where else None
+            return Decision(None, now(), "human", kind, summary, path, None, None, {})
+        row = self._append(kind, journal, person, others, summary=summary, photo=where)
+        decision = self._entry([row])
+        return replace(decision, id=None) if dry_run else decision
+
+    def _append(
+        self,
+        kind: str,
+        journal: Journal,
+        person: int | None,
+        others: Iterable[int],
+        *,
+        summary: str | None = None,
+        photo: tuple[str, str] | None = None,
+        undoes: int | None = None,
+        run: Sequence[DecisionRow] = (),
+    ) -> DecisionRow:
+        """Append the decision that made the changes in `journal` to the log, after those of `run`.
+
+        An undoing needs no summary: it is told by what it undid.
+        """
+        said = {"summary": summary, "photo": photo}
+        payload = {key: value for key, value in said.items() if value is not None}
+        number = self._log.append(
+            kind,
+            person_id=person,
+            others=others,
+            payload={**payload, "changes": journal.changes},
+            undoes=undoes,
+            run=run[0].id if run else None,
         )
-        (row,) = self._store.decisions(limit=1)
-        decision = self._entry(row, None)
-        return replace(decision, id=None if dry_run else number)
+        (row,) = self._log.select("id = ?", (number,))
+        return row
 
     def _person(self, name: str) -> int:
-        return person_id(self._store, name)
+        return person_id(self._store, self._log, name)
 
     def _name(self, person: int) -> str:
         return self._store.names([person])[person]
@@ -558,20 +628,23 @@ def person_name(name: str) -> str:
     return composed
 
 
-def person_id(store: Store, name: str, *, gone: bool = False) -> int:
+def person_id(store: Store, log: DecisionLog, name: str) -> int:
     """Return the id of the person called `name`; raises UnknownPerson, ValueError.
 
-    With `gone` also of somebody of whom only decisions are left.
+    Somebody who was merged into another has no id any more; the sentence says into whom.
     """
     wanted = person_name(name)
     found = store.person_id(wanted)
-    if found is None and gone:
-        found = store.gone_person(wanted)
-    if found is None:
-        near = [other for other in store.every_name() if folded(other) == folded(wanted)]
-        hint = f"; is it {near[0]}?" if near else ""
-        raise UnknownPerson(f"nobody called {name} is enrolled in {store.path}{hint}")
-    return found
+    if found is not None:
+        return found
+    near = [other for other in store.every_name() if folded(other) == folded(wanted)]
+    hint = f"; is it {near[0]}?" if near else ""
+    merged = log.merged(wanted)
+    if merged is not None:
+        number, into = merged
+        (who,) = store.names([into]).values()
+        hint = f": {name} was merged into {who} in decision {number}"
+    raise UnknownPerson(f"nobody called {name} is enrolled in {store.path}{hint}")
 
 
 def folded(name: str) -> str:

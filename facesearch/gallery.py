@@ -40,6 +40,8 @@ from facesearch.identification import IdentifiedFace, Seen, look, name_faces
 from facesearch.model import Model, subject
 from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.photo import read_photo
+from facesearch.storage.decisions import DecisionLog
+from facesearch.storage.forgetting import forget_person
 from facesearch.storage.store import (
     FaceRow,
     KnownFace,
@@ -148,6 +150,7 @@ class Gallery:
         except BaseException:
             self._store.close()
             raise
+        self._log = DecisionLog(self._store)
         self.curation = Curation(self._store, self.model)
         self._view: _View | None = None
         if self._store.scrub_is_due() and not self._store.read_only:
@@ -175,20 +178,22 @@ class Gallery:
 
         Pairs of one name that follow each other are looked at together. The same bytes under the
         same name add nothing, so a run that was interrupted can simply be started again. A photo
-        that cannot be used is yielded with the reason and stops nothing. Raises GalleryError when
-        nothing can be stored any more, ValueError for a name that is empty.
+        that cannot be used is yielded with the reason and stops nothing. Who was merged into
+        another is enrolled as that person. All that is stored is undone as one decision. Raises
+        GalleryError when nothing can be stored any more, ValueError for a name that is empty.
         """
         with self._store.transaction():  # fails here, not after the first photos, if it must
             known = self._store.enrolled_bytes()
         jobs = ((person_name(name), Path(path)) for name, path in photos)
         chunk: list[tuple[str, Path, Seen | FacesearchError | None]] = []
+        run: list[int] = []
         started = monotonic()
         for (name, path), seen in in_order(lambda job: self._reference(*job, known), jobs, workers):
             chunk.append((name, path, seen))
             if len(chunk) >= COMMIT_PHOTOS or monotonic() - started > COMMIT_S:
-                yield from self._store_chunk(chunk)
+                yield from self._store_chunk(chunk, run)
                 chunk, started = [], monotonic()
-        yield from self._store_chunk(chunk)
+        yield from self._store_chunk(chunk, run)
 
     def _reference(
         self, name: str, path: Path, known: set[tuple[str, str]]
@@ -203,23 +208,33 @@ class Gallery:
             return error
 
     def _store_chunk(
-        self, chunk: list[tuple[str, Path, Seen | FacesearchError | None]]
+        self, chunk: list[tuple[str, Path, Seen | FacesearchError | None]], run: list[int]
     ) -> list[Enrollment]:
-        """Store what `chunk` shows in one transaction; return what became of each photo."""
+        """Store what `chunk` shows in one transaction; return what became of each photo.
+
+        `run` are the decisions of the same call so far; what is stored is appended.
+        """
         results: list[Enrollment] = []
         with self._reading(refit=False):
             pass  # what takes long happens before other writers have to wait
         with self._store.transaction():
             for name, group in groupby(chunk, key=itemgetter(0)):
-                results += self._store_person(name, [(path, seen) for _, path, seen in group])
+                photos = [(path, seen) for _, path, seen in group]
+                results += self._store_person(name, photos, run)
         return results
 
     def _store_person(
-        self, name: str, photos: list[tuple[Path, Seen | FacesearchError | None]]
+        self, name: str, photos: list[tuple[Path, Seen | FacesearchError | None]], run: list[int]
     ) -> list[Enrollment]:
         """Store the faces of one person; call inside a transaction."""
         store, what = self._store, subject(self.model.manifest)
         person = store.person_id(name)
+        merged = self._log.merged(name) if person is None else None
+        news = []
+        if merged is not None:
+            number, person = merged
+            former, name = name, store.names([person])[person]
+            news = [f"{former} was merged into {name} in decision {number}"]
         mine = store.templates_of_people([] if person is None else [person])[1]
         photos = [(path, self._admissible(person, seen)) for path, seen in photos]
         choices = iter(self._choices([s for _, s in photos if isinstance(s, Seen)], mine))
@@ -248,7 +263,9 @@ class Gallery:
                 continue
             person = store.add_person(name) if person is None else person
             sharp = sharpness(photo.crops[choice.face])
-            store.add_face(
+            journal = store.journal()
+            face_id = store.insert_face(
+                journal,
                 person,
                 (photo.content_hash, str(path.absolute()), photo.width, photo.height),
                 FaceRow(face.box, face.landmarks, face.score, sharp),
@@ -256,8 +273,11 @@ class Gallery:
                 self.model.fingerprint,
                 "human",
             )
+            # the rows that it takes to undo this are found without noting them: faces are many
+            first = run[0] if run else None
+            run.append(self._log.append("enroll", person_id=person, face_id=face_id, run=first))
             added.append(photo.embeddings[choice.face])
-            remarks = [choice.remark] if choice.remark else []
+            remarks, news = [*news, *([choice.remark] if choice.remark else [])], []
             if what == "face":
                 remarks += ["blurred"] if sharp < BLURRED else []
                 remarks += ["small face"] if face.height_px < SMALL_FACE_PX else []
@@ -469,7 +489,8 @@ class Gallery:
         gone, and the bytes will be with the next `check` or opening.
         """
         with self._store.transaction():
-            gone = self._store.forget_person(person_id(self._store, name, gone=True))
+            person = self.curation.gone_person(name)
+            gone = forget_person(self._store, self._log, person or self._person(name))
         self._view = None
         gone["index files"] = self._scrub()
         return gone
@@ -481,7 +502,7 @@ class Gallery:
         return n_files
 
     def _person(self, name: str) -> int:
-        return person_id(self._store, name)
+        return person_id(self._store, self._log, name)
 
     # The gallery as a whole
 

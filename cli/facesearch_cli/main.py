@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from facesearch_cli.compare import search, verify
+from facesearch_cli.dedupe import dedupe
 from facesearch_cli.demo import demo
 from facesearch_cli.doctor import doctor, version_of
 from facesearch_cli.enroll import enroll
@@ -76,8 +77,7 @@ def of_system(error: OSError) -> int:
 
 def of_library(error: Exception) -> int:
     """Say what facesearch refused; return the exit code. Anything else is a bug, with traceback."""
-    from facesearch import FaceError, FacesearchError, PhotoError, UnknownPerson
-    from facesearch.curation import Refused
+    from facesearch import FaceError, FacesearchError, PhotoError, Refused, UnknownPerson
 
     if not isinstance(error, FacesearchError):
         import traceback
@@ -158,6 +158,15 @@ add(
     "facesearch enroll people/ --gallery family.db",
 )
 app.add_typer(people, name="people", rich_help_panel=KEEP)
+add(
+    dedupe,
+    KEEP,
+    "facesearch dedupe photos/                   says what is there twice, changes nothing",
+    "facesearch dedupe photos/ --html report.html",
+    "facesearch dedupe photos/ --apply",
+    "facesearch dedupe photos/ --undo-trash",
+    "facesearch dedupe --not-same a.jpg b.jpg    remembered for ever",
+)
 add(history, KEEP, "facesearch history", "facesearch history 'Ann Lee' --limit 100 --json")
 add(
     undo,

@@ -261,7 +261,7 @@ def forget(
 
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
-        faces = [] if opened.curation.is_gone(name) else opened.faces_of(name)
+        faces = [] if opened.curation.gone_person(name) else opened.faces_of(name)
         enrolled = counted(len(faces), f"enrolled {subject(opened.model.manifest)}")
         what = f"{printable(name)} ({enrolled})"
         if dry_run:

@@ -148,6 +148,10 @@ def m003_curation(db: Database) -> None:
         "CREATE INDEX decision_of_other_person ON decision_person (person_id)",
         "CREATE INDEX decision_of_face ON decision (face_id)",
         "CREATE INDEX undoing_decision ON decision (undoes) WHERE undoes IS NOT NULL",
+        # the first of those that were made at once; no reference: that one may be forgotten
+        "ALTER TABLE decision ADD COLUMN run INTEGER",
+        "CREATE INDEX decision_of_run ON decision (coalesce(run, id))",
+        "CREATE INDEX decision_that_notes ON decision (id) WHERE kind <> 'enroll'",
         # A face that changes hands changes no template, but what is kept in memory of two people.
         """CREATE TRIGGER face_moved AFTER UPDATE OF person_id ON face
         WHEN old.person_id <> new.person_id BEGIN

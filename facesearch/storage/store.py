@@ -1,4 +1,7 @@
-"""The gallery file: every SQL statement that reads or writes people, photos, faces, templates.
+"""The gallery file: people, photos, faces, templates, and what humans said of them.
+
+The log of decisions is read and written in decisions.py, people are forgotten in forgetting.py, by
+the same connection.
 
 Connections are plain sqlite3 in autocommit mode; what belongs together runs inside
 `Store.transaction`, which takes the writer's lock at once, so that what it reads stays true.
@@ -6,11 +9,9 @@ What a method of a finished transaction said is stored has reached the disk (syn
 """
 
 import os
-import re
 import secrets
 import sqlite3
 import threading
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.errors import GalleryError, NewerGallery
-from facesearch.storage.journal import Change, Journal, key, pack, unpack
+from facesearch.storage.journal import Journal
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -86,72 +87,13 @@ class Rejection:
     person_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
-    """An entry of the log of decisions."""
-
-    id: int
-    made_at: str
-    made_by: str  # "human" or "machine"
-    kind: str
-    person_id: int | None  # who has, after it, what it was about
-    face_id: int | None
-    payload: dict[str, Any]  # "summary", "changes", perhaps "photo": (content hash, path)
-    undoes: int | None
-
-    @property
-    def changes(self) -> list[Change]:
-        """The row changes that it consisted of; none are noted of an enrollment."""
-        changes: list[Change] = self.payload["changes"]
-        return changes
-
-
-@dataclass(frozen=True, slots=True)
-class Traces:
-    """By what a person can be told in what is left of others; see `Store.forget_person`."""
-
-    people: set[int]  # theirs, and of who became them
-    names: set[str]  # all they ever had
-    places: dict[str, list[Box]]  # content hash of a photo -> where they are on it
-    photos: set[str]  # content hashes of photos that show nobody else who is enrolled
-
-    def names_in(self, text: str) -> bool:
-        """Return whether one of the names is in `text`, as a word of its own."""
-        words = "|".join(re.escape(name.casefold()) for name in self.names)
-        text = unicodedata.normalize("NFC", text).casefold()
-        return bool(self.names) and re.search(rf"(?<!\w)({words})(?!\w)", text) is not None
-
-    def shown(self, photo: str, box: Box) -> bool:
-        """Return whether they are at `box` of the photo with that content hash, or only they."""
-        places = self.places.get(photo, [])
-        return photo in self.photos or any(same_place(box, place) for place in places)
-
-    def shown_or_named(self, photo: str, path: str) -> bool:
-        """Return whether they are on the photo with that content hash, or in its path."""
-        return photo in self.places or self.names_in(path)
-
-    def told_by(self, decision: DecisionRow, photos: dict[int, str]) -> bool:
-        """Return whether a decision about others tells of them; `photos` gives content hashes."""
-        rows = [state for change in decision.changes for state in change[2:] if state]
-        for state in rows:
-            texts = [value for value in state.values() if isinstance(value, str)]
-            if any(value in self.photos or self.names_in(value) for value in texts):
-                return True
-            if "box_left" in state:
-                photo = state.get("content_hash") or photos.get(state["photo_id"], "")
-                left, top, right, bottom = (state[column] for column in BOX_COLUMNS)
-                if self.shown(photo, (left, top, right, bottom)):
-                    return True
-        return self.names_in(decision.payload.get("summary", ""))
-
-
 class Store:
     """One gallery file; see `Store.open`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, read_only: bool) -> None:
         self.path = path
         self.read_only = read_only  # the file, or its folder, cannot be written
-        self._db = connection
+        self.db = connection  # for this module and its neighbours
         self._lock = threading.RLock()  # one connection: threads take turns
 
     @classmethod
@@ -173,14 +115,14 @@ class Store:
             store = cls.open_to_read(path) if exists and not writable(path) else None
             store = store or cls(path, connect(path), read_only=False)
             try:
-                version = check_is_gallery(store._db, path)
+                version = check_is_gallery(store.db, path)
                 if not store.read_only:
-                    prepare_to_write(store._db)
+                    prepare_to_write(store.db)
                 if version < SCHEMA_VERSION:
                     store._bring_up_to_date()
-                if store._rows("SELECT count(*) FROM gallery") == [(0,)]:
+                if store.rows("SELECT count(*) FROM gallery") == [(0,)]:
                     with store.transaction():
-                        store._db.execute(
+                        store.db.execute(
                             "INSERT OR IGNORE INTO gallery VALUES (1, ?, ?, ?, ?)",
                             (secrets.token_hex(8), model, fingerprint, now()),
                         )
@@ -204,7 +146,7 @@ class Store:
             db = connect(path, "mode=ro" if log.exists() else "immutable=1")
             store = cls(path, db, read_only=True)
             try:
-                check_is_gallery(store._db, path)
+                check_is_gallery(store.db, path)
             except BaseException:
                 store.close()
                 raise
@@ -219,11 +161,11 @@ class Store:
         from facesearch.storage.migrations import migrate  # 0.2 s of CPU
 
         with self.transaction():
-            migrate(self._db)
+            migrate(self.db)
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
-        self._db.close()
+        self.db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -231,47 +173,48 @@ class Store:
         if self.read_only:
             raise GalleryError(f"the gallery {self.path}: {READ_ONLY}")
         with self._lock, reported(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
+            self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._db.execute("COMMIT")
+                self.db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let everything that is read inside be of one moment, whoever writes meanwhile."""
         with self._lock, reported(self.path):
-            self._db.execute("BEGIN")
+            self.db.execute("BEGIN")
             try:
                 yield
             finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
 
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows that `sql` selects."""
         with self._lock, reported(self.path):
-            return self._db.execute(sql, values).fetchall()
+            return self.db.execute(sql, values).fetchall()
 
-    def _rows_for(self, sql: str, ids: Iterable[int]) -> Iterator[Any]:
+    def rows_for(self, sql: str, ids: Iterable[int]) -> Iterator[Any]:
         """Yield the rows of `sql`, whose one `IN (?)` stands for all of `ids`, in batches."""
         every = [int(i) for i in ids]
         for start in range(0, len(every), VARIABLES):
             some = every[start : start + VARIABLES]
-            yield from self._rows(sql.replace("(?)", f"({','.join('?' * len(some))})"), some)
+            yield from self.rows(sql.replace("(?)", f"({','.join('?' * len(some))})"), some)
 
     # What the gallery is
 
     def about(self) -> dict[str, str]:
         """Return the gallery's generation, model name, fingerprint and date."""
-        (row,) = self._rows("SELECT generation, model, fingerprint, created_at FROM gallery")
+        (row,) = self.rows("SELECT generation, model, fingerprint, created_at FROM gallery")
         return dict(zip(("generation", "model", "fingerprint", "created_at"), row, strict=True))
 
     def seq(self) -> int:
         """Return the number of the last change to the templates, 0 before the first."""
-        ((seq,),) = self._rows("SELECT coalesce(max(seq), 0) FROM change")
+        ((seq,),) = self.rows("SELECT coalesce(max(seq), 0) FROM change")
         return int(seq)
 
     def stamp(self, seq: int) -> str | None:
@@ -282,7 +225,7 @@ class Store:
         """
         if seq == 0:
             return self.about()["generation"]
-        rows = self._rows(
+        rows = self.rows(
             "SELECT generation || token FROM gallery JOIN change WHERE seq = ?", (seq,)
         )
         return str(rows[0][0]) if rows else None
@@ -290,7 +233,7 @@ class Store:
     def counts(self) -> dict[str, int]:
         """Return how many people, photos, faces, templates and decisions there are."""
         tables = ("person", "photo", "face", "template", "decision")
-        return {t: int(self._rows(f"SELECT count(*) FROM {t}")[0][0]) for t in tables}
+        return {t: int(self.rows(f"SELECT count(*) FROM {t}")[0][0]) for t in tables}
 
     # People
 
@@ -298,7 +241,7 @@ class Store:
         """Return everyone, by name."""
         return [
             PersonRow(*row)
-            for row in self._rows(
+            for row in self.rows(
                 """SELECT person.id, name, count(template.id), count(DISTINCT photo_id), created_at
                 FROM person LEFT JOIN face ON face.person_id = person.id
                 LEFT JOIN template ON template.face_id = face.id
@@ -308,34 +251,34 @@ class Store:
 
     def person_id(self, name: str) -> int | None:
         """Return the id of the person called `name`, None if there is none."""
-        rows = self._rows("SELECT id FROM person WHERE name = ?", (name,))
+        rows = self.rows("SELECT id FROM person WHERE name = ?", (name,))
         return int(rows[0][0]) if rows else None
 
     def names(self, person_ids: Iterable[int]) -> dict[int, str]:
         """Return the names of those of `person_ids` who are there."""
-        return dict(self._rows_for("SELECT id, name FROM person WHERE id IN (?)", person_ids))
+        return dict(self.rows_for("SELECT id, name FROM person WHERE id IN (?)", person_ids))
 
     def add_person(self, name: str) -> int:
         """Store a person; return the id."""
-        cursor = self._db.execute(
+        cursor = self.db.execute(
             "INSERT INTO person (name, created_at) VALUES (?, ?)", (name, now())
         )
         return int(cursor.lastrowid or 0)
 
     def every_name(self) -> list[str]:
         """Return all names, in their order."""
-        return [name for (name,) in self._rows("SELECT name FROM person ORDER BY name")]
+        return [name for (name,) in self.rows("SELECT name FROM person ORDER BY name")]
 
     def faces_of(self, person_id: int) -> list[tuple[str | None, KnownFace]]:
         """Return the photo paths and faces of a person, in order of enrollment."""
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT path, {KNOWN_FACE} WHERE person_id = ? ORDER BY face.id", (person_id,)
         )
         return [(path, known_face(row)) for path, *row in rows]
 
     def photos_of(self, person_id: int) -> list[tuple[int, str, str | None]]:
         """Return (face id, content hash, path) of all faces of a person, in order of enrollment."""
-        return self._rows(
+        return self.rows(
             "SELECT face.id, content_hash, path FROM face JOIN photo ON photo.id = photo_id "
             "WHERE person_id = ? ORDER BY face.id",
             (person_id,),
@@ -343,10 +286,14 @@ class Store:
 
     # Photos, faces, templates
 
+    def journal(self) -> Journal:
+        """Return what makes and notes the row changes of one decision."""
+        return Journal(self.db)
+
     def enrolled_bytes(self) -> set[tuple[str, str]]:
         """Return (person's name, content hash) of everything that is enrolled."""
         return set(
-            self._rows(
+            self.rows(
                 "SELECT DISTINCT name, content_hash FROM face JOIN photo ON photo.id = photo_id "
                 "JOIN person ON person.id = person_id"
             )
@@ -354,34 +301,13 @@ class Store:
 
     def known_faces(self, content_hash: str) -> list[KnownFace]:
         """Return the enrolled faces of the photo with these bytes."""
-        rows = self._rows(f"SELECT {KNOWN_FACE} WHERE content_hash = ?", (content_hash,))
+        rows = self.rows(f"SELECT {KNOWN_FACE} WHERE content_hash = ?", (content_hash,))
         return [known_face(row) for row in rows]
 
     def face(self, face_id: int) -> tuple[str, KnownFace] | None:
         """Return the content hash of the photo that a face is on and the face, None if gone."""
-        rows = self._rows(f"SELECT content_hash, {KNOWN_FACE} WHERE face.id = ?", (face_id,))
+        rows = self.rows(f"SELECT content_hash, {KNOWN_FACE} WHERE face.id = ?", (face_id,))
         return (rows[0][0], known_face(rows[0][1:])) if rows else None
-
-    def add_face(
-        self,
-        person_id: int,
-        photo: tuple[str, str, int, int],
-        face: FaceRow,
-        template: Floats,
-        fingerprint: str,
-        assigned_by: str,
-    ) -> int:
-        """Store a face and its template and the decision to; return the template's id.
-
-        `photo` is (content hash, path, width, height); one that is there already is used.
-        """
-        inserted = self.journal()
-        face_id, template_id = self.insert_face(
-            inserted, person_id, photo, face, template, fingerprint, assigned_by
-        )
-        # the rows that it takes to undo this are found without noting them: add_face is for many
-        self.decide("enroll", assigned_by, person_id=person_id, face_id=face_id)
-        return template_id
 
     def insert_face(
         self,
@@ -392,9 +318,12 @@ class Store:
         template: Floats,
         fingerprint: str,
         assigned_by: str,
-    ) -> tuple[int, int]:
-        """Insert a face, its template and, if need be, its photo; return face and template id."""
-        known = self._rows("SELECT id FROM photo WHERE content_hash = ?", (photo[0],))
+    ) -> int:
+        """Insert a face, its template and, if need be, its photo; return the id of the face.
+
+        `photo` is (content hash, path, width, height); one that is there already is used.
+        """
+        known = self.rows("SELECT id FROM photo WHERE content_hash = ?", (photo[0],))
         photo_id = known[0][0] if known else None
         if photo_id is None:
             columns = ("content_hash", "path", "width", "height", "added_at")
@@ -413,16 +342,16 @@ class Store:
             },
         )
         vector = template.astype("<f2").tobytes()
-        template_id = journal.insert(
+        journal.insert(
             "template", {"face_id": face_id, "fingerprint": fingerprint, "vector": vector}
         )
-        return face_id, template_id
+        return face_id
 
     def remove_face(self, journal: Journal, face_id: int) -> None:
         """Delete a face with its templates, and its photo if it was the last face on it."""
-        for (template,) in self._rows("SELECT id FROM template WHERE face_id = ?", (face_id,)):
+        for (template,) in self.rows("SELECT id FROM template WHERE face_id = ?", (face_id,)):
             journal.delete("template", template)
-        ((photo,),) = self._rows("SELECT photo_id FROM face WHERE id = ?", (face_id,))
+        ((photo,),) = self.rows("SELECT photo_id FROM face WHERE id = ?", (face_id,))
         journal.delete("face", face_id)
         if not journal.is_used("photo", photo):
             journal.delete("photo", photo)
@@ -431,9 +360,9 @@ class Store:
         """Return ids (n,) and unit rows (n, dim) of the templates with `ids`, or of all."""
         sql = "SELECT id, vector FROM template"
         if ids is None:
-            rows = self._rows(sql + " ORDER BY id")
+            rows = self.rows(sql + " ORDER BY id")
         else:
-            rows = list(self._rows_for(sql + " WHERE id IN (?)", ids))
+            rows = list(self.rows_for(sql + " WHERE id IN (?)", ids))
         return np.array([row[0] for row in rows], np.int64), self._vectors(rows)
 
     def _vectors(self, rows: Sequence[tuple[int, bytes]]) -> Floats:
@@ -445,7 +374,7 @@ class Store:
     def people_of_templates(self, ids: Iterable[int]) -> dict[int, int]:
         """Return template id -> person id for those of `ids` that are there."""
         return dict(
-            self._rows_for(
+            self.rows_for(
                 "SELECT template.id, person_id FROM template JOIN face ON face.id = face_id "
                 "WHERE template.id IN (?)",
                 ids,
@@ -455,7 +384,7 @@ class Store:
     def templates_of_people(self, person_ids: Iterable[int]) -> tuple[Ids, Floats]:
         """Return person ids (n,) and rows (n, dim) of all templates of these people."""
         rows = list(
-            self._rows_for(
+            self.rows_for(
                 "SELECT person_id, vector FROM face JOIN template ON face_id = face.id "
                 "WHERE person_id IN (?) ORDER BY template.id",
                 person_ids,
@@ -465,14 +394,14 @@ class Store:
 
     def people_with_templates(self) -> list[int]:
         """Return the ids of all people who have a template, rising."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT DISTINCT person_id FROM face JOIN template ON face_id = face.id ORDER BY 1"
         )
         return [int(row[0]) for row in rows]
 
     def enrolled_faces(self, template_ids: Iterable[int]) -> dict[int, tuple[str, str | None]]:
         """Return template id -> (person's name, photo path) for those that are there."""
-        rows = self._rows_for(
+        rows = self.rows_for(
             "SELECT template.id, name, path FROM template JOIN face ON face.id = face_id "
             "JOIN person ON person.id = person_id JOIN photo ON photo.id = photo_id "
             "WHERE template.id IN (?)",
@@ -483,170 +412,9 @@ class Store:
     def changes_since(self, seq: int) -> tuple[list[int], list[int]]:
         """Return the template ids added and removed by the changes after number `seq`."""
         last: dict[int, int] = dict(
-            self._rows("SELECT template_id, added FROM change WHERE seq > ? ORDER BY seq", (seq,))
+            self.rows("SELECT template_id, added FROM change WHERE seq > ? ORDER BY seq", (seq,))
         )
         return [i for i, added in last.items() if added], [i for i, a in last.items() if not a]
-
-    # Decisions
-
-    def journal(self) -> Journal:
-        """Return what makes and notes the row changes of one decision."""
-        return Journal(self._db)
-
-    def decide(
-        self,
-        kind: str,
-        made_by: str = "human",
-        *,
-        person_id: int | None = None,
-        face_id: int | None = None,
-        others: Iterable[int] = (),
-        payload: dict[str, Any] | None = None,
-        undoes: int | None = None,
-    ) -> int:
-        """Append to the log of decisions; return the number.
-
-        `person_id` is whom it is about, of several the one who has, after it, what it was about;
-        `others` are the others.
-        """
-        cursor = self._db.execute(
-            "INSERT INTO decision (made_at, made_by, kind, person_id, face_id, payload, undoes) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (now(), made_by, kind, person_id, face_id, pack(payload or {}), undoes),
-        )
-        decision = int(cursor.lastrowid or 0)
-        self._db.executemany(
-            "INSERT INTO decision_person VALUES (?, ?)", [(decision, o) for o in {*others}]
-        )
-        return decision
-
-    def decision(self, number: int) -> DecisionRow | None:
-        """Return a decision, None if there is none with that number."""
-        rows = self._decisions("id = ?", (number,))
-        return rows[0] if rows else None
-
-    def decisions(
-        self, person_id: int | None = None, *, limit: int | None = None
-    ) -> list[DecisionRow]:
-        """Return the newest decisions, all or those about a person and whoever became them."""
-        most = -1 if limit is None else limit
-        if person_id is None:
-            return self._decisions("1 ORDER BY id DESC LIMIT ?", (most,))
-        people = tuple(self.became(person_id))
-        return self._decisions(f"{about(people)} ORDER BY id DESC LIMIT ?", (*people * 2, most))
-
-    def _decisions(self, where: str, values: Sequence[Any]) -> list[DecisionRow]:
-        rows = self._rows(
-            "SELECT id, made_at, made_by, kind, person_id, face_id, payload, undoes "
-            f"FROM decision WHERE {where}",
-            values,
-        )
-        try:
-            return [
-                DecisionRow(number, at, by, kind, person, face, unpack(payload), undoes)
-                for number, at, by, kind, person, face, payload, undoes in rows
-            ]
-        except ValueError as error:
-            raise damaged(self.path, error) from error
-
-    def others_of(self, number: int) -> list[int]:
-        """Return the ids of the people whom a decision is about besides its `person_id`."""
-        sql = "SELECT person_id FROM decision_person WHERE decision_id = ?"
-        return [person for (person,) in self._rows(sql, (number,))]
-
-    def undone(self) -> dict[int, int]:
-        """Return the numbers of decisions that are undone, with that of the undoing."""
-        undone: dict[int, int] = {}
-        undoings = "SELECT id, undoes FROM decision WHERE undoes IS NOT NULL ORDER BY id DESC"
-        for undoing, number in self._rows(undoings):
-            if undoing not in undone:  # an undoing that is undone itself undoes nothing
-                undone[number] = undoing
-        return undone
-
-    def last_decision(self) -> int | None:
-        """Return the number of the newest decision that was not undone and is no undoing itself."""
-        undone = self.undone()
-        numbers = self._rows(
-            "SELECT id FROM decision WHERE kind NOT IN ('undo', 'forget') ORDER BY id DESC"
-        )
-        return next((number for (number,) in numbers if number not in undone), None)
-
-    def decisions_on(self, table: str, row: int) -> list[DecisionRow]:
-        """Return the decisions that changed a row, newest first."""
-        found = "instr(payload, ?)"
-        values: list[str | int] = [key(table, row)]
-        if table == "person":  # what others have got from or to them matters as well
-            found = f"{found} OR {about((row,))}"
-            values += [row, row]
-        elif table == "face":
-            found = f"{found} OR face_id = ?"
-            values += [row]
-        elif table == "photo":
-            found = f"{found} OR face_id IN (SELECT id FROM face WHERE photo_id = ?)"
-            values += [row]
-        return self._decisions(f"{found} ORDER BY id DESC", values)
-
-    def enrollments(self, numbers: Iterable[int]) -> dict[int, tuple[str | None, str | None]]:
-        """Return decision -> (person's name, photo path), as far as they are there."""
-        rows = self._rows_for(
-            "SELECT decision.id, name, path FROM decision LEFT JOIN face ON face.id = face_id "
-            "LEFT JOIN person ON person.id = coalesce(face.person_id, decision.person_id) "
-            "LEFT JOIN photo ON photo.id = photo_id WHERE decision.id IN (?)",
-            numbers,
-        )
-        return {number: (name, path) for number, name, path in rows}
-
-    def first_decision_about(self, person_id: int) -> int | None:
-        """Return the number of the decision by which a person came to the gallery."""
-        ((first,),) = self._rows(
-            f"SELECT min(id) FROM decision WHERE {about((person_id,))}", (person_id, person_id)
-        )
-        return None if first is None else int(first)
-
-    def became(self, person_id: int) -> set[int]:
-        """Return a person's id and those of people who are gone and whose faces they have.
-
-        Those who were merged into them, or split off and the split undone: whom the last decision
-        about them gave to this person.
-        """
-        found, new = {person_id}, {person_id}
-        while new:
-            marks = ",".join("?" * len(new))
-            others = self._rows(
-                "SELECT DISTINCT other.person_id FROM decision JOIN decision_person AS other "
-                f"ON decision_id = decision.id WHERE decision.person_id IN ({marks}) "
-                "AND other.person_id NOT IN (SELECT id FROM person)",
-                [*new],
-            )
-            new = {p for (p,) in others if p not in found and self._holder(p) in found}
-            found |= new
-        return found
-
-    def _holder(self, person_id: int) -> int:
-        """Return who was given what was a person's who is gone; themselves if nobody was."""
-        ((_, holder),) = self._rows(
-            f"SELECT max(id), person_id FROM decision WHERE {about((person_id,))}",
-            (person_id, person_id),
-        )
-        return int(holder or person_id)
-
-    def gone_person(self, name: str) -> int | None:
-        """Return the id of somebody called `name` of whom nothing but decisions is left, or None.
-
-        Not of somebody who became another person.
-        """
-        wanted = pack({"name": name}).removeprefix("{").removesuffix("}")
-        for row in self._decisions("instr(payload, ?) ORDER BY id DESC", (wanted,)):
-            for table, person, *states in row.changes:
-                named = any(state and state.get("name") == name for state in states)
-                if table != "person" or not named or self.names([person]):
-                    continue
-                holder = person
-                while (following := self._holder(holder)) != holder:
-                    holder = following
-                if not self.names([holder]):
-                    return person
-        return None
 
     # What humans said
 
@@ -663,7 +431,7 @@ class Store:
         return self._rejections("id = ?", row)
 
     def _rejections(self, where: str, value: str | int) -> list[Rejection]:
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT id, content_hash, {', '.join(BOX_COLUMNS)}, person_id FROM rejection "
             f"WHERE {where} ORDER BY id",
             (value,),
@@ -672,121 +440,17 @@ class Store:
 
     def not_same(self) -> list[tuple[int, int, int]]:
         """Return (row id, person id, larger person id) of who a human said are two people."""
-        return self._rows("SELECT id, person_a, person_b FROM not_same ORDER BY id")
+        return self.rows("SELECT id, person_a, person_b FROM not_same ORDER BY id")
 
     def not_same_photos(self) -> set[tuple[str, str]]:
         """Return the content hashes, smaller first, of what a human said are two pictures."""
-        return set(self._rows("SELECT hash_a, hash_b FROM not_same_photo"))
+        return set(self.rows("SELECT hash_a, hash_b FROM not_same_photo"))
 
-    # Forgetting
-
-    def forget_person(self, person_id: int) -> dict[str, int]:
-        """Delete a person and all that only they were the reason for; return what went.
-
-        Call `scrub` after the transaction: only then are the bytes gone from the file. Until that
-        is done `scrub_is_due`, also for whoever opens the file after a crash.
-        """
-        gone = {}
-        traces = self._traces(person_id)
-        self._blank_paths(person_id, traces)
-        n_decisions = self._forget_decisions(traces)
-        gone["templates"] = self._db.execute(
-            "DELETE FROM template WHERE face_id IN (SELECT id FROM face WHERE person_id = ?)",
-            (person_id,),
-        ).rowcount
-        self._db.execute("DELETE FROM face WHERE person_id = ?", (person_id,))
-        gone["photos"] = sum(
-            self._db.execute("DELETE FROM photo WHERE content_hash = ?", (photo,)).rowcount
-            for photo in traces.photos
-        )
-        gone["decisions"] = n_decisions
-        rejections = {r.id for r in self.rejections_of(person_id)} | {
-            r.id
-            for photo in traces.places
-            for r in self.rejections(photo)
-            if traces.shown(r.content_hash, r.box)
-        }
-        self._db.executemany("DELETE FROM rejection WHERE id = ?", [(r,) for r in rejections])
-        self._db.executemany(
-            "DELETE FROM not_same_photo WHERE ? IN (hash_a, hash_b)", [(p,) for p in traces.photos]
-        )
-        self._db.execute("DELETE FROM not_same WHERE ? IN (person_a, person_b)", (person_id,))
-        self._db.execute("DELETE FROM person WHERE id = ?", (person_id,))
-        self.decide("forget")
-        self._db.execute("INSERT INTO scrub_due DEFAULT VALUES")
-        return gone
-
-    def _traces(self, person_id: int) -> "Traces":
-        """Return by what a person can be told in the paths and decisions that others have left."""
-        people = self.became(person_id)
-        places: dict[str, list[Box]] = {}
-        for _, photo, _ in self.photos_of(person_id):
-            places[photo] = [f.box for f in self.known_faces(photo) if f.person_id == person_id]
-        alone = {
-            photo
-            for photo in places
-            if all(face.person_id == person_id for face in self.known_faces(photo))
-        }
-        names = set(self.names(people).values())
-        values = tuple(people)
-        for row in self._decisions(f"{about(values)} AND payload <> '{{}}'", values * 2):
-            for table, person, *states in row.changes:
-                if table == "person" and person in people:
-                    names.update(state["name"] for state in states if state and "name" in state)
-        return Traces(people, names, places, alone)
-
-    def _blank_paths(self, person_id: int, traces: "Traces") -> None:
-        """Delete the paths that tell of a person: of their photos, and those with their name."""
-        self._db.execute(
-            "UPDATE photo SET path = NULL "
-            "WHERE id IN (SELECT photo_id FROM face WHERE person_id = ?)",
-            (person_id,),
-        )
-        for photo, path in self._rows("SELECT id, path FROM photo WHERE path IS NOT NULL"):
-            if traces.names_in(path):
-                self._db.execute("UPDATE photo SET path = NULL WHERE id = ?", (photo,))
-
-    def _forget_decisions(self, traces: "Traces") -> int:
-        """Delete the decisions that are about a person or tell of them; return how many.
-
-        Those about others too, and all that undid them or that they undo: what is left can be
-        undone, what is not is not said to be undone. Of others only the path of a photo may go.
-        """
-        people = tuple(traces.people)
-        gone = {
-            row[0]
-            for row in self._rows(f"SELECT id FROM decision WHERE {about(people)}", people * 2)
-        }
-        noted = self._decisions("payload <> '{}'", ())
-        photos: dict[int, str] = dict(self._rows("SELECT id, content_hash FROM photo"))
-        for change in (change for row in noted for change in row.changes):
-            if change.table == "photo" and change.before:  # one that is not there any more
-                photos[change.id] = change.before["content_hash"]
-        for row in noted:
-            if row.id in gone:
-                continue
-            if traces.told_by(row, photos):
-                gone.add(row.id)
-            elif row.payload.get("photo") and traces.shown_or_named(*row.payload["photo"]):
-                payload = {**row.payload, "photo": None}
-                self._db.execute(
-                    "UPDATE decision SET payload = ? WHERE id = ?", (pack(payload), row.id)
-                )
-        undoings = self._rows("SELECT id, undoes FROM decision WHERE undoes IS NOT NULL")
-        size = -1
-        while size != len(gone):
-            size = len(gone)
-            for pair in undoings:
-                if gone.intersection(pair):
-                    gone.update(pair)
-        # an undoing is deleted with what it undid, so the reference need not stay until then
-        self._db.executemany("UPDATE decision SET undoes = NULL WHERE id = ?", [(d,) for d in gone])
-        self._db.executemany("DELETE FROM decision WHERE id = ?", [(d,) for d in gone])
-        return len(gone)
+    # Erasing
 
     def scrub_is_due(self) -> bool:
         """Return whether the file still holds bytes of what was deleted."""
-        return bool(self._rows("SELECT 1 FROM scrub_due LIMIT 1"))
+        return bool(self.rows("SELECT 1 FROM scrub_due LIMIT 1"))
 
     def scrub(self) -> None:
         """Rewrite the file without a trace of what was deleted, the write-ahead log included.
@@ -795,32 +459,32 @@ class Store:
         disk has no room for a second copy.
         """
         with self._lock, reported(self.path):
-            ((due,),) = self._rows("SELECT coalesce(max(id), 0) FROM scrub_due")
+            ((due,),) = self.rows("SELECT coalesce(max(id), 0) FROM scrub_due")
             try:
-                self._db.execute(f"PRAGMA busy_timeout = {round(SCRUB_TIMEOUT_S * 1000)}")
-                self._db.execute("VACUUM")
-                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self.db.execute(f"PRAGMA busy_timeout = {round(SCRUB_TIMEOUT_S * 1000)}")
+                self.db.execute("VACUUM")
+                busy, _, _ = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             except sqlite3.OperationalError as error:
                 if not (error.sqlite_errorname or "").startswith("SQLITE_BUSY"):
                     raise
                 busy = 1
             finally:
-                self._db.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
+                self.db.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
             if busy:
                 raise GalleryError(
                     f"{self.path} is in use by another program, so it still holds bytes of what "
                     "was deleted; close that program and run facesearch gallery check"
                 )
-            self._db.execute("DELETE FROM scrub_due WHERE id <= ?", (due,))
+            self.db.execute("DELETE FROM scrub_due WHERE id <= ?", (due,))
 
     # The file as a whole
 
     def problems(self) -> list[str]:
         """Return what is wrong with the file, a sentence each; an empty list where nothing is."""
-        found = [str(row[0]) for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
+        found = [str(row[0]) for row in self.rows("PRAGMA integrity_check") if row[0] != "ok"]
         found += [
             f"a row of {row[0]} refers to a row of {row[2]} that is not there"
-            for row in self._rows("PRAGMA foreign_key_check")
+            for row in self.rows("PRAGMA foreign_key_check")
         ]
         # SQLite takes `added` from the row that has the greatest seq
         last = "SELECT template_id, added, max(seq) FROM change GROUP BY template_id"
@@ -836,7 +500,7 @@ class Store:
             "template(s) of the change log that are not there": f"SELECT count(*) FROM ({last}) "
             "WHERE added = 1 AND template_id NOT IN (SELECT id FROM template)",
         }
-        if self._rows("PRAGMA user_version") >= [(3,)]:  # an export may be older
+        if self.rows("PRAGMA user_version") >= [(3,)]:  # an export may be older
             checks |= {
                 "decision(s) that cannot be read": "SELECT count(*) FROM decision "
                 "WHERE NOT json_valid(payload)",
@@ -848,7 +512,7 @@ class Store:
                 + " ".join(f"AND face.{c} = rejection.{c}" for c in BOX_COLUMNS),
             }
         for sentence, sql in checks.items():
-            ((count,),) = self._rows(sql)
+            ((count,),) = self.rows(sql)
             if count:
                 found.append(f"{count} {sentence}")
         try:
@@ -868,7 +532,7 @@ class Store:
             try:
                 unfinished.unlink(missing_ok=True)
                 with self._lock:
-                    self._db.execute("VACUUM INTO ?", (str(unfinished),))
+                    self.db.execute("VACUUM INTO ?", (str(unfinished),))
                 copy = connect(unfinished)
                 try:
                     copy.execute("UPDATE gallery SET generation = ?", (secrets.token_hex(8),))
@@ -895,13 +559,6 @@ def same_place(a: Box, b: Box) -> bool:
     shared = max(width, 0.0) * max(height, 0.0)
     areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
     return shared > SAME_FACE * (areas - shared)
-
-
-def about(people: Sequence[int]) -> str:
-    """Return the condition on `decision` that it is about one of `people`, given twice."""
-    marks = ",".join("?" * len(people))
-    others = f"SELECT decision_id FROM decision_person WHERE person_id IN ({marks})"
-    return f"(person_id IN ({marks}) OR id IN ({others}))"
 
 
 def connect(path: Path, how: str = "mode=rwc") -> sqlite3.Connection:

@@ -18,10 +18,24 @@ def test_history_lists_the_newest_first_with_what_is_undone(run, portraits):
     assert [(line[0], line[2], line[3]) for line in lines] == [
         ("4", "human", "undid 3: renamed Grace Hopper to Amazing Grace"),
         ("3", "human", "renamed Grace Hopper to Amazing Grace (undone by 4)"),
-        ("2", "human", "enrolled a face of Grace Hopper"),
-        ("1", "human", "enrolled a face of Eileen Collins"),
+        ("1", "human", "enrolled 2 faces of Eileen Collins and Grace Hopper"),
     ]
-    assert lines[2][4] == str(portraits.grace)
+
+
+def test_undo_takes_back_all_that_one_call_enrolled(run, facesearch, portraits, tmp_path):
+    gallery = tmp_path / "of two calls.db"
+    for photo in (portraits.eileen, portraits.grace):
+        facesearch("enroll", photo, "--name", photo.stem, "--gallery", gallery)
+    history = run("history").stdout.splitlines()
+    assert run("undo").stdout == ("Undid 1: enrolled 2 faces of Eileen Collins and Grace Hopper.\n")
+    assert (len(history), run("people", "list").stdout) == (1, "")
+    lines = [
+        line.split("\t") for line in facesearch("history", "--gallery", gallery).stdout.splitlines()
+    ]
+    assert [(line[0], line[4]) for line in lines] == [
+        ("2", str(portraits.grace)),
+        ("1", str(portraits.eileen)),
+    ]
 
 
 def test_history_of_one_person_as_json(run):

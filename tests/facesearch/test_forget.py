@@ -19,6 +19,7 @@ from facesearch.alignment import TEMPLATE
 from facesearch.errors import FacesearchError, GalleryError, UnknownPerson
 from facesearch.gallery import import_gallery
 from facesearch.storage import store
+from facesearch.storage.forgetting import forget_person
 
 NAME, FORMER_NAME = "Zoë Müller-Åström", "Zoë Lindqvist"
 ZOE, OTHERS = 77, {"Ada": 10, "Grace": 20, "Hedy": 30}
@@ -191,7 +192,7 @@ def test_a_writer_at_work_keeps_bytes_from_being_erased_too(gallery, make_galler
     monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
     other = make_gallery()
     with gallery._store.transaction():
-        gallery._store.forget_person(gallery._person(NAME))
+        forget_person(gallery._store, gallery._log, gallery._person(NAME))
     with other._store.transaction(), pytest.raises(GalleryError, match="another program"):
         gallery._scrub()
     assert gallery._store.scrub_is_due()
@@ -202,7 +203,7 @@ def test_an_erasure_that_cannot_be_finished_does_not_keep_the_gallery_shut(
 ):
     monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
     with gallery._store.transaction():
-        gallery._store.forget_person(gallery._person(NAME))
+        forget_person(gallery._store, gallery._log, gallery._person(NAME))
     with gallery._store.snapshot():
         gallery._store.people()
         assert_known = make_gallery().identify([shoot((10, 9))])
@@ -224,7 +225,7 @@ def die():
 scrub = gallery._store.scrub
 def dying_scrub():
     # SQLite calls back while it copies the file
-    gallery._store._db.set_progress_handler(die, steps)
+    gallery._store.db.set_progress_handler(die, steps)
     scrub()
 gallery._store.scrub = die if steps == 0 else dying_scrub
 gallery.forget({name!r})
@@ -251,7 +252,7 @@ def test_an_erasure_that_was_killed_is_finished_at_the_next_opening(
 def test_an_erasure_by_two_at_once_forgets_neither(gallery, make_gallery, home, portrait):
     """Grace is forgotten while the file is being rewritten for Zoë, and the program dies then."""
     other = make_gallery()
-    vacuum = gallery._store._db
+    vacuum = gallery._store.db
 
     class Meanwhile:
         def __getattr__(self, name):
@@ -261,12 +262,12 @@ def test_an_erasure_by_two_at_once_forgets_neither(gallery, make_gallery, home, 
             result = vacuum.execute(sql, *values)
             if sql == "VACUUM":
                 with other._store.transaction():
-                    other._store.forget_person(other._person("Grace"))
+                    forget_person(other._store, other._log, other._person("Grace"))
             return result
 
-    gallery._store._db = Meanwhile()
+    gallery._store.db = Meanwhile()
     gallery.forget(NAME)
-    gallery._store._db = vacuum
+    gallery._store.db = vacuum
     assert gallery._store.scrub_is_due()
     make_gallery()
     assert not gallery._store.scrub_is_due()
@@ -294,7 +295,7 @@ def test_an_index_is_not_saved_with_someone_who_was_forgotten_meanwhile(
 
 def test_a_copy_has_no_bytes_of_who_was_forgotten(gallery, home, tmp_path, fake_model, portrait):
     with gallery._store.transaction():
-        gallery._store.forget_person(gallery._person(NAME))  # not yet scrubbed
+        forget_person(gallery._store, gallery._log, gallery._person(NAME))  # not yet scrubbed
     gallery.export(tmp_path / "copy" / "export.db")
     import_gallery(tmp_path / "copy" / "export.db", tmp_path / "copy" / "b.db", fake_model).close()
     assert found_in(tmp_path / "copy", traces(portrait)) == []
@@ -302,7 +303,7 @@ def test_a_copy_has_no_bytes_of_who_was_forgotten(gallery, home, tmp_path, fake_
 
 def test_the_log_says_that_somebody_was_forgotten_but_not_who(gallery):
     gallery.forget(NAME)
-    rows = gallery._store._rows(
+    rows = gallery._store.rows(
         "SELECT made_by, person_id, face_id, payload FROM decision WHERE kind = 'forget'"
     )
     assert rows == [("human", None, None, "{}")]
@@ -399,7 +400,7 @@ def test_forget_leaves_no_byte_of_what_was_decided_about_them(
     assert gallery._store.not_same() == []
     assert gallery._store.not_same_photos() == set()
     adas = 1 if story is lose_the_photo_of_ada_in_her_folder else 0
-    assert len(gallery._store._rows("SELECT 1 FROM rejection")) == adas
+    assert len(gallery._store.rows("SELECT 1 FROM rejection")) == adas
 
 
 def test_what_was_decided_about_them_could_be_found(gallery, home, shoot, portrait):
@@ -442,7 +443,7 @@ def test_forgetting_leaves_what_was_decided_about_others_in_force_and_undoable(
     assert [c.person for c in next(gallery.identify([group])).faces[1].candidates] == ["Ada"]
     for _ in range(3):
         gallery.curation.undo()
-    assert gallery._store.not_same() == gallery._store._rows("SELECT * FROM rejection") == []
+    assert gallery._store.not_same() == gallery._store.rows("SELECT * FROM rejection") == []
     assert gallery.check() == []
 
 

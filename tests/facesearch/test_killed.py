@@ -120,13 +120,17 @@ def rows(path):
     with Gallery(path, FakeModel()) as gallery:
         assert gallery.check() == []
         tables = ("person", "photo", "face", "template", "not_same", "rejection", "decision")
-        return [gallery._store._rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
+        return [gallery._store.rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "verb", ["merge", "split", "move", "confirm", "reject", "undo a merge", "undo a rejection"]
+    "verb",
+    [
+        *("merge", "merge_all", "split", "move", "confirm", "reject"),
+        *("undo a merge", "undo a rejection", "undo an enrollment"),
+    ],
 )
 def test_killed_at_any_statement_of_a_decision_all_of_it_is_stored_or_nothing(tmp_path, ask, verb):
     gallery_file, log = tmp_path / "gallery.db", tmp_path / "done"
@@ -137,6 +141,12 @@ def test_killed_at_any_statement_of_a_decision_all_of_it_is_stored_or_nothing(tm
     }
     with Gallery(gallery_file, FakeModel()) as gallery:
         list(gallery.enroll((f"P{person}", path) for (person, _), path in photos.items()))
+        list(
+            gallery.enroll(
+                (f"P{number}", save_photo(tmp_path / f"{number}.png", (number, 1)))
+                for number in (30, 40)
+            )
+        )
         gallery.curation.reject(photos[20, 1], "P10")
         gallery.curation.undo()
         if verb == "undo a merge":
@@ -145,7 +155,8 @@ def test_killed_at_any_statement_of_a_decision_all_of_it_is_stored_or_nothing(tm
             gallery.curation.reject(photos[20, 1], "P20")
     arguments = {
         "merge": [["P20"], "P10"],
-        "split": ["P10", [str(photos[10, 1])], "P30"],
+        "merge_all": [[[["P20"], "P10"], [["P30"], "P40"]]],
+        "split": ["P10", [str(photos[10, 1])], "P50"],
         "move": [[str(photos[10, 1])], "P10", "P20"],
         "confirm": [str(photos[10, 1]), "P20"],
         "reject": [str(photos[10, 1]), "P10"],

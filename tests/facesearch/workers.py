@@ -90,7 +90,7 @@ def read(job):
 def curate(job):
     """Make one decision, but die at its SQL statement number `statement`; say if it is done."""
     with Gallery(job["gallery"], MODEL) as gallery:
-        db, left = gallery._store._db, job["statement"]
+        db, left = gallery._store.db, job["statement"]
 
         class Dying:
             def __getattr__(self, name):
@@ -103,7 +103,7 @@ def curate(job):
                     os.kill(os.getpid(), signal.SIGKILL)
                 return db.execute(*arguments)
 
-        gallery._store._db = Dying()
+        gallery._store.db = Dying()
         getattr(gallery.curation, job["verb"])(*job["arguments"])
         Path(job["log"]).write_text("done")
 
