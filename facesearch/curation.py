@@ -10,7 +10,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -245,28 +245,43 @@ class Curation:
     def reject(self, photo: PhotoFile, name: str, number: int | None = None) -> Decision:
         """Say that a face of `photo` is not `name`, for ever; if it is enrolled so, take it out.
 
-        `number` as in `confirm`. Raises PhotoError, FaceError.
+        `number` as in `confirm`; of a photo that is gone, None is the one enrolled as `name`.
+        Raises PhotoError, FaceError.
         """
-        read = read_photo(photo)
-        faces = self._model.detector.detect(read)
-        box = faces[self._place(photo, faces, number)].box
+        content_hash, box, path = self._pointed_at(photo, name, number)
         with self._deciding() as journal:
             person = self._person(name)
-            known = self._enrolled(read.content_hash, box)
+            known = self._enrolled(content_hash, box)
             taken_out = known is not None and known.person_id == person
             if known is not None and taken_out:
                 self._store.remove_face(journal, known.id)
-            said = self._store.rejections(read.content_hash)
+            said = self._store.rejections(content_hash)
             if not any(r.person_id == person and same_place(r.box, box) for r in said):
                 where = dict(zip(BOX_COLUMNS, box, strict=True))
                 journal.insert(
                     "rejection",
-                    {"content_hash": read.content_hash, **where, "person_id": person},
+                    {"content_hash": content_hash, **where, "person_id": person},
                 )
             summary = f"said that a {self._what} is not {self._name(person)}"
             summary += " and took it out" if taken_out else ""
-            photo_of_it = (read.content_hash, photo)
-            return self._decide("reject", summary, journal, person, photo=photo_of_it)
+            shown = (content_hash, path)
+            return self._decide("reject", summary, journal, person, photo=shown)
+
+    def _pointed_at(
+        self, photo: PhotoFile, name: str, number: int | None
+    ) -> tuple[str, Box, PhotoFile]:
+        """Return content hash, box and path of the face that `reject` is about."""
+        if number is None and not Path(photo).exists():
+            with self._store.snapshot(), suppress(FaceError):
+                person = self._person(name)
+                faces = self._faces_on(person, [photo])
+                paths = {face.id: (path, face) for path, face in self._store.faces_of(person)}
+                if len(faces) == 1:
+                    path, known = paths[faces[0]]
+                    return known.content_hash, known.box, path or photo
+        read = read_photo(photo)
+        detected = self._model.detector.detect(read)
+        return read.content_hash, detected[self._place(photo, detected, number)].box, photo
 
     def not_same(self, name: str, other: str) -> Decision:
         """Say that two people are not one, for ever: nothing proposes or allows to merge them."""
@@ -436,7 +451,7 @@ class Curation:
         if face is None or person is None:
             raise Refused(f"{row.id} is an enrollment that says too little to be undone")
         found = self._store.face(face)
-        if found is None or found[1].person_id != person:
+        if found is None or found.person_id != person:
             raise NotAsLeft("face", face)
         self._store.remove_face(journal, face)
         came_by_it = self._log.first_about(person) == row.id
@@ -452,14 +467,13 @@ class Curation:
             if after is None:
                 continue
             if table == "face":
-                found = self._store.face(row)
-                if found is None:  # it went again
+                face = self._store.face(row)
+                if face is None:  # it went again
                     continue
-                content_hash, face = found
-                for other in self._store.known_faces(content_hash):
+                for other in self._store.known_faces(face.content_hash):
                     if other.id != row and same_place(other.box, face.box):
                         raise NotAsLeft("face", other.id)
-                for rejection in self._store.rejections(content_hash):
+                for rejection in self._store.rejections(face.content_hash):
                     same_person = rejection.person_id == face.person_id
                     if same_person and same_place(rejection.box, face.box):
                         raise NotAsLeft("rejection", rejection.id)
@@ -532,7 +546,7 @@ class Curation:
         """
         said = {"summary": summary, "photo": photo}
         payload = {key: value for key, value in said.items() if value is not None}
-        number = self._log.append(
+        return self._log.append(
             kind,
             person_id=person,
             others=others,
@@ -540,8 +554,6 @@ class Curation:
             undoes=undoes,
             run=run[0].id if run else None,
         )
-        (row,) = self._log.select("id = ?", (number,))
-        return row
 
     def _person(self, name: str) -> int:
         return person_id(self._store, self._log, name)
@@ -580,17 +592,24 @@ class Curation:
     def _faces_on(self, person: int, photos: Iterable[PhotoFile]) -> list[int]:
         """Return the ids of a person's faces on `photos`; raises FaceError if one shows none.
 
-        A photo is known by its bytes, or by where it was when it was enrolled.
+        A photo is known by its bytes, by their hash, or, when the file is gone, by where it was.
         """
-        by_photo: dict[str, list[int]] = {}
-        for face, content_hash, path in self._store.photos_of(person):
-            for handle in {content_hash, path or content_hash}:
-                by_photo.setdefault(handle, []).append(face)
+        by_hash: dict[str, list[int]] = {}
+        hash_at: dict[str, str] = {}
+        for path, face in self._store.faces_of(person):
+            by_hash.setdefault(face.content_hash, []).append(face.id)
+            if path is not None:
+                hash_at[os.path.realpath(path)] = face.content_hash
         faces: dict[int, None] = {}
         for photo in photos:
-            found = by_photo.get(hash_of(photo)) or by_photo.get(
-                readable(str(Path(photo).absolute()))
-            )
+            was = hash_at.get(os.path.realpath(readable(os.fspath(photo))))
+            now_there = hash_of(photo)
+            found = by_hash.get(now_there or was or os.fspath(photo).lower())
+            if not found and now_there and was:
+                raise FaceError(
+                    f"{photo} is another picture than {self._name(person)} was enrolled from; "
+                    f"name that one by its hash, {was}"
+                )
             if not found:
                 raise FaceError(f"{self._name(person)} is not enrolled from {photo}")
             faces.update(dict.fromkeys(found))

@@ -212,12 +212,14 @@ class Gallery:
     ) -> list[Enrollment]:
         """Store what `chunk` shows in one transaction; return what became of each photo.
 
-        `run` are the decisions of the same call so far; what is stored is appended.
+        `run` are the decisions of the same call so far; those to store it are appended.
         """
         results: list[Enrollment] = []
         with self._reading(refit=False):
             pass  # what takes long happens before other writers have to wait
         with self._store.transaction():
+            if run and self._log.newest_number() != run[-1]:
+                run.clear()  # somebody decided something else meanwhile: each in its turn is undone
             for name, group in groupby(chunk, key=itemgetter(0)):
                 photos = [(path, seen) for _, path, seen in group]
                 results += self._store_person(name, photos, run)
@@ -275,7 +277,7 @@ class Gallery:
             )
             # the rows that it takes to undo this are found without noting them: faces are many
             first = run[0] if run else None
-            run.append(self._log.append("enroll", person_id=person, face_id=face_id, run=first))
+            run.append(self._log.append("enroll", person_id=person, face_id=face_id, run=first).id)
             added.append(photo.embeddings[choice.face])
             remarks, news = [*news, *([choice.remark] if choice.remark else [])], []
             if what == "face":

@@ -35,7 +35,10 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Photo = Annotated[Path, typer.Argument(metavar="PHOTO")]
-Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="The enrolled photos.")]
+Photos = Annotated[
+    list[Path],
+    typer.Argument(metavar="PHOTO...", help="The enrolled photos; their old paths if they moved."),
+]
 FaceNumber = Annotated[
     int | None,
     typer.Option("--face", metavar="N", help="Which face, as facesearch identify numbers them."),
@@ -82,7 +85,7 @@ def show(
     model: ModelName = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Show the photos that a person is enrolled from."""
+    """Show the photos that a person is enrolled from; by a hash, if their path was forgotten."""
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
         faces = opened.faces_of(name)
@@ -92,6 +95,7 @@ def show(
             faces=[
                 {
                     "photo": path,
+                    "hash": face.content_hash,
                     "box": [round(side, 2) for side in face.box],
                     "assigned_by": face.assigned_by,
                 }
@@ -107,7 +111,7 @@ def show(
     Screen().table(
         columns,
         [
-            (path or "(path forgotten)", round(face.box[3] - face.box[1]), face.assigned_by)
+            (path or face.content_hash, round(face.box[3] - face.box[1]), face.assigned_by)
             for path, face in faces
         ],
     )

@@ -53,24 +53,31 @@ class DecisionLog:
         payload: dict[str, Any] | None = None,
         undoes: int | None = None,
         run: int | None = None,
-    ) -> int:
-        """Append a decision to the log; return the number.
+    ) -> DecisionRow:
+        """Append a decision to the log; return it.
 
         `person_id` is whom it is about, of several the one who has, after it, what it was about;
         `others` are the others. `run` is the first of those that are made at once, if this is
         another.
         """
+        payload, made_at = payload or {}, now()
         cursor = self._store.db.execute(
             "INSERT INTO decision "
             "(made_at, made_by, kind, person_id, face_id, payload, undoes, run) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (now(), made_by, kind, person_id, face_id, pack(payload or {}), undoes, run),
+            (made_at, made_by, kind, person_id, face_id, pack(payload), undoes, run),
         )
-        decision = int(cursor.lastrowid or 0)
+        number = int(cursor.lastrowid or 0)
         self._store.db.executemany(
-            "INSERT INTO decision_person VALUES (?, ?)", [(decision, o) for o in {*others}]
+            "INSERT INTO decision_person VALUES (?, ?)", [(number, o) for o in {*others}]
         )
-        return decision
+        payload = {"changes": [], **payload}
+        return DecisionRow(
+            *(number, made_at, made_by, kind, person_id, face_id),
+            payload=payload,
+            undoes=undoes,
+            run=run or number,
+        )
 
     # Reading
 
@@ -133,6 +140,11 @@ class DecisionLog:
             if undoing not in undone:  # an undoing that is undone itself undoes nothing
                 undone[decision] = number
         return undone
+
+    def newest_number(self) -> int | None:
+        """Return the number of the newest decision of all."""
+        ((newest,),) = self._store.rows("SELECT max(id) FROM decision")
+        return None if newest is None else int(newest)
 
     def last(self) -> int | None:
         """Return the newest decision that was not undone and is no undoing itself."""

@@ -89,8 +89,8 @@ def traces_of(store: Store, log: DecisionLog, person_id: int) -> Traces:
     """Return by what a person can be told in the paths and decisions that others have left."""
     people = log.became(person_id)
     places: dict[str, list[Box]] = {}
-    for _, photo, _ in store.photos_of(person_id):
-        places[photo] = [f.box for f in store.known_faces(photo) if f.person_id == person_id]
+    for _, face in store.faces_of(person_id):
+        places.setdefault(face.content_hash, []).append(face.box)
     alone = {
         photo
         for photo in places

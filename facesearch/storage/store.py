@@ -40,7 +40,7 @@ SAME_FACE = 0.5  # boxes of one photo that overlap more (intersection over union
 Box = tuple[float, float, float, float]  # as in facesearch.detection
 BOX_COLUMNS = ("box_left", "box_top", "box_right", "box_bottom")
 KNOWN_FACE = (
-    f"name, {', '.join(BOX_COLUMNS)}, assigned_by, face.id, person_id "
+    f"name, {', '.join(BOX_COLUMNS)}, assigned_by, face.id, person_id, content_hash "
     "FROM face JOIN photo ON photo.id = photo_id JOIN person ON person.id = person_id"
 )
 
@@ -75,6 +75,7 @@ class KnownFace:
     assigned_by: str
     id: int
     person_id: int
+    content_hash: str  # of the photo's bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,14 +277,6 @@ class Store:
         )
         return [(path, known_face(row)) for path, *row in rows]
 
-    def photos_of(self, person_id: int) -> list[tuple[int, str, str | None]]:
-        """Return (face id, content hash, path) of all faces of a person, in order of enrollment."""
-        return self.rows(
-            "SELECT face.id, content_hash, path FROM face JOIN photo ON photo.id = photo_id "
-            "WHERE person_id = ? ORDER BY face.id",
-            (person_id,),
-        )
-
     # Photos, faces, templates
 
     def journal(self) -> Journal:
@@ -304,10 +297,10 @@ class Store:
         rows = self.rows(f"SELECT {KNOWN_FACE} WHERE content_hash = ?", (content_hash,))
         return [known_face(row) for row in rows]
 
-    def face(self, face_id: int) -> tuple[str, KnownFace] | None:
-        """Return the content hash of the photo that a face is on and the face, None if gone."""
-        rows = self.rows(f"SELECT content_hash, {KNOWN_FACE} WHERE face.id = ?", (face_id,))
-        return (rows[0][0], known_face(rows[0][1:])) if rows else None
+    def face(self, face_id: int) -> KnownFace | None:
+        """Return a face, None if it is gone."""
+        rows = self.rows(f"SELECT {KNOWN_FACE} WHERE face.id = ?", (face_id,))
+        return known_face(rows[0]) if rows else None
 
     def insert_face(
         self,
@@ -549,8 +542,9 @@ class Store:
 
 def known_face(row: Sequence[Any]) -> KnownFace:
     """Return the face in a row of the columns KNOWN_FACE."""
-    name, *box, assigned_by, face, person = row
-    return KnownFace(name, (box[0], box[1], box[2], box[3]), assigned_by, face, person)
+    name, *box, assigned_by, face, person, content_hash = row
+    place = (box[0], box[1], box[2], box[3])
+    return KnownFace(name, place, assigned_by, face, person, content_hash)
 
 
 def same_place(a: Box, b: Box) -> bool:

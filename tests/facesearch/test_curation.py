@@ -226,12 +226,48 @@ def test_photos_are_known_by_their_bytes_or_by_where_they_were(trio, shoot, tmp_
     assert photos_of(trio) == {"Ada": 1, "Grace": 4, "Hedy": 1}
     with pytest.raises(FaceError, match="Ada is not enrolled from"):
         trio.curation.move([shoot((ADA, 2)), shoot((GRACE, 1))], "Ada", "Hedy")
+    hashed = trio.faces_of("Hedy")[0][1].content_hash
+    trio.curation.move([hashed], "Hedy", "Grace")
+    trio.curation.undo()
     with pytest.raises(FaceError, match="no photo was named"):
         trio.curation.split("Ada", [], "Augusta")
     assert photos_of(trio) == {"Ada": 1, "Grace": 4, "Hedy": 1}
 
 
+def test_a_photo_that_is_gone_is_known_by_any_way_to_where_it_was(trio, shoot, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    for k, folder in ((1, tmp_path / "link"), (2, tmp_path / "photos" / ".." / "photos")):
+        shoot((HEDY, k)).unlink()
+        trio.curation.move([folder / f"30-{k}_0.png"], "Hedy", "Grace")
+    assert photos_of(trio) == {"Ada": 2, "Grace": 4, "Hedy": 0}
+
+
+def test_same_name_different_content_is_noticed_deepface_1061(trio, shoot):
+    """Another picture lies where Ada's was: she is not moved by pointing at it."""
+    hashed, photo = trio.faces_of("Ada")[0][1].content_hash, shoot((ADA, 1))
+    save_photo(photo, (STRANGER, 1))
+    with pytest.raises(FaceError, match=f"another picture than Ada .* its hash, {hashed}"):
+        trio.curation.move([photo], "Ada", "Grace")
+    trio.curation.move([hashed], "Ada", "Grace")
+    assert photos_of(trio) == {"Ada": 1, "Grace": 3, "Hedy": 2}
+
+
 # Confirm and reject
+
+
+def test_a_face_is_rejected_though_its_photo_is_gone(trio, shoot):
+    photo = shoot((ADA, 1))
+    photo.unlink()
+    before = rows(trio)
+    for missing, name in ((photo.parent / "other.png", "Ada"), (photo, "Grace")):
+        with pytest.raises(PhotoError):
+            trio.curation.reject(missing, name)
+    decision = trio.curation.reject(photo, "Ada")
+    assert (decision.summary[-15:], decision.photo) == ("and took it out", str(photo))
+    assert_undone(trio, before, decision)
+    assert who(trio, shoot((ADA, 1))) == [None]
+    (again,) = trio.enroll([("Ada", photo)])
+    assert again.status == "skipped"
 
 
 def test_who_is_rejected_is_no_candidate_for_that_face_any_more(trio, shoot):
@@ -569,6 +605,29 @@ def test_photos_enrolled_at_once_are_one_line_and_one_undo(batch, shoot):
     assert again.summary == f"undid {undoing.id}: undid 1: {run.summary}"
     assert rows(batch) == before
     assert batch.curation.undo().undoes == 1
+
+
+def test_what_was_decided_while_photos_were_enrolled_can_be_undone_in_its_turn(
+    fake_gallery, make_gallery, shoot, monkeypatch
+):
+    """Otherwise neither could be undone before the other."""
+    monkeypatch.setattr(gallery_module, "COMMIT_PHOTOS", 1)
+    other = make_gallery()
+    photos = [("Ada", shoot((ADA, k))) for k in (1, 2)]
+    enrolling = fake_gallery.enroll([*photos, ("Augusta", shoot((MARY, 1)))])
+    next(enrolling), next(enrolling)
+    states = [rows(other)]
+    split = other.curation.split("Ada", [photos[1][1]], "Augusta")
+    states.append(rows(other))
+    assert [done.status for done in enrolling] == ["enrolled"]
+    last, *_ = other.curation.history()
+    with pytest.raises(Refused, match=f"^{split.id} cannot .* before {last.id} is"):
+        other.curation.undo(split.id)
+    while states:
+        other.curation.undo()
+        assert rows(other) == states.pop()
+    other.curation.undo()
+    assert other.people() == []
 
 
 def test_any_number_of_a_run_means_all_of_it(batch):
