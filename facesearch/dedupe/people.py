@@ -1,19 +1,26 @@
 """Enrolled people -> who is enrolled twice, which name holds two people, which face is there twice.
 
 Only proposals come from here, each with a probability: nothing is changed. Who may be one person is
-asked of the index, never n x n; how likely it is the model's head says, and how alike strangers to
-this gallery are (facesearch.openset). What a human has decided is not proposed again.
+asked of the index, never n x n; how likely it is the model's head says, and how alike strangers
+and photos of one person are in this gallery. What a human has decided is not proposed again.
+
+How alike photos of one person are differs more from gallery to gallery than from model to model:
+standard scores of 4.3 on the average in family albums over decades, of 6.3 in portraits of
+politicians. A score between is one person in the one and a chance likeness in the other. So it is
+read from the gallery's own people with several photos; the model's evidence stands in while they
+are few. `python -m benchmarks.dedupe_tuning` measures what that is worth.
 """
 
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.head import L1SigmoidHead
-from facesearch.openset import Evidence, Strangers
+from facesearch.openset import Cohort, Evidence, Strangers, evenly, fit_strangers
 from facesearch.vectors import Floats, unit
 from facesearch_indexes.base import VectorIndex
 
@@ -26,11 +33,14 @@ COPIES = 4  # the same for copies of a face: few have more
 PAIRS = 1000  # compared by the head in one go: their codes take 16 MB
 ALIKE_Z = 3.0  # pairs whose cosine is less far out are not worth the head's time
 
-# What evidence says of two photos is too much for two people with several: their mean templates
-# are less noisy, so one person's score higher and a middling score says less. log(photos) of the
-# two, averaged, times this is taken off; fitted to development people parted at random, where it
-# brings the calibration error of proposals from .042 to .014.
-SEVERAL_PHOTOS = 1.5
+# How alike a gallery's mates are is read from so many of its people. What the model says of it
+# counts as MATES_WEIGHT of them; 5 to 100 are as good (benchmarks.dedupe_tuning).
+MATES_MOST = 2000
+MATES_WEIGHT = 30.0
+
+# The camps of one person are the halves that are least alike, by so much less than two photos of
+# that person; only while a gallery has few people, see MATES_WEIGHT.
+CAMPS_LOWER_Z = 1.0
 
 # How many people are enrolled twice, or hold two, is read from the gallery itself: the share at
 # which the probabilities add up to it. A usual share counts as so many people.
@@ -53,28 +63,128 @@ class Enrolled:
     ids: Ids  # (n,) of the templates
     people: Ids  # (n,) whose they are
     templates: Floats  # (n, dim) unit rows
+    photos: Ids  # (n,) of the photos they were made from
+
+
+@dataclass(frozen=True, slots=True)
+class Mates:
+    """How alike one photo of a person is to another one: standard scores, nearly normal."""
+
+    mean: float
+    std: float
+
+    def updated(self, scores: Doubles) -> "Mates":
+        """Return what is known after `scores` (n,) of as many people, of whom a few are wrong."""
+        if len(scores) == 0:
+            return self
+        low, middle, high = np.percentile(scores, [25, 50, 75])
+        trust = len(scores) / (len(scores) + MATES_WEIGHT)
+        variance = trust * ((high - low) / 1.349) ** 2 + (1 - trust) * self.std**2
+        mean = trust * middle + (1 - trust) * self.mean
+        return Mates(float(mean), float(np.sqrt(variance)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """What tells one person from two: a model's head and evidence, and a gallery's strangers."""
+    """What tells one person from two in a gallery; `judge_of` makes it."""
 
     head: L1SigmoidHead
-    evidence: Evidence
     strangers: Strangers
+    usual: Mates  # of the model
+    mates: Mates  # of the gallery
 
-    def llrs(self, a: Floats, b: Floats, photos_a: Doubles, photos_b: Doubles) -> Doubles:
-        """Return the log-likelihood ratios (m,) that a[i] and b[i] are one person.
-
-        `a` and `b` (m, dim) are centred unit means of so many photos (m,) each.
-        """
+    def scores(self, a: Floats, b: Floats) -> Doubles:
+        """Return the standard scores (m,) of a[i] with b[i], centred unit rows (m, dim)."""
         nothing = np.zeros(a.shape[1], np.float32)
         parts = [slice(start, start + PAIRS) for start in range(0, len(a), PAIRS)]
         # the head's code is linear: a pair is as far apart as its difference is from nothing
         scores = [self.head.scores(nothing, a[part] - b[part]) for part in parts]
         z = self.strangers.standard(np.concatenate([np.zeros(0, np.float32), *scores]))
-        several = SEVERAL_PHOTOS * np.log(photos_a * photos_b) / 2
-        return self.evidence.llr(z).astype(np.float64) - several
+        return z.astype(np.float64)
+
+    def llrs(self, z: Doubles, photos_a: Doubles, photos_b: Doubles, mates: Mates) -> Doubles:
+        """Return the log-likelihood ratios (m,) of one person against two with the scores `z` (m,).
+
+        They are of means of so many photos (m,) each. Strangers' scores are normal around 0 with
+        deviation 1 whatever the number, mates' around what it makes of their mean.
+        """
+        expected = self._of_means(mates.mean, photos_a, photos_b)
+        # where the wider of two normals has overtaken the narrower one, more says nothing more
+        if mates.std < 1:
+            z = np.minimum(z, expected / (1 - mates.std**2))
+        elif mates.std > 1:
+            z = np.maximum(z, -expected / (mates.std**2 - 1))
+        away = (z - expected) / mates.std
+        ratio: Doubles = (z**2 - away**2) / 2 - np.log(mates.std)
+        return ratio
+
+    def _of_means(self, z: float, photos_a: Doubles, photos_b: Doubles) -> Doubles:
+        """Return the score (m,) of two means of so many photos of which any two score `z`.
+
+        A photo is its person and noise: of its square the share `own` is the person's, and a mean
+        of n has an nth of the noise.
+        """
+        own = np.maximum(self._own_share(np.array(z)), 0)
+        lengths = (own + (1 - own) / photos_a) * (own + (1 - own) / photos_b)
+        return self._standard(own / np.sqrt(lengths))
+
+    def as_of_one_photo(self, z: Doubles, photos_a: Doubles, photos_b: Doubles) -> Doubles:
+        """Return what single photos of them would score (m,): the inverse of `_of_means`."""
+        score = self._own_share(z)
+        a, b, square = 1 / photos_a, 1 / photos_b, score**2
+        # own^2 = square * (own + (1 - own) a) (own + (1 - own) b), solved for own
+        x = 1 - square * (1 - a) * (1 - b)
+        y = square * (a * (1 - b) + b * (1 - a))
+        own = np.sign(score) * (y + np.sqrt(y * y + 4 * x * square * a * b)) / (2 * x)
+        return self._standard(own)
+
+    def _own_share(self, z: Doubles) -> Doubles:
+        """Return scores as they are on the scale on which strangers have 0 and copies 1."""
+        share: Doubles = z * self.strangers.score_std / (1 - self.strangers.score_mean)
+        return np.clip(share, -0.999, 0.999)
+
+    def _standard(self, share: Doubles) -> Doubles:
+        z: Doubles = share * (1 - self.strangers.score_mean) / self.strangers.score_std
+        return z
+
+
+def judge_of(enrolled: Enrolled, head: L1SigmoidHead, evidence: Evidence, cohort: Cohort) -> Judge:
+    """Return what tells one person from two among `enrolled`, by a model's `head`.
+
+    `evidence` and `cohort` are the model's, too.
+    """
+    means = unit(by_person(enrolled).sums)
+    strangers = fit_strangers(means, len(means), cohort, head)
+    usual = usual_mates(evidence)
+    judge = Judge(head, strangers, usual, usual)
+    first, second = mated_rows(enrolled)
+    a, b = (strangers.centred(enrolled.templates[rows]) for rows in (first, second))
+    return replace(judge, mates=usual.updated(judge.scores(a, b)))
+
+
+def usual_mates(evidence: Evidence) -> Mates:
+    """Return how mates score where `evidence` is right: its ratio times strangers' density."""
+    z = np.linspace(evidence.low, evidence.high, 1001)
+    logs = evidence.llr(z.astype(np.float32)) - z**2 / 2
+    density = np.exp(logs - logs.max())
+    mean = float((z * density).sum() / density.sum())
+    return Mates(mean, float(np.sqrt(((z - mean) ** 2 * density).sum() / density.sum())))
+
+
+def mated_rows(enrolled: Enrolled) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows (m,) and (m,) of two photos each of at most MATES_MOST people, an even sample.
+
+    The first and the middle one by their ids, lest they be of one moment. Copies of one picture
+    say nothing of two.
+    """
+    order = np.lexsort((enrolled.ids, enrolled.people))
+    _, starts, counts = np.unique(enrolled.people[order], return_index=True, return_counts=True)
+    first, second = order[starts], order[starts + counts // 2]
+    cosines = (enrolled.templates[first] * enrolled.templates[second]).sum(1)
+    several = np.flatnonzero((counts > 1) & (cosines < COPY_COSINE))
+    if len(several):
+        several = several[evenly(len(several), MATES_MOST)]
+    return first[several], second[several]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +239,7 @@ class Everybody:
 
     ids: Ids  # (N,) rising
     sums: Floats  # (N, dim) of unit templates
-    photos: Doubles  # (N,) how many
+    n_photos: Doubles  # (N,)
 
 
 def expected_wrong(probabilities: Iterable[float], at_least: float) -> float:
@@ -173,8 +283,12 @@ def same_people(
     is that of the faces; such a pair is in a group only if its faces say so. `index` holds the
     templates by id; without one it is made. With `new`, ids of templates, only their neighbours are
     asked for, and the share is that of the people who have them.
+
+    Two people on one photo are two, whatever their faces and names say: collages and mirrors are
+    rarer than siblings, and one person cannot be enrolled twice from one photo.
     """
     people = by_person(enrolled)
+    apart = not_same | photographed_together(enrolled)
     n = len(people.ids)
     asking = np.arange(len(enrolled.ids))
     if new is not None:
@@ -182,9 +296,8 @@ def same_people(
     pairs = candidate_pairs(enrolled, people, judge, asking, index)
     namesakes = [] if names is None else same_names(names)
     pairs = with_pairs(pairs, people.ids, namesakes)
-    if not_same and len(pairs):
-        ids = people.ids[pairs].tolist()
-        pairs = pairs[[(a, b) not in not_same for a, b in ids]]
+    if apart and len(pairs):
+        pairs = pairs[[(a, b) not in apart for a, b in people.ids[pairs].tolist()]]
     llrs = pair_llrs(people, judge, pairs)
     others = max(n - 1, 1)
     if new is None:
@@ -201,7 +314,7 @@ def same_people(
             found.append(SamePerson((a, b), p, (a, b) in of_one_name))
     found.sort(key=lambda pair: (-pair.probability, pair.people))
     alike = [pair for pair in found if pair.probability >= at_least]
-    groups = people_groups(alike, people, judge, prior, at_least, not_same)
+    groups = people_groups(alike, people, judge, prior, at_least, apart)
     return SamePeople(tuple(found), tuple(groups), share, n)
 
 
@@ -213,6 +326,16 @@ def by_person(enrolled: Enrolled) -> Everybody:
     ids, starts, counts = np.unique(enrolled.people[order], return_index=True, return_counts=True)
     sums = np.add.reduceat(enrolled.templates[order], starts, axis=0)
     return Everybody(ids.astype(np.int64), sums, counts.astype(np.float64))
+
+
+def photographed_together(enrolled: Enrolled) -> set[tuple[int, int]]:
+    """Return the pairs of person ids, rising, that are on one photo."""
+    on_photo = np.unique(np.stack([enrolled.photos, enrolled.people], 1), axis=0)
+    _, starts, counts = np.unique(on_photo[:, 0], return_index=True, return_counts=True)
+    together: set[tuple[int, int]] = set()
+    for start, count in zip(starts[counts > 1], counts[counts > 1], strict=True):
+        together.update(combinations(on_photo[start : start + count, 1].tolist(), 2))
+    return together
 
 
 def candidate_pairs(
@@ -276,7 +399,8 @@ def pair_llrs(people: Everybody, judge: Judge, pairs: NDArray[np.intp]) -> Doubl
     """Return the log-likelihood ratios (m,) that `pairs` (m, 2) of rows are one person each."""
     centred = judge.strangers.centred(unit(people.sums))
     first, second = pairs.T
-    return judge.llrs(centred[first], centred[second], people.photos[first], people.photos[second])
+    z = judge.scores(centred[first], centred[second])
+    return judge.llrs(z, people.n_photos[first], people.n_photos[second], judge.mates)
 
 
 def estimated_share(llrs: Doubles, n: int, among: int, people_a_case: int) -> float:
@@ -300,13 +424,13 @@ def people_groups(
     judge: Judge,
     prior: float,
     at_least: float,
-    not_same: Set[tuple[int, int]],
+    apart: Set[tuple[int, int]],
 ) -> list[PeopleGroup]:
     """Return the groups that `pairs`, most probable first, join; largest first.
 
     A pair joins the groups its two are in only if these as wholes, all templates of each together,
     are as probably one person. So nobody comes in by one likeness that the others contradict, nor
-    beside someone whom a human has told apart.
+    beside someone they are known to be `apart` from.
     """
     group_of: dict[int, int] = {}  # person id -> the id that names the group
     members: dict[int, list[int]] = {}
@@ -316,17 +440,16 @@ def people_groups(
     for person in {person for pair in pairs for person in pair.people}:
         row = int(np.searchsorted(people.ids, person))
         group_of[person], members[person], least[person] = person, [person], 1.0
-        sums[person], photos[person] = people.sums[row], float(people.photos[row])
+        sums[person], photos[person] = people.sums[row], float(people.n_photos[row])
     left_out: list[SamePerson] = []
     for pair in pairs:
         a, b = sorted(group_of[person] for person in pair.people)
         if a == b:
             continue
-        parted = any((min(x, y), max(x, y)) in not_same for x in members[a] for y in members[b])
+        parted = any((min(x, y), max(x, y)) in apart for x in members[a] for y in members[b])
         centred = judge.strangers.centred(unit(np.stack([sums[a], sums[b]])))
-        together = judge.llrs(
-            centred[:1], centred[1:], np.array([photos[a]]), np.array([photos[b]])
-        )
+        z = judge.scores(centred[:1], centred[1:])
+        together = judge.llrs(z, np.array([photos[a]]), np.array([photos[b]]), judge.mates)
         probability = float(sigmoid(together + prior)[0])
         if parted or probability < at_least:
             left_out.append(pair)
@@ -385,7 +508,8 @@ def two_in_one(
 
     Most probable first. The templates of a person are parted into the two camps that are least
     alike; by Bayes' rule these are two people with the odds of share / (1 - share), over the
-    likelihood ratio that they are one. `confirmed` are ids of templates that a human has said to
+    likelihood ratio that they are one. How alike camps of one person are is read from those of the
+    gallery, nearly all of which are. `confirmed` are ids of templates that a human has said to
     be of their person: camps that both hold one are not proposed.
     """
     if len(enrolled.ids) == 0:
@@ -407,7 +531,10 @@ def two_in_one(
         return ()
     sizes = np.array([(len(a), len(b)) for _, a, b in cases], np.float64)
     means = [judge.strangers.centred(unit(np.stack(sums))) for sums in (first, second)]
-    against = -judge.llrs(means[0], means[1], sizes[:, 0], sizes[:, 1])
+    z, (first_sizes, second_sizes) = judge.scores(means[0], means[1]), sizes.T
+    usual = replace(judge.usual, mean=judge.usual.mean - CAMPS_LOWER_Z)
+    of_one = usual.updated(judge.as_of_one_photo(z, first_sizes, second_sizes))
+    against = -judge.llrs(z, first_sizes, second_sizes, of_one)
     share = estimated_share(against, len(cases), 1, people_a_case=1)
     found = []
     for (person, a, b), p in zip(cases, sigmoid(against + log_odds(share)).tolist(), strict=True):
@@ -479,9 +606,7 @@ def the_index(enrolled: Enrolled, index: VectorIndex | None) -> VectorIndex:
     """Return `index`, or one made of the templates if there is none."""
     if index is not None:
         return index
-    from facesearch_indexes.faiss_index import (
-        FaissIndex,
-    )  # 0.2 s: only where it is needed
+    from facesearch_indexes.faiss_index import FaissIndex  # 0.2 s: only where it is needed
 
     return FaissIndex.build(enrolled.ids, enrolled.templates)
 

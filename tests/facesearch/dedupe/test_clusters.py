@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import squareform
 
 from benchmarks.dedupe_people import grouping
 from facesearch.dedupe import clusters
 from facesearch.dedupe.clusters import average_linkage, group_faces, keep_identities, needed_z
-from facesearch.openset import Strangers
+from facesearch.openset import Cohort, Strangers
 from facesearch.vectors import unit
 
 DIM = 32
-STRANGERS = Strangers(0, np.full(DIM, 0.02, np.float32), 0.0, DIM**-0.5)
+COHORT = Cohort(np.full(DIM, 0.02, np.float32), 0.0, DIM**-0.5, 10.0, 0.99)
+STRANGERS = Strangers(0, COHORT.mean, COHORT.score_mean, COHORT.score_std)
 
 
 def faces_of(photos, variation=0.6, seed=0):
@@ -30,56 +29,135 @@ def as_sets(groups):
     return {frozenset(group) for group in groups}
 
 
+def grouped(ids, faces, photos=None):
+    """Groups where nobody is enrolled and strangers are as the cohort says."""
+    photos = np.arange(len(ids)) if photos is None else photos
+    return group_faces(np.asarray(ids), faces, np.asarray(photos), faces[:0], COHORT)
+
+
+def one_pair_after_the_other(centred, photos):
+    """Average linkage as it is defined, naively: groups of rows."""
+    n = len(centred)
+    groups = [([[row]], True) for row in range(n)]  # parts that are sound, whether all of it is
+
+    def rows(group):
+        return [row for part in group[0] for row in part]
+
+    while True:
+        nearest = None
+        for i, j in combinations(range(len(groups)), 2):
+            a, b = rows(groups[i]), rows(groups[j])
+            if {photos[row] for row in a} & {photos[row] for row in b}:
+                continue
+            score = (centred[a].astype(float) @ centred[b].T.astype(float)).mean()
+            if nearest is None or score > nearest[0]:
+                nearest = score, i, j
+        if nearest is None:
+            break
+        score, i, j = nearest
+        a, b = groups[i], groups[j]
+        z = (score - STRANGERS.score_mean) / STRANGERS.score_std
+        if z < clusters.LEAST_Z:
+            break
+        enough = z >= needed_z(*(np.array([len(rows(x))]) for x in (a, b)), n)[0]
+        del groups[j], groups[i]
+        if a[1] and b[1] and enough:
+            groups.append(([rows(a) + rows(b)], True))
+        else:
+            groups.append((a[0] + b[0], False))
+    return [part for parts, _ in groups for part in parts]
+
+
 # Groups
 
 
 @pytest.mark.parametrize("variation", [0.6, 1.0, 1.3], ids=["well apart", "near", "overlapping"])
+@pytest.mark.parametrize("on_photos", [99, 12], ids=["one a photo", "three a photo"])
 @pytest.mark.parametrize("seed", range(6))
-def test_groups_are_those_of_average_linkage_one_pair_after_the_other(variation, seed):
+def test_groups_are_those_of_average_linkage_one_pair_after_the_other(variation, on_photos, seed):
     faces, _ = faces_of([1, 2, 3, 5, 8, 13, 1, 1, 4], variation, seed)
+    photos = np.random.default_rng(seed).permutation(len(faces)) % on_photos
     centred = STRANGERS.centred(faces)
-    n = len(faces)
-    distances = np.maximum(1 - centred @ centred.T, 0).astype(np.float64)
-    np.fill_diagonal(distances, 0)
-    tree = linkage(squareform((distances + distances.T) / 2), "average")
-    groups = [([[row]], True) for row in range(n)]
-    for a, b, distance, _size in tree:
-        (parts_a, sound_a), (parts_b, sound_b) = groups[int(a)], groups[int(b)]
-        members_a, members_b = (
-            [row for part in parts for row in part] for parts in (parts_a, parts_b)
-        )
-        z = (1 - distance - STRANGERS.score_mean) / STRANGERS.score_std
-        sizes = np.array([len(members_a)]), np.array([len(members_b)])
-        if sound_a and sound_b and z >= needed_z(*sizes, n)[0]:
-            groups.append(([members_a + members_b], True))
-        else:
-            groups.append((parts_a + parts_b, False))
-    expected = groups[-1][0]
-    assert len(expected) not in (1, n)
-    ours = average_linkage(centred, STRANGERS)
-    rows = np.arange(n)
+    expected = one_pair_after_the_other(centred, photos.tolist())
+    assert len(expected) not in (1, len(faces))
+    ours = average_linkage(centred, photos, STRANGERS)
+    rows = np.arange(len(faces))
     assert as_sets(rows[ours == o].tolist() for o in np.unique(ours)) == as_sets(expected)
+
+
+def test_what_was_joined_without_counting_comes_into_no_group_later(monkeypatch):
+    """Two faces are nearest to each other, too little to count, and then to a large group."""
+    monkeypatch.setattr(clusters, "STRANGERS_AS_ALIKE", 1e-5)  # of two faces: a cosine of .84
+    axes = np.eye(DIM, dtype=np.float32)
+    large = unit(axes[0] + 0.3 * axes[3:11])  # .92 alike
+    sides = np.stack([axes[1], 0.535 * axes[1] + 0.845 * axes[2]])
+    two = unit(0.68 * axes[0] + 0.733 * sides)  # .75 alike, .65 to the others
+    labels = average_linkage(np.vstack([large, two]), np.arange(10), STRANGERS)
+    assert labels.tolist() == [0] * 8 + [8, 9]
+    near_the_large_one = average_linkage(np.vstack([large, two[:1]]), np.arange(9), STRANGERS)
+    assert near_the_large_one.tolist() == [0] * 9
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_two_faces_of_one_photo_are_in_one_group_immich_12921(seed):
+    faces, _ = faces_of([12, 9], variation=0.3, seed=seed)
+    photos = np.arange(len(faces)) // 3  # as if each photo showed one person three times
+    groups = grouped(np.arange(len(faces)), faces, photos)
+    for group in groups:
+        assert len(set(photos[list(group)])) == len(group)
+    assert len(groups) < 9  # six, had the nearest of all been joined first
+
+
+def test_a_face_goes_on_to_the_next_likeness_if_the_nearest_is_on_its_photo():
+    twins, _ = faces_of([2], variation=0.1)
+    other = unit(twins[0] + 0.3 * faces_of([1], seed=5)[0][0])
+    faces = np.vstack([twins, other])
+    assert as_sets(grouped([0, 1, 2], faces)) == {frozenset({0, 1, 2})}
+    nearer = int((twins @ other).argmax())
+    assert as_sets(grouped([0, 1, 2], faces, [7, 7, 8])) == {
+        frozenset({nearer, 2}),
+        frozenset({1 - nearer}),
+    }
+
+
+def test_many_look_alikes_on_one_photo_do_not_hide_the_face_on_another_one():
+    faces, _ = faces_of([30], variation=0.05)
+    away = unit(faces[0] + 0.4 * faces_of([1], seed=5)[0])
+    photos = [1] * 30 + [2]
+    groups = grouped(np.arange(31), np.vstack([faces, away]), photos)
+    assert sorted(map(len, groups)) == [1] * 29 + [2]
 
 
 def test_people_who_look_different_are_a_group_each_and_the_most_frequent_comes_first():
     faces, people = faces_of([2, 5, 1, 3], variation=0.3)
     ids = 100 + np.arange(len(faces))
-    groups = group_faces(ids, faces, STRANGERS)
+    groups = grouped(ids, faces)
     assert as_sets(groups) == as_sets(ids[people == p].tolist() for p in range(4))
     assert [len(group) for group in groups] == [5, 3, 2, 1]
+
+
+def test_what_everybody_who_is_enrolled_has_in_common_joins_nobody():
+    """As if all photos came from one bad camera."""
+    rng = np.random.default_rng(0)
+    camera = np.eye(DIM)[0]
+    rows = unit((1.5 * camera + unit(rng.normal(size=(303, DIM)))).astype(np.float32))
+    faces, enrolled = rows[:3], rows[3:]
+    ids = np.arange(3)
+    assert len(group_faces(ids, faces, ids, enrolled[:0], COHORT)) == 1
+    assert len(group_faces(ids, faces, ids, enrolled, COHORT)) == 3
 
 
 def test_groups_of_one_size_come_in_the_order_of_their_ids():
     faces, _ = faces_of([2, 2, 2], variation=0.2)
     ids = np.array([7, 30, 2, 90, 5, 50])
-    assert [min(g) for g in group_faces(ids, faces, STRANGERS)] == [2, 5, 7]
+    assert [min(g) for g in grouped(ids, faces)] == [2, 5, 7]
 
 
 def test_the_most_typical_face_of_a_group_comes_first():
     faces, _ = faces_of([3], variation=0.1)
     middle = unit(faces.sum(0))
     ids = np.array([3, 1, 2, 9])
-    groups = group_faces(ids, np.vstack([faces, middle]), STRANGERS)
+    groups = grouped(ids, np.vstack([faces, middle]))
     assert len(groups) == 1
     assert groups[0][0] == 9
 
@@ -90,13 +168,13 @@ def test_the_order_of_the_faces_does_not_matter_copies_among_them(seed):
     faces = np.vstack([faces, faces[:6], faces[:3]])  # the same photo twice and three times
     ids = np.arange(len(faces))
     order = np.random.default_rng(seed).permutation(len(faces))
-    assert group_faces(ids[order], faces[order], STRANGERS) == group_faces(ids, faces, STRANGERS)
+    assert grouped(ids[order], faces[order]) == grouped(ids, faces)
 
 
 def test_one_chance_likeness_does_not_join_two_people_nextcloud_recognize_475():
     faces, people = faces_of([6, 6], variation=0.3)
     between = unit(faces[people == 0].sum(0) + faces[people == 1].sum(0))
-    groups = group_faces(np.arange(13), np.vstack([faces, between]), STRANGERS)
+    groups = grouped(np.arange(13), np.vstack([faces, between]))
     assert not any({0, 6} <= set(group) for group in groups)
 
 
@@ -112,13 +190,13 @@ def test_more_faces_have_to_be_more_alike_and_large_groups_less():
 
 def test_no_face_is_no_group_and_one_face_is_one():
     faces, _ = faces_of([1])
-    assert group_faces(np.zeros(0, np.int64), faces[:0], STRANGERS) == []
-    assert group_faces(np.array([4]), faces, STRANGERS) == [(4,)]
+    assert grouped(np.zeros(0, np.int64), faces[:0]) == []
+    assert grouped(np.array([4]), faces) == [(4,)]
 
 
 def test_faces_that_are_all_equal_are_one_group():
     faces, _ = faces_of([1])
-    groups = group_faces(np.arange(50), np.repeat(faces, 50, axis=0), STRANGERS)
+    groups = grouped(np.arange(50), np.repeat(faces, 50, axis=0))
     assert as_sets(groups) == {frozenset(range(50))}
 
 
@@ -137,7 +215,7 @@ def test_many_that_tie_and_send_each_other_round_in_a_ring_are_joined(monkeypatc
 
     monkeypatch.setattr(faiss_index, "FaissIndex", Ring)
     faces, _ = faces_of([1])
-    assert len(group_faces(np.arange(3), np.repeat(faces, 3, axis=0), STRANGERS)) == 1
+    assert len(grouped(np.arange(3), np.repeat(faces, 3, axis=0))) == 1
 
 
 # Identity
@@ -182,10 +260,10 @@ def test_every_group_keeps_its_id_while_faces_are_only_added(before, new, data):
 def test_groups_found_again_with_more_photos_have_the_ids_they_had():
     faces, people = faces_of([4, 6, 5], variation=0.3)
     first = np.flatnonzero(np.arange(len(faces)) % 3 > 0)
-    groups = group_faces(first, faces[first], STRANGERS)
+    groups = grouped(first, faces[first])
     ids = keep_identities(groups, {}, next_id=0)
     before = {face: number for group, number in zip(groups, ids, strict=True) for face in group}
-    later = group_faces(np.arange(len(faces)), faces, STRANGERS)
+    later = grouped(np.arange(len(faces)), faces)
     for group, number in zip(later, keep_identities(later, before, next_id=3), strict=True):
         assert {before[face] for face in group if face in before} == {number}
         assert len({int(people[face]) for face in group}) == 1

@@ -1,4 +1,5 @@
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -9,9 +10,8 @@ from hypothesis import strategies as st
 from facesearch.dedupe import people
 from facesearch.dedupe.people import (
     Enrolled,
-    Judge,
+    Mates,
     bare_name,
-    by_person,
     expected_wrong,
     probability_for,
     same_faces,
@@ -21,7 +21,7 @@ from facesearch.dedupe.people import (
     two_in_one,
 )
 from facesearch.head import L1SigmoidHead
-from facesearch.openset import fit_strangers
+from facesearch.openset import Evidence
 from facesearch.vectors import unit
 from facesearch_indexes.faiss_index import FaissIndex
 
@@ -35,6 +35,11 @@ def photos_of(person, n, variation=0.5, salt=0):
     return unit((own + variation * unit(noise)).astype(np.float32))
 
 
+def enrolled_as(ids, owners, rows):
+    """Enrolled people, each template from a photo of its own."""
+    return Enrolled(np.asarray(ids), np.asarray(owners), rows, 5000 + np.arange(len(owners)))
+
+
 def gallery_of(*names):
     """Enrolled people: for each name (id) the numbers of who is on its photos."""
     rows, owners = [], []
@@ -42,15 +47,22 @@ def gallery_of(*names):
         for place, person in enumerate(shown):
             rows.append(photos_of(person, 1, salt=100 * name + place))
             owners.append(name)
-    return Enrolled(10 + np.arange(len(owners)), np.array(owners), np.vstack(rows))
+    return enrolled_as(10 + np.arange(len(owners)), owners, np.vstack(rows))
 
 
 CROWD = [(name, [name] * (1 + name % 4)) for name in range(100, 160)]  # nobody twice
 
 
 def judge_of(enrolled, head=MODEL.head):
-    means = unit(by_person(enrolled).sums)
-    return Judge(head, MODEL.evidence, fit_strangers(means, len(means), COHORT, head))
+    return people.judge_of(enrolled, head, MODEL.evidence, COHORT)
+
+
+class Counting(FaissIndex):
+    """Keeps how many rows were asked for each time."""
+
+    def search(self, rows, k):
+        self.__dict__.setdefault("asked", []).append(len(rows))
+        return super().search(rows, k)
 
 
 def pairs_of(found):
@@ -69,20 +81,33 @@ def test_a_person_under_two_names_is_proposed_and_nobody_else():
     assert found.n_people == 63
 
 
+def two_normals(judge, mates, z, n_a, n_b):
+    """The log-likelihood ratio, by photos that are their person and noise of their own."""
+    own = mates.mean * judge.strangers.score_std / (1 - judge.strangers.score_mean)
+    a, b = (np.zeros(1 + n_a + n_b) for _ in range(2))
+    a[0] = b[0] = own**0.5
+    a[1 : 1 + n_a], b[1 + n_a :] = (1 - own) ** 0.5 / n_a, (1 - own) ** 0.5 / n_b
+    cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    expected = NormalDist(cosine * mates.mean / own, mates.std)
+    return float(np.log(expected.pdf(z) / NormalDist().pdf(z)))
+
+
+def standard_score(judge, a, b):
+    a, b = (judge.strangers.centred(unit(x)) for x in (a, b))
+    return float(judge.strangers.standard(MODEL.head.scores(a, b[None]))[0])
+
+
 def test_probabilities_are_bayes_rule_over_every_pair_of_people():
     enrolled = gallery_of((1, [1, 1]), (2, [2, 2, 2]), (3, [1]), (4, [2]), *CROWD)
     judge = judge_of(enrolled)
     found = same_people(enrolled, judge, at_least=0.0)
     ids = np.unique(enrolled.people)
-    means = {i: unit(enrolled.templates[enrolled.people == i].sum(0)) for i in ids}
+    sums = {i: enrolled.templates[enrolled.people == i].sum(0) for i in ids}
     llrs = {}
     for a, b in combinations(ids.tolist(), 2):
-        score = MODEL.head.scores(
-            judge.strangers.centred(means[a]), judge.strangers.centred(means[b])[None]
-        )
         photos = [(enrolled.people == i).sum() for i in (a, b)]
-        evidence = float(MODEL.evidence.llr(judge.strangers.standard(score))[0])
-        llrs[a, b] = evidence - people.SEVERAL_PHOTOS * np.log(np.sqrt(np.prod(photos)))
+        z = standard_score(judge, sums[a], sums[b])
+        llrs[a, b] = two_normals(judge, judge.mates, z, *photos)
     share, n = 0.01, len(ids)
     for _ in range(200):
         odds = np.exp(list(llrs.values())) * (share / (n - 1)) / (1 - share / (n - 1))
@@ -195,11 +220,13 @@ def test_someone_with_hundreds_of_photos_is_found_under_a_second_name():
     crowd = gallery_of(*CROWD)
     rows = np.vstack([many, one, crowd.templates])
     names = np.concatenate([np.full(300, 1), [2], crowd.people])
-    enrolled = Enrolled(np.arange(len(rows)), names, rows)
+    enrolled = enrolled_as(np.arange(len(rows)), names, rows)
     judge = judge_of(enrolled)
     assert pairs_of(same_people(enrolled, judge)) == [(1, 2)]
     assert pairs_of(same_people(enrolled, judge, new=range(300))) == [(1, 2)]
-    index = FaissIndex.build(enrolled.ids, rows)
+    index = Counting.build(enrolled.ids, rows)
+    same_people(enrolled, judge, index=index)
+    assert index.asked[:2] == [len(rows), 300]  # nobody else is asked for again
     index.upsert(5000 + np.arange(300), many)  # forgotten meanwhile: they are nobody else's
     assert pairs_of(same_people(enrolled, judge, new=range(300), index=index)) == [(1, 2)]
 
@@ -207,17 +234,10 @@ def test_someone_with_hundreds_of_photos_is_found_under_a_second_name():
 def test_only_what_is_new_is_compared_and_is_found_as_in_the_whole():
     enrolled = gallery_of((1, [1, 1]), (2, [2, 2]), (3, [1]), (4, [2]), *CROWD)
     judge = judge_of(enrolled)
-    asked = []
-
-    class Counting(FaissIndex):
-        def search(self, rows, k):
-            asked.append(len(rows))
-            return super().search(rows, k)
-
     index = Counting.build(enrolled.ids, enrolled.templates)
     new = enrolled.ids[enrolled.people == 3].tolist()
     found = same_people(enrolled, judge, new=new, index=index)
-    assert asked[0] == 1
+    assert index.asked[0] == 1
     assert pairs_of(found) == [(1, 3)]
     assert found.share > 0.01
     assert same_people(enrolled, judge, new=[], index=index).pairs == ()
@@ -250,14 +270,15 @@ def test_a_head_with_an_order_of_its_own_decides_alone():
     enrolled = gallery_of((1, [1]), (2, [2]), *CROWD)
     rows = enrolled.templates.copy()
     rows[1, : DIM // 2] = rows[0, : DIM // 2]
-    enrolled = Enrolled(enrolled.ids, enrolled.people, unit(rows))
+    enrolled = enrolled_as(enrolled.ids, enrolled.people, unit(rows))
     assert pairs_of(same_people(enrolled, judge_of(enrolled, head)))[:1] == [(1, 2)]
     assert (1, 2) not in pairs_of(same_people(enrolled, judge_of(enrolled)))
 
 
 @pytest.mark.parametrize("names", [[], [(1, [1])], [(1, [1, 1])]], ids=["nobody", "one", "two"])
 def test_one_person_alone_is_nobody_twice(names):
-    none = Enrolled(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, DIM), np.float32))
+    nothing = np.zeros(0, np.int64)
+    none = Enrolled(nothing, nothing, np.zeros((0, DIM), np.float32), nothing)
     enrolled = gallery_of(*names) if names else none
     judge = judge_of(gallery_of(*CROWD))
     assert same_people(enrolled, judge).pairs == ()
@@ -283,6 +304,101 @@ def test_the_count_of_what_is_wrong_is_that_of_what_is_shown():
     assert expected_wrong([], 0.5) == 0
 
 
+@pytest.mark.parametrize("variation", [0.4, 0.7], ids=["portraits", "family album"])
+def test_how_alike_mates_are_is_read_from_the_gallery(variation):
+    rows = np.vstack([photos_of(person, 4, variation) for person in range(400)])
+    enrolled = enrolled_as(np.arange(1600), np.repeat(np.arange(400), 4), rows)
+    judge = judge_of(enrolled)
+    pairs = [standard_score(judge, *rows[4 * person :][:2]) for person in range(400)]
+    trust = 400 / 430
+    assert judge.mates.mean == pytest.approx(
+        trust * np.mean(pairs) + (1 - trust) * judge.usual.mean, abs=0.1
+    )
+    assert judge.mates.std == pytest.approx(
+        (trust * np.var(pairs) + (1 - trust) * judge.usual.std**2) ** 0.5, rel=0.15
+    )
+    assert judge.usual == people.usual_mates(MODEL.evidence)
+
+
+def test_a_middling_score_means_less_where_mates_are_more_alike():
+    crowd = gallery_of((1, [1]), *CROWD)
+    judge = judge_of(crowd)
+    one = np.ones(1)
+    llrs = [judge.llrs(np.array([4.0]), one, one, Mates(mean, 1.0))[0] for mean in (4.0, 5.0, 6.0)]
+    assert llrs[0] > llrs[1] > llrs[2]
+
+
+def test_what_a_model_says_of_mates_is_its_evidence_times_the_density_of_strangers():
+    normal = Evidence(-(4.0**2) / 2 / 1.5**2 - np.log(1.5), 4 / 1.5**2, 0.5 - 0.5 / 1.5**2, -8, 14)
+    usual = people.usual_mates(normal)
+    assert (usual.mean, usual.std) == pytest.approx((4.0, 1.5), rel=0.01)
+
+
+def test_copies_and_people_of_one_photo_say_nothing_of_mates():
+    enrolled = enrolled_as([7, 3, 5, 9], [1, 1, 2, 3], photos_of(1, 4, variation=0.1))
+    assert [len(rows) for rows in people.mated_rows(enrolled)] == [0, 0]
+    judge = judge_of(enrolled)
+    assert judge.mates == judge.usual
+
+
+def test_mates_are_the_first_and_the_middle_photo_by_their_ids():
+    rows = np.vstack([photos_of(p, n, variation=2) for p, n in ((1, 5), (2, 1), (3, 2))])
+    enrolled = enrolled_as([14, 12, 10, 13, 11, 20, 31, 30], [1, 1, 1, 1, 1, 2, 3, 3], rows)
+    first, second = people.mated_rows(enrolled)
+    assert enrolled.ids[first].tolist() == [10, 30]
+    assert enrolled.ids[second].tolist() == [12, 31]
+
+
+def test_a_few_mates_that_are_two_people_hardly_change_what_is_known_of_them():
+    scores = np.random.default_rng(0).normal(6, 1, 500)
+    mixed = np.append(scores, np.random.default_rng(1).normal(0, 1, 25))
+    alone, with_them = (Mates(5.0, 1.5).updated(x) for x in (scores, mixed))
+    assert with_them.mean == pytest.approx(alone.mean, abs=0.1)
+    assert with_them.std == pytest.approx(alone.std, abs=0.15)
+
+
+@given(z=st.floats(0, 7), n_a=st.integers(1, 40), n_b=st.integers(1, 40))
+def test_scores_of_means_are_those_of_single_photos_and_back(z, n_a, n_b):
+    judge = judge_of(gallery_of((1, [1]), *CROWD[:9]))
+    counts, one = (np.array([n_a], float), np.array([n_b], float)), np.ones(1)
+    of_means = judge._of_means(z, *counts)
+    assert of_means[0] >= z - 1e-9
+    assert judge.as_of_one_photo(of_means, *counts)[0] == pytest.approx(z, abs=1e-6)
+    assert judge.as_of_one_photo(-of_means, *counts)[0] == pytest.approx(-z, abs=1e-6)
+    assert judge.as_of_one_photo(np.array([z]), one, one)[0] == pytest.approx(z, abs=1e-6)
+
+
+@pytest.mark.parametrize("std", [0.4, 1.0, 1.6])
+def test_the_more_alike_the_likelier_one_person(std):
+    judge = judge_of(gallery_of((1, [1]), *CROWD))
+    ones = np.full(200, 2.0)
+    llrs = judge.llrs(np.linspace(-12, 15, 200), ones, ones, Mates(4.0, std))
+    assert (np.diff(llrs) >= -1e-9).all()
+    assert llrs[-1] > 5
+
+
+# Two people on one photo
+
+
+def test_two_people_on_one_photo_are_never_one_immich_12921():
+    enrolled = gallery_of((1, [1, 1]), (2, [1, 1]), (3, [1, 1]), *CROWD)
+    judge = judge_of(enrolled)
+    assert sorted(pairs_of(same_people(enrolled, judge))) == [(1, 2), (1, 3), (2, 3)]
+    photos = enrolled.photos.copy()
+    photos[enrolled.people == 2] = photos[enrolled.people == 3]
+    together = Enrolled(enrolled.ids, enrolled.people, enrolled.templates, photos)
+    names = {2: "Ana", 3: "ana"}
+    found = same_people(together, judge, names=names)
+    assert sorted(pairs_of(found)) == [(1, 2), (1, 3)]
+    assert all(not {2, 3} <= set(group.people) for group in found.groups)
+
+
+def test_everyone_on_a_photo_is_apart_from_everyone_else_on_it():
+    photos, owners = [7, 7, 7, 8, 8, 9, 9, 6], [3, 1, 2, 3, 4, 5, 5, 9]
+    enrolled = Enrolled(np.arange(8), np.array(owners), photos_of(1, 8), np.array(photos))
+    assert people.photographed_together(enrolled) == {(1, 2), (1, 3), (2, 3), (3, 4)}
+
+
 # One name that holds two people
 
 
@@ -305,14 +421,22 @@ def test_the_odds_of_two_people_are_those_against_the_camps_being_one():
     judge = judge_of(enrolled)
     cases = {two.person: two.probability for two in two_in_one(enrolled, judge, at_least=0)}
     assert len(cases) == 1 + 45  # those of one photo cannot be two
-    shown = np.array([0, 1, 0, 0, 1])
-    rows = enrolled.templates[:5]
-    a, b = (judge.strangers.centred(unit(rows[shown == i].sum(0))) for i in (0, 1))
-    z = judge.strangers.standard(MODEL.head.scores(a, b[None]))
-    llr = float(MODEL.evidence.llr(z)[0]) - people.SEVERAL_PHOTOS * np.log(np.sqrt(3 * 2))
+    scores, camps = {}, {}
+    for person in np.unique(enrolled.people).tolist():
+        rows = enrolled.templates[enrolled.people == person]
+        camp = two_camps(judge.strangers.centred(rows))
+        if camp is not None:
+            camps[person] = int((~camp).sum()), int(camp.sum())
+            scores[person] = standard_score(judge, rows[~camp].sum(0), rows[camp].sum(0))
+    sizes = np.array(list(camps.values()), float).T
+    single = judge.as_of_one_photo(np.array(list(scores.values())), *sizes)
+    usual = Mates(judge.usual.mean - people.CAMPS_LOWER_Z, judge.usual.std)
+    of_one = usual.updated(single)
+    llrs = {i: two_normals(judge, of_one, scores[i], *camps[i]) for i in cases}
     share = (1 + sum(cases.values())) / (100 + len(cases))
-    odds = cases[1] / (1 - cases[1])
-    assert np.log(odds) == pytest.approx(-llr + np.log(share / (1 - share)), abs=0.01)
+    for person, llr in llrs.items():
+        odds = cases[person] / (1 - cases[person])
+        assert np.log(odds) == pytest.approx(-llr + np.log(share / (1 - share)), rel=0.005)
 
 
 def test_camps_that_a_human_has_both_confirmed_are_not_proposed():
@@ -342,7 +466,7 @@ def test_copies_of_a_face_are_found_under_one_name_and_under_two():
     enrolled = gallery_of((1, [1, 1]), (2, [2]), *CROWD)
     rows = enrolled.templates.copy()
     copies = unit(rows[[0, 2]] + 0.1 * photos_of(9, 2, variation=5))
-    enrolled = Enrolled(
+    enrolled = enrolled_as(
         np.append(enrolled.ids, [900, 901]),
         np.append(enrolled.people, [1, 3]),
         np.vstack([rows, copies]),
@@ -355,10 +479,10 @@ def test_copies_of_a_face_are_found_under_one_name_and_under_two():
 
 def test_two_photos_of_one_person_are_not_the_same_face():
     rows = photos_of(1, 200, variation=0.35)  # 0.89 alike
-    assert same_faces(Enrolled(np.arange(200), np.ones(200, np.int64), rows)) == ()
+    assert same_faces(enrolled_as(np.arange(200), np.ones(200, np.int64), rows)) == ()
 
 
 def test_a_face_with_many_copies_is_found_with_all_of_them():
     rows = np.vstack([np.repeat(photos_of(1, 1), 12, axis=0), photos_of(2, 3)])
-    found = same_faces(Enrolled(np.arange(15), np.ones(15, np.int64), rows))
+    found = same_faces(enrolled_as(np.arange(15), np.ones(15, np.int64), rows))
     assert {face.templates for face in found} == set(combinations(range(12), 2))
