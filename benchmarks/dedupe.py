@@ -2,12 +2,18 @@
 
     python -m benchmarks.dedupe [--json]
 
-Copies of LFW crops and of the photos in `photos/` of the data folder by EDITS, seeded. Half of the
-pictures (seeded) served to choose the thresholds, the figures are of the other half. A pair is two
-files; it is right if both come from one picture. Pictures that the data itself holds twice are
-judged by hand-checked truth in `photos/dedupe` alone, so `photos/groups` gives the originals here.
-Beside it imagehash (phash at 10 and dhash at 10 of 64 bits, by the same edits and the same upright
-pixels), if installed.
+Copies by EDITS, seeded, of 1,000 LFW crops and of the photos in `photos/groups` of the data folder.
+A pair is two files; it is right if both come from one picture. What was chosen on what: the codes,
+the windows and SAME on crops of SPENT, and on every second photo of `photos`; the photos here, and
+`photos/dedupe`, were looked at while choosing. The crops here are of people who are in no SPENT
+crop: the figures `crop_...` are of them alone. EVERYWHERE was chosen on the photos SPENT_SHOTS.
+
+`sure`: what --apply would move. `shots_...`: two shots from a tripod, made from one photo of
+`photos/groups`: noise, a shift, and one face with its eyes closed, mirrored or moved by an eighth
+of its width. Nothing of that should be sure.
+
+Beside it, if they are installed, imagehash (phash and dhash at 10 of 64 bits, phash at 4) and
+imagededup (its phash at its default of 10), by the same edits and the same upright pixels.
 """
 
 import csv
@@ -29,10 +35,16 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from benchmarks.report import need, parse_arguments, show
 from facesearch.dedupe.photos import PhotoReport, find_duplicates
+from facesearch.dedupe.picture import EVERYWHERE, compare, look_at, look_closely
+from facesearch.photo import Photo, read_photo
 
-SEED = 9
-N_CROPS = 300  # of LFW; half of them and of the photos are reported
+SEED = 2909
+N_CROPS = 1000
+EVERY_PHOTO = 2  # every second of `photos/groups`
+SPENT = ((0, 400), (9, 300))  # seed and number of the crops that something was chosen on
+SPENT_SHOTS = 14  # photos of groups that EVERYWHERE was chosen on, by seed 3
 Generator = np.random.Generator
+Pixels = NDArray[np.uint8]  # (h, w, 3) RGB
 
 
 def _file(image: Image.Image, kind: str = "JPEG", **options: Any) -> tuple[str, bytes]:
@@ -116,27 +128,36 @@ EDITS: dict[str, Callable[[Image.Image, Generator], tuple[str, bytes]]] = {
 }
 
 
-def originals(data: Path) -> Iterator[Image.Image]:
-    """Yield the pictures that copies are made of: those of the reported half."""
-    rng = np.random.default_rng(SEED)
+def crops(data: Path) -> Iterator[Image.Image]:
+    """Yield crops of people nothing was chosen on."""
     with (data / "lfw" / "lfw_index.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    chosen = [rows[i] for i in rng.permutation(len(rows))[:N_CROPS]]
-    for row in chosen[1::2]:
+    spent = {
+        rows[i]["name"]
+        for seed, count in SPENT
+        for i in np.random.default_rng(seed).permutation(len(rows))[:count]
+    }
+    order = np.random.default_rng(SEED).permutation(len(rows))
+    for row in [rows[i] for i in order if rows[i]["name"] not in spent][:N_CROPS]:
         with (data / "lfw" / row["shard"]).open("rb") as shard:
             shard.seek(int(row["offset"]))
             yield Image.open(io.BytesIO(shard.read(int(row["bytes"])))).convert("RGB")
-    for path in sorted((data / "photos" / "groups").iterdir())[1::2]:
+
+
+def photos_of_groups(data: Path) -> Iterator[Image.Image]:
+    """Yield photos, upright and not larger than 1,600 pixels."""
+    for path in sorted((data / "photos" / "groups").iterdir())[1::EVERY_PHOTO]:
         image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
         image.thumbnail((1600, 1600))
         yield image
 
 
-def write_copies(data: Path, folder: Path) -> dict[str, int]:
+def write_copies(originals: Iterator[Image.Image], folder: Path) -> dict[str, int]:
     """Write every original and its copies; return the number of the original by file."""
     rng = np.random.default_rng(SEED)
+    folder.mkdir()
     truth = {}
-    for number, image in enumerate(originals(data)):
+    for number, image in enumerate(originals):
         for edit in ("original", *EDITS):
             made = _file(image, quality=97) if edit == "original" else EDITS[edit](image, rng)
             path = folder / f"{number:04} {edit.replace('%', 'percent')}{made[0]}"
@@ -164,23 +185,108 @@ def grouped(report: PhotoReport) -> list[list[str]]:
     return [[g.keeper.path, *(twin.file.path for twin in g.duplicates)] for g in report.groups]
 
 
-def by_imagehash(name: str, truth: dict[str, int], bits: int) -> tuple[float, float, float]:
-    """Return precision, recall and seconds of imagehash: a pair is at most `bits` of 64 apart."""
-    imagehash: Any = import_module("imagehash")
-    started = time.perf_counter()
-    paths = list(truth)
-    hashes = []
-    for path in paths:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-        hashes.append(getattr(imagehash, name)(upright).hash.ravel())
+def within(hashes: list[Any], paths: list[str], bits: int) -> set[frozenset[str]]:
+    """Return the pairs of files whose hashes, arrays of bits, are at most `bits` apart."""
     packed = np.packbits(np.array(hashes), axis=1)
     found: set[frozenset[str]] = set()
     for i, row in enumerate(packed[:-1]):
         apart: NDArray[np.int64] = np.bitwise_count(packed[i + 1 :] ^ row).sum(1, dtype=np.int64)
         found |= {frozenset((paths[i], paths[i + 1 + j])) for j in np.flatnonzero(apart <= bits)}
-    seconds = time.perf_counter() - started
-    return *rates(found, truth), seconds
+    return found
+
+
+def upright(path: str) -> Image.Image:
+    """Return the picture as a viewer shows it."""
+    with Image.open(path) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def rivals(truth: dict[str, int]) -> Iterator[tuple[str, float, float, float]]:
+    """Yield name, precision, recall and seconds of the hashes that are installed."""
+    paths = list(truth)
+    if find_spec("imagehash"):
+        imagehash: Any = import_module("imagehash")
+        for name, bits in (("phash", 10), ("dhash", 10), ("phash", 4)):
+            started = time.perf_counter()
+            hashes = [getattr(imagehash, name)(upright(path)).hash.ravel() for path in paths]
+            found = within(hashes, paths, bits)
+            seconds = time.perf_counter() - started
+            yield f"imagehash_{name}_{bits}", *rates(found, truth), seconds
+    if find_spec("imagededup"):
+        methods: Any = import_module("imagededup.methods")
+        hasher, started = methods.PHash(verbose=False), time.perf_counter()
+        codes = [hasher.encode_image(image_array=np.asarray(upright(path))) for path in paths]
+        rows = [np.unpackbits(np.frombuffer(bytes.fromhex(code), np.uint8)) for code in codes]
+        found = within(rows, paths, 10)
+        seconds = time.perf_counter() - started
+        yield "imagededup_phash_10", *rates(found, truth), seconds
+
+
+# Shots of one moment
+
+
+def shot(image: Pixels, rng: Generator) -> Pixels:
+    """Return what a camera on a tripod takes a moment later: moved by a pixel or two, noisy."""
+    turn = np.array([[1.002, 0.001, 1.5], [-0.001, 1.002, -1.0]], np.float32)
+    size = image.shape[1], image.shape[0]
+    moved = cv2.warpAffine(image, turn, size, borderMode=cv2.BORDER_REFLECT)
+    return np.clip(moved + rng.normal(0, 5, image.shape), 0, 255).astype(np.uint8)
+
+
+def with_face(image: Pixels, face: dict[str, float], what: str) -> Pixels:
+    """Return the photo with one face changed: "blink", "mirrored" or "moved"."""
+    x, y, w, h = (face[key] for key in ("cx", "cy", "w", "h"))
+    left, top = max(0, int(x - w / 2)), max(0, int(y - h / 2))
+    right, bottom = int(min(image.shape[1], x + w / 2)), int(min(image.shape[0], y + h / 2))
+    changed = image.copy()
+    if what == "mirrored":
+        changed[top:bottom, left:right] = image[top:bottom, left:right][:, ::-1]
+    elif what == "moved":
+        step = np.array([[1, 0, w / 8], [0, 1, w / 16]], np.float32)
+        size = image.shape[1], image.shape[0]
+        moved = cv2.warpAffine(image, step, size, borderMode=cv2.BORDER_REFLECT)
+        changed = np.asarray(moved, np.uint8)
+    else:  # skin from under the eyes over the eyes
+        top, bottom = int(top + 0.33 * h), int(top + 0.47 * h)
+        left, right = int(left + 0.15 * w), int(right - 0.15 * w)
+        skin = image[bottom : bottom + max(1, int(0.05 * h)), left:right].mean(0)
+        changed[top:bottom, left:right] = skin
+    sharp = np.zeros(image.shape[:2], np.float32)
+    sharp[top:bottom, left:right] = 1
+    mask = cv2.GaussianBlur(sharp, (0, 0), max(1, (right - left) / 12))[..., None]
+    return np.asarray(image * (1 - mask) + changed * mask, np.uint8)
+
+
+def series(data: Path) -> dict[str, float]:
+    """Return how many shots of one moment would be taken for one picture, by the face's width."""
+    expected = json.loads((data / "photos" / "expected.json").read_text("utf-8"))["groups"]
+    rng = np.random.default_rng(3)
+    items = [(name, truth) for name, truth in expected.items() if truth.get("faces")]
+    items = [items[i] for i in rng.permutation(len(items))[SPENT_SHOTS:]]
+    figures = {f"shots_{what}": 0.0 for what in ("blink", "mirrored", "moved")}
+    figures |= {f"{name}_sure": 0.0 for name in figures}
+    for name, truth in items:
+        image = read_photo(data / "photos" / name).pixels()
+        if (image.shape[1], image.shape[0]) != tuple(truth["size"]):
+            continue
+        face = truth["faces"][rng.integers(len(truth["faces"]))]
+        if face["w"] < 0.05 * min(truth["size"]):  # smaller eyes than anybody sees at 512 pixels
+            continue
+        for what in ("blink", "mirrored", "moved"):
+            figures[f"shots_{what}"] += 1
+            other = shot(with_face(image, face, what), rng)
+            figures[f"shots_{what}_sure"] += is_sure(image, other)
+    return figures
+
+
+def is_sure(one: Pixels, other: Pixels) -> bool:
+    """Return whether --apply would move one of the two away."""
+    photos = Photo.from_pixels("one", one), Photo.from_pixels("other", other)
+    looks = look_at(photos[0]), look_at(photos[1])
+    likeness = compare(*looks)
+    if likeness is None or likeness.burst or looks[0].plain or looks[1].plain:
+        return False
+    return look_closely(photos, looks) >= EVERYWHERE
 
 
 def mixed_set(folder: Path) -> dict[str, float]:
@@ -215,10 +321,12 @@ def photos(data: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         folder, cache = Path(place).resolve() / "photos", Path(place) / "cache"
         folder.mkdir()
-        truth = write_copies(data, folder)
-        started = time.perf_counter()
+        of_crops = write_copies(crops(data), folder / "crops")
+        of_photos = write_copies(photos_of_groups(data), folder / "photos")
+        truth = of_crops | {path: number + len(of_crops) for path, number in of_photos.items()}
+        started, cpu = time.perf_counter(), time.process_time()
         report = find_duplicates([folder], cache)
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
         found = pairs_of(grouped(report))
         precision, recall = rates(found, truth)
         started = time.perf_counter()
@@ -229,18 +337,29 @@ def photos(data: Path) -> dict[str, float]:
             "photo_precision": precision,
             "photo_recall": recall,
             "photo_s_per_1000": 1000 * seconds / len(truth),
+            "photo_cpu_s_per_1000": 1000 * cpu / len(truth),
             "photo_s_per_1000_again": 1000 * again / len(truth),
             "photo_doubtful": len(report.doubtful),
         }
-        lost = [p for p in truth if not any(p in pair for pair in found)]
-        figures["photo_lost_copies"] = len(lost)
-        if find_spec("imagehash"):
-            for name, bits in (("phash", 10), ("dhash", 10), ("phash", 4)):
-                precision, recall, seconds = by_imagehash(name, truth, bits)
-                key = f"imagehash_{name}_{bits}"
-                figures |= {f"{key}_precision": precision, f"{key}_recall": recall}
-                figures[f"{key}_s_per_1000"] = 1000 * seconds / len(truth)
-    return figures | mixed_set(data / "photos")
+        some = {pair for pair in found if pair <= of_crops.keys()}
+        figures["crop_precision"], figures["crop_recall"] = rates(some, of_crops)
+        figures |= sure_ones(report, truth)
+        for name, precision, recall, seconds in rivals(truth):
+            figures |= {f"{name}_precision": precision, f"{name}_recall": recall}
+            figures[f"{name}_s_per_1000"] = 1000 * seconds / len(truth)
+    return figures | series(data) | mixed_set(data / "photos")
+
+
+def sure_ones(report: PhotoReport, truth: dict[str, int]) -> dict[str, float]:
+    """Return of the files proposed to go how many are sure, in all and without text put on."""
+    twins = [(group.keeper.path, twin) for group in report.groups for twin in group.duplicates]
+    clean = [t for _, t in twins if not t.file.path.endswith(("date.jpg", "logo.jpg"))]
+    sure = [(keeper, twin) for keeper, twin in twins if twin.sure]
+    return {
+        "photo_sure": len(sure) / len(twins),
+        "photo_sure_without_text": sum(twin.sure for twin in clean) / len(clean),
+        "photo_sure_wrong": sum(truth[keeper] != truth[twin.file.path] for keeper, twin in sure),
+    }
 
 
 def main() -> None:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facesearch_cli.history import told
 from facesearch_cli.options import (
     INTERRUPTED,
     NO,
     UNREADABLE,
     AsJson,
     GalleryPath,
+    ModelName,
     gallery_path,
+    open_gallery,
 )
 from facesearch_cli.people import stdin_is_terminal
 from facesearch_cli.render import (
@@ -57,8 +60,9 @@ def dedupe(
         Keep,
         typer.Option(
             "--keep",
-            help="Which photo of a group stays, among those that are not grey, cropped or mirrored "
-            "ones of another. best: most pixels, then most bytes, then the oldest.",
+            help="Which photo of a group stays. Never a GIF, a grey, a cropped or a mirrored one "
+            "if another is there that is none. Among those best means: most pixels, then most "
+            "bytes, then the oldest. A copy that was enlarged has more pixels, too.",
         ),
     ] = Keep.BEST,
     bursts: Annotated[
@@ -68,7 +72,12 @@ def dedupe(
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page to look through.")
     ] = None,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Move the duplicates to the trash folder.")
+        bool,
+        typer.Option(
+            "--apply",
+            help="Move the duplicates to the trash folder. Those of which a spot differs (a closed "
+            "eye, a caption) stay: look at them, best with --html.",
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     trash: Annotated[
@@ -83,21 +92,53 @@ def dedupe(
     undo_trash: Annotated[
         bool, typer.Option("--undo-trash", help="Move back what the last --apply moved.")
     ] = False,
+    not_same: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            "--not-same",
+            metavar="PHOTO PHOTO",
+            help="Say that two photos are not the same picture; they never come into one group.",
+        ),
+    ] = None,
     gallery: GalleryPath = None,
+    model: ModelName = "default",
     as_json: AsJson = False,
 ) -> None:
     """Find what is there twice: photos that are the same picture.
 
     Nothing is changed without --apply, and that can be undone.
     """
-    if undo_trash:
+    if not_same is not None:
+        tell_apart(not_same, gallery, model, as_json=as_json)
+    elif undo_trash:
         undo_photos(folders or [], trash, as_json=as_json)
     elif not folders:
         raise typer.BadParameter("in which folders are the photos?")
     elif apply and not yes and (as_json or not stdin_is_terminal()):
         raise typer.BadParameter("say --yes to move files without being asked")
     else:
-        dedupe_photos(folders, keep, bursts, html, apply, yes, trash, gallery, as_json)
+        dedupe_photos(folders, keep, bursts, html, apply, yes, trash, gallery, model, as_json)
+
+
+def tell_apart(
+    photos: tuple[Path, Path], gallery: Path | None, model: str, *, as_json: bool
+) -> None:
+    """Remember in the gallery that two photos are not the same picture."""
+    from facesearch.photo import read_photo
+
+    first, second = (read_photo(photo).content_hash for photo in photos)
+    with open_gallery(gallery, model, create=True) as opened:
+        told(opened.curation.not_same_photos([(first, second)]), gallery, as_json)
+
+
+def told_apart(gallery: Path | None, model: str) -> set[frozenset[str]]:
+    """Return the pairs of content hashes that a human told apart."""
+    from facesearch.gallery import gallery_file
+
+    if not gallery_file(gallery_path(gallery)).exists():
+        return set()
+    with open_gallery(gallery, model) as opened:
+        return {frozenset(pair) for pair in opened._store.not_same_photos()}
 
 
 def dedupe_photos(
@@ -109,18 +150,20 @@ def dedupe_photos(
     yes: bool,
     trash: Path | None,
     gallery: Path | None,
+    model: str,
     as_json: bool,
 ) -> None:
     """Report the photos that are there twice; with `apply` move them to the trash."""
-    from facesearch.dedupe.photos import files_of
+    from facesearch.dedupe.photos import sure_files_of
 
     place = trash_of(folders, trash)
     look_for_unfinished(place, finish=apply)
     screen = Screen()
-    report = found_photos(folders, keep, bursts, gallery, screen)
+    different = told_apart(gallery, model)
+    report = found_photos(folders, keep, bursts, different, gallery, screen)
     if html is not None:
         html.write_text(photo_page(report), "utf-8")
-    n_files = files_of(report.groups)
+    n_files = sure_files_of(report.groups)
     outcome = None
     if not as_json:
         show_photos(report, screen)
@@ -129,9 +172,7 @@ def dedupe_photos(
         if not yes and not typer.confirm(question, err=True):
             complain("Nothing was changed.")
             raise typer.Exit(NO)
-        from facesearch.dedupe.trash import apply as move
-
-        outcome = move(report.groups, place)
+        outcome = moved(report, place)
     if as_json:
         print_json(**photos_as_json(report, outcome))
     elif outcome is not None:
@@ -144,8 +185,25 @@ def dedupe_photos(
         raise typer.Exit(UNREADABLE)
 
 
+def moved(report: "PhotoReport", place: Path) -> "Outcome":
+    """Move the duplicates to the trash; tell what has become of them where that is cut short."""
+    from facesearch.dedupe.trash import apply
+    from facesearch.errors import TrashError
+
+    try:
+        return apply(report.groups, place)
+    except (TrashError, KeyboardInterrupt):
+        look_for_unfinished(place, finish=False)
+        raise
+
+
 def found_photos(
-    folders: list[Path], keep: Keep, bursts: bool, gallery: Path | None, screen: Screen
+    folders: list[Path],
+    keep: Keep,
+    bursts: bool,
+    different: set[frozenset[str]],
+    gallery: Path | None,
+    screen: Screen,
 ) -> "PhotoReport":
     """Return the report, with progress on a terminal; leaves with 130 at Ctrl-C."""
     from facesearch.dedupe.photos import find_duplicates
@@ -156,7 +214,12 @@ def found_photos(
     steps = Steps(screen)
     try:
         return find_duplicates(
-            folders, cache, keep=keep.value, bursts=bursts, progress=steps.progress
+            folders,
+            cache,
+            keep=keep.value,
+            bursts=bursts,
+            different=different,
+            progress=steps.progress,
         )
     except KeyboardInterrupt:
         complain("Interrupted: the same command goes on from here. Nothing was changed.")
@@ -216,8 +279,9 @@ def look_for_unfinished(trash: Path, *, finish: bool) -> None:
     there = shlex.quote(str(trash))
     for cut in cut_short:
         complain(
-            f"Moving {counted(cut.files, 'file')} was cut short in {printable(cut.folder)}: "
-            f"--apply finishes it, facesearch dedupe --undo-trash --trash {there} moves them back."
+            f"Moving {counted(cut.files, 'file')} was cut short in {printable(cut.folder)}; "
+            f"nothing is lost: --apply finishes it, "
+            f"facesearch dedupe --undo-trash --trash {there} moves them back."
         )
 
 
@@ -237,7 +301,7 @@ def undo_photos(folders: list[Path], trash: Path | None, *, as_json: bool) -> No
 
 def show_photos(report: "PhotoReport", screen: Screen) -> None:
     """Print the groups: what stays, what could go, and why; a summary on stderr."""
-    from facesearch.dedupe.photos import files_of
+    from facesearch.dedupe.photos import files_of, sure_files_of
 
     columns = (
         Column("group", right=True),
@@ -258,6 +322,9 @@ def show_photos(report: "PhotoReport", screen: Screen) -> None:
     if not rows:
         found = "No duplicates"
     complain(f"{found}, {counted(report.photos, 'photo')} looked at.")
+    unsure = files_of(report.groups) - sure_files_of(report.groups)
+    if unsure:
+        complain(f"Not sure of {unsure:,} of them: --apply leaves those, look at them with --html.")
     if report.same_files:
         complain(f"{counted(len(report.same_files), 'link')} to files passed over.")
     for first, second, score in report.doubtful:
@@ -279,7 +346,11 @@ def photo_page(report: "PhotoReport") -> str:
             [
                 shown(group.keeper, "keep", keep=True),
                 *(
-                    shown(twin.file, f"{twin.score:.3f}, {twin.reason}")
+                    shown(
+                        twin.file,
+                        f"{twin.score:.3f}, {twin.reason}"
+                        + ("" if twin.sure else ": --apply leaves it to you"),
+                    )
                     for twin in group.duplicates
                 ),
             ],
@@ -311,7 +382,12 @@ def photos_as_json(report: "PhotoReport", outcome: "Outcome | None") -> dict[str
             {
                 "keep": of(group.keeper),
                 "duplicates": [
-                    {**of(twin.file), "score": round(twin.score, 6), "reason": twin.reason}
+                    {
+                        **of(twin.file),
+                        "score": round(twin.score, 6),
+                        "sure": twin.sure,
+                        "reason": twin.reason,
+                    }
                     for twin in group.duplicates
                 ],
             }

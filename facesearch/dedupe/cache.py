@@ -7,7 +7,8 @@ files, whose content `forget` deletes. What is not from this version, or damaged
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from facesearch.dedupe.picture import CODE_BYTES, RADIUS, SIDE, Likeness, Look, compare
 
-VERSION = 1  # of the tables and of everything that looks and likenesses depend on
+VERSION = 2  # of the tables and of everything that looks and likenesses depend on
 COMMIT_AFTER_S = 1.0  # what a kill may cost
 _GREYS = 4096  # small pictures held at once, 36 MB
 _BATCH = 1024  # new pictures compared with all others in one step: what a kill may cost then
@@ -33,7 +34,7 @@ CREATE TABLE file (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE picture (
     id INTEGER PRIMARY KEY, content_hash TEXT UNIQUE, width INTEGER, height INTEGER,
-    colourless INTEGER, grey BLOB, codes BLOB, compared INTEGER DEFAULT 0
+    colourless INTEGER, plain INTEGER, grey BLOB, codes BLOB, compared INTEGER DEFAULT 0
 ) STRICT;
 CREATE TABLE near (
     first INTEGER, second INTEGER, bits INTEGER, PRIMARY KEY (first, second)
@@ -41,6 +42,9 @@ CREATE TABLE near (
 CREATE TABLE likeness (
     first INTEGER, second INTEGER, score REAL, spots REAL, mirrored INTEGER, turned INTEGER,
     area REAL, burst INTEGER, PRIMARY KEY (first, second)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE closely (
+    first INTEGER, second INTEGER, differing REAL, PRIMARY KEY (first, second)
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -97,13 +101,14 @@ class PhotoCache:
     def add_picture(self, content_hash: str, look: Look) -> int:
         """Keep the look of a picture; return its id."""
         cursor = self._write(
-            "INSERT INTO picture (content_hash, width, height, colourless, grey, codes) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO picture (content_hash, width, height, colourless, plain, grey, codes) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 content_hash,
                 look.width,
                 look.height,
                 look.colourless,
+                look.plain,
                 _packed(look.grey),
                 look.codes.tobytes(),
             ),
@@ -115,18 +120,23 @@ class PhotoCache:
         return self._look(picture)
 
     def _read_look(self, picture: int) -> Look:
-        width, height, colourless, grey, codes = self._db.execute(
-            "SELECT width, height, colourless, grey, codes FROM picture WHERE id = ?", (picture,)
+        row = self._db.execute(
+            "SELECT width, height, colourless, plain, grey, codes FROM picture WHERE id = ?",
+            (picture,),
         ).fetchone()
+        if row is None:
+            raise sqlite3.DatabaseError("another run has dropped a picture")
+        width, height, colourless, plain, grey, codes = row
         unpacked = cv2.imdecode(np.frombuffer(grey, np.uint8), cv2.IMREAD_GRAYSCALE)
         if unpacked is None or unpacked.shape != (SIDE, SIDE):
             raise sqlite3.DatabaseError("a small picture of the cache is damaged")
-        return Look(
-            width, height, bool(colourless), np.asarray(unpacked, np.uint8), _unpacked_codes(codes)
-        )
+        small = np.asarray(unpacked, np.uint8)
+        return Look(width, height, bool(colourless), bool(plain), small, _unpacked_codes(codes))
 
     def compare_new(self) -> Iterator[tuple[int, int]]:
         """Find for every new picture those that may be the same; yield how many of all are done."""
+        if self._db.execute("SELECT 1 FROM picture WHERE NOT compared").fetchone() is None:
+            return
         rows = self._db.execute("SELECT id, compared, codes FROM picture ORDER BY id").fetchall()
         kept = [(i, done, _unpacked_codes(codes)) for i, done, codes in rows if codes]
         new = [(i, codes) for i, done, codes in kept if not done]
@@ -134,7 +144,8 @@ class PhotoCache:
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
             self._find(batch, known + batch)
-            self._find(known, batch)  # a window of theirs may be the whole of a new one
+            for place in range(0, len(known), _BATCH):  # a window may be the whole of a new one
+                self._find(known[place : place + _BATCH], batch)
             known += batch
             self._db.executemany(
                 "UPDATE picture SET compared = 1 WHERE id = ?", [(i,) for i, _ in batch]
@@ -162,10 +173,17 @@ class PhotoCache:
                 values.T.tolist(),
             )
 
-    def near(self, pictures: set[int]) -> list[tuple[int, int, int]]:
-        """Return (bits, first, second) of the pairs that may be the same, nearest first."""
-        rows = self._db.execute("SELECT bits, first, second FROM near ORDER BY 1, 2, 3")
-        return [row for row in rows if row[1] in pictures and row[2] in pictures]
+    def near(self, pictures: Collection[int]) -> NDArray[np.int64]:
+        """Return (n, 3) of bits, first, second: the pairs that may be the same, nearest first."""
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (picture INTEGER PRIMARY KEY)")
+        self._db.execute("DELETE FROM temp.wanted")
+        self._db.executemany("INSERT INTO temp.wanted VALUES (?)", ((i,) for i in pictures))
+        rows = self._db.execute(
+            "SELECT bits, first, second FROM near "
+            "JOIN temp.wanted AS one ON one.picture = first "
+            "JOIN temp.wanted AS two ON two.picture = second ORDER BY 1, 2, 3"
+        )
+        return np.fromiter(rows, np.dtype((np.int64, 3)))  # pairs may be ten times the pictures
 
     def likeness(self, first: int, second: int) -> Likeness | None:
         """Return how alike two pictures are, from their looks or from an earlier run."""
@@ -189,6 +207,40 @@ class PhotoCache:
         if first != one:
             area = 1 / area
         return Likeness(score, spots, bool(mirrored), bool(turned), area, bool(burst))
+
+    def differing(self, first: int, second: int) -> float | None:
+        """Return what `look_closely` said of two pictures, None if nobody has looked yet."""
+        row = self._db.execute(
+            "SELECT differing FROM closely WHERE (first, second) = (?, ?)",
+            (min(first, second), max(first, second)),
+        ).fetchone()
+        return row and float(row[0])
+
+    def add_differing(self, first: int, second: int, differing: float) -> None:
+        """Keep what `look_closely` said of two pictures."""
+        values = (min(first, second), max(first, second), differing)
+        self._write("INSERT OR REPLACE INTO closely VALUES (?, ?, ?)", values)
+
+    def prune(self, roots: Collection[str], found: AbstractSet[str]) -> None:
+        """Drop the files under `roots` that are not among those `found`, and what only they had."""
+        inside = tuple(os.path.join(os.fsencode(root), b"") for root in roots)  # noqa: PTH118
+        gone = [
+            (path,)
+            for (path,) in self._db.execute("SELECT path FROM file")
+            if (path.startswith(inside) or os.fsdecode(path) in roots)
+            and os.fsdecode(path) not in found
+        ]
+        self._db.executemany("DELETE FROM file WHERE path = ?", gone)
+        kept = "(SELECT id FROM picture)"
+        self._db.execute(
+            "DELETE FROM picture WHERE content_hash NOT IN (SELECT content_hash FROM file)"
+        )
+        for table in ("near", "likeness", "closely"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE first NOT IN {kept} OR second NOT IN {kept}"
+            )
+        self._look.cache_clear()  # ids may be given again
+        self._commit()
 
     def _write(self, sql: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         cursor = self._db.execute(sql, values)

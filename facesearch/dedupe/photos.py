@@ -8,25 +8,32 @@ that nothing else connects. What is proposed to go was itself compared with what
 import os
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from facesearch.dedupe.cache import FileState, PhotoCache, remove_cache
-from facesearch.dedupe.picture import SIDE, SURE, Grey, Likeness, look_at
+from facesearch.dedupe.picture import (
+    EVERYWHERE,
+    SIDE,
+    SURE,
+    Grey,
+    Likeness,
+    look_at,
+    look_closely,
+)
 from facesearch.errors import PhotoError
-from facesearch.photo import read_photo, walk_photos
+from facesearch.photo import Photo, read_photo, walk_photos
 
 Keep = Literal["best", "oldest", "newest", "first-folder"]
 Progress = Callable[[str, int, int], None]  # what is done, how many of it, of how many
 
 TRASH_PLAN = "facesearch-plan.jsonl"  # what lies beside it was moved to the trash already
 _SHOWS_LESS = 0.93  # of the scene that another shows: under it a photo counts as a crop
-_SPOTTED = 0.01  # share of differing places from which the reason tells of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Duplicate:
 
     file: PhotoFile
     score: float  # 0 to 1, 1 for identical bytes
+    sure: bool  # False if a closer look finds a place that differs: for a human to decide
     reason: str  # in words: identical bytes, smaller, mirrored, ...
 
 
@@ -83,10 +91,10 @@ def find_duplicates(
 
     `cache` is the file to keep in what was computed; a run that was cut short goes on from there.
     `bursts` also joins frames of one series. Pairs of content hashes in `different`, which a human
-    told apart, never come into one group. Kept is the photo that is no grey, cropped or mirrored
+    told apart, never come into one group. Kept is a photo that is no grey, GIF, cropped or mirrored
     one of another; among those the one `keep` says, by default that of most pixels, then of most
-    bytes, then the oldest, then the first by path. Raises PhotoError for a folder that is not
-    there.
+    bytes, then the oldest, then the first by path. A duplicate is `sure` if it was looked at
+    closely and no spot differs. Raises PhotoError for a folder that is not there.
     """
     for attempt in ("with what is kept", "anew"):
         opened = PhotoCache(cache)
@@ -132,8 +140,9 @@ class _Finder:
             for _ in self.cache.compare_new():
                 pass
             groups, doubtful = self.groups(settled)
+        self.cache.prune([os.path.abspath(folder) for folder in folders], {p for p, _ in paths})  # noqa: PTH100
         return PhotoReport(
-            tuple(sorted(groups, key=lambda group: group.keeper.path)),
+            tuple(self.looked_at_closely(sorted(groups, key=lambda group: group.keeper.path))),
             len(settled),
             tuple(sorted(self.unreadable)),
             tuple(sorted(self.same_files)),
@@ -251,7 +260,8 @@ class _Finder:
 
         weak: list[tuple[float, int, int]] = []
         near = self.cache.near(set(by_picture))
-        for done, (_, first, second) in enumerate(near, 1):
+        for done, row in enumerate(near, 1):
+            _, first, second = map(int, row)
             self.progress("Checking", done, len(near))
             if parts[first] is parts[second]:
                 continue  # connected by surer links already
@@ -291,15 +301,55 @@ class _Finder:
             if file is keeper:
                 continue
             if file.picture == keeper.picture:
-                duplicates.append(Duplicate(file, 1.0, "identical bytes"))
+                duplicates.append(Duplicate(file, 1.0, True, "identical bytes"))
                 continue
             likeness = self.alike(keeper.picture, file.picture)
             if likeness is None:
                 left.add(file.picture)
             else:
                 reason = self.reason(keeper, file, likeness)
-                duplicates.append(Duplicate(file, likeness.score, reason))
+                duplicates.append(Duplicate(file, likeness.score, True, reason))
         return PhotoGroup(keeper, tuple(duplicates)), left
+
+    def looked_at_closely(self, groups: Sequence[PhotoGroup]) -> Iterator[PhotoGroup]:
+        """Yield the groups with what a closer look at each file beside its keeper finds."""
+        for done, group in enumerate(groups, 1):
+            keeper: list[Photo] = []  # read once, and only if there is somebody to compare with
+            duplicates = []
+            for twin in group.duplicates:
+                doubt = self.doubt(group.keeper, twin.file, keeper)
+                if doubt:
+                    twin = replace(twin, sure=False, reason=f"{twin.reason}, {doubt}")
+                duplicates.append(twin)
+            self.progress("Looking closely", done, len(groups))
+            yield replace(group, duplicates=tuple(duplicates))
+
+    def doubt(self, keeper: PhotoFile, file: PhotoFile, read: list[Photo]) -> str:
+        """Return why a human has to look at the two, an empty text if nobody need."""
+        likeness = self.alike(keeper.picture, file.picture)
+        if keeper.picture == file.picture or (likeness and likeness.burst):
+            return ""  # frames of a series differ as they must, and were asked for
+        if self.cache.look(keeper.picture).plain or self.cache.look(file.picture).plain:
+            return "perhaps print that differs"
+        return "" if self.differing(keeper, file, read) >= EVERYWHERE else "a spot differs"
+
+    def differing(self, keeper: PhotoFile, file: PhotoFile, read: list[Photo]) -> float:
+        """Return the answer of `look_closely`, kept or new; -1 if a file is not as it was."""
+        known = self.cache.differing(keeper.picture, file.picture)
+        if known is not None:
+            return known
+        try:
+            if not read:
+                read.append(read_photo(keeper.path))
+            photos = read[0], read_photo(file.path)
+            if [p.content_hash for p in photos] != [keeper.content_hash, file.content_hash]:
+                return -1.0
+            looks = self.cache.look(keeper.picture), self.cache.look(file.picture)
+            found = look_closely(photos, looks)
+        except PhotoError:
+            return -1.0
+        self.cache.add_differing(keeper.picture, file.picture, found)
+        return found
 
     def worth(
         self, best: PhotoFile, files: list[PhotoFile], likenesses: dict[int, Likeness | None]
@@ -320,6 +370,7 @@ class _Finder:
             return (
                 file.picture not in shown,
                 colour and looks[file.picture].colourless,
+                Path(file.path).suffix.lower() == ".gif",  # 256 colours: made from a better one
                 shown.get(file.picture, 0.0) < _SHOWS_LESS * max(shown.values()),
                 usual[laid.get(file.picture, (True, True))] < often,
                 *self.rank(file, self.keep),
@@ -349,7 +400,6 @@ class _Finder:
         words += ["grey"] if other.colourless and not kept.colourless else []
         words += ["mirrored"] if likeness.mirrored else []
         words += ["turned"] if likeness.turned else []
-        words += ["a spot differs"] if likeness.spots > _SPOTTED and not likeness.burst else []
         return ", ".join(words)
 
 
@@ -378,5 +428,10 @@ def _even_lines(picture: Grey) -> int:
 
 
 def files_of(groups: Collection[PhotoGroup]) -> int:
-    """Return how many files could go."""
+    """Return how many files are not the keeper of their group."""
     return sum(len(group.duplicates) for group in groups)
+
+
+def sure_files_of(groups: Collection[PhotoGroup]) -> int:
+    """Return how many files may go without anybody looking at them."""
+    return sum(twin.sure for group in groups for twin in group.duplicates)

@@ -2,11 +2,14 @@
 
 The codes only propose: two photos whose codes are near may show the same. The check then lays one
 small picture over the other (mirrored, turned, moved, scaled) and compares them place by place.
+Since an eye that closes cannot be seen in a small picture, what is the same is looked at closely
+before anybody acts on it: once more, place by place, as large as the photos allow up to 512 pixels.
 The codes are difference hashes: is a cell of a 12 x 12 grid brighter than its left and its upper
 neighbour? 256 bits. Since a crop of 10 % changes a hash of the whole picture beyond recognition,
 nine windows of 92 % are hashed too, and all of it in the eight ways a picture can be laid.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.photo import Photo
+from facesearch.errors import PhotoError
+from facesearch.photo import Photo, _open
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike
@@ -42,6 +46,16 @@ SAME = 0.88  # least score of the same picture; series of one sitting reached 0.
 SURE = 0.95  # a score from which a link counts as certain
 _BURST_OVERALL, _BURST_MEDIAN = 0.9, 0.6
 
+_TONE = 9  # grey levels that count as one tone
+_PLAIN = 0.45  # share of one tone: pages and chats have .51 to .89, photos rarely more than .4
+
+CLOSE_SIDE = 512  # an eye of a face 8 % as wide as the photo has 8 pixels then
+_CLOSE_BLOCK = 11
+# Least correlation of any place of two pictures that are the same for sure. Copies of 13 photos of
+# groups had .63 or more, but for brightened ones (.38); with one face's eyes closed .58 or less,
+# but for one (.75); with a face moved by an eighth of its width .10 or less.
+EVERYWHERE = 0.6
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
@@ -50,8 +64,10 @@ class Look:
     width: int  # of the upright photo, in pixels
     height: int
     colourless: bool
+    plain: bool  # mostly of one tone, like print: what differs can be too small to be seen
     grey: Grey
-    codes: NDArray[np.uint8]  # (80, CODE_BYTES): 8 ways x (whole, 9 windows); none if it is flat
+    # (80, CODE_BYTES): 8 ways x (whole, 9 windows); none if it is flat, or holds several pictures
+    codes: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +86,34 @@ def look_at(photo: Photo) -> Look:
     """Return the look of `photo`; raises PhotoError if its pixels cannot be read."""
     # never less than twice the small picture, lest the shrinking decoder's own filter shows
     pixels = photo.pixels(min(1.0, 2 * SIDE / max(1, min(photo.width, photo.height))))
-    coarse = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    twice, coarse = (
+        cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA) for side in (2 * SIDE, SIDE)
+    )
+    tones = np.bincount(cv2.cvtColor(twice, cv2.COLOR_RGB2GRAY).ravel(), minlength=256)
+    plain = bool(np.convolve(tones, np.ones(_TONE)).max() > _PLAIN * tones.sum())
     spread = coarse.max(axis=2).astype(np.int16) - coarse.min(axis=2)
     grey = np.asarray(cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY), np.uint8)
     colourless = bool(np.percentile(spread, 99) <= COLOURLESS)
-    return Look(photo.width, photo.height, colourless, grey, codes_of(grey))
+    codes = codes_of(grey) if _pictures_in(photo) == 1 else np.zeros((0, CODE_BYTES), np.uint8)
+    return Look(photo.width, photo.height, colourless, plain, grey, codes)
+
+
+def _grey(photo: Photo, side: int) -> Grey:
+    """Return the whole photo in grey (side, side), whatever shape it has."""
+    pixels = photo.pixels(min(1.0, side / max(1, min(photo.width, photo.height))))
+    squeezed = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(squeezed, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _pictures_in(photo: Photo) -> int:
+    """Return how many frames of an animation or pages of a document the file has.
+
+    Only the first is ever looked at, and others may begin with the same one.
+    """
+    try:
+        return int(getattr(_open(photo._data, photo.name), "n_frames", 1))
+    except PhotoError:  # made of pixels
+        return 1
 
 
 def codes_of(grey: Grey) -> NDArray[np.uint8]:
@@ -125,28 +164,69 @@ def compare(first: Look, second: Look) -> Likeness | None:
 
     Nothing but the two looks decides, and their order does not: what is found may be kept.
     """
+    overlay = _overlay(first, second)
+    if overlay is None:
+        return None
+    laid, part = overlay.lay(first.grey, second.grey)
+    area = 1 / max(abs(float(np.linalg.det(overlay.place[:, :2]))), 1e-6)
+    score, spots, burst = _agreement(laid, part, overlay.place)
+    mirrored, turned = overlay.way >= 4, overlay.way not in (0, 4)
+    area = 1 / area if overlay.swapped else area
+    if score >= SAME:
+        return Likeness(score, spots, mirrored, turned, area)
+    return Likeness(score, spots, mirrored, turned, area, burst=True) if burst else None
+
+
+def look_closely(photos: tuple[Photo, Photo], looks: tuple[Look, Look]) -> float:
+    """Return how alike the place is where two photos that `compare` calls the same differ most.
+
+    From -1 to 1, a correlation: under EVERYWHERE something else is there. Raises PhotoError.
+    """
+    overlay = _overlay(*looks)
+    if overlay is None:
+        return -1.0
+    side = min(CLOSE_SIDE, *(min(photo.width, photo.height) for photo in photos))
+    side = max(SIDE, side)
+    laid, part = overlay.lay(*(_grey(photo, side) for photo in photos))
+    times = side / SIDE
+    linear, middle = overlay.place[:, :2], np.full(2, (times - 1) / 2, np.float32)
+    place = np.c_[linear, times * overlay.place[:, 2] + middle - linear @ middle]
+    place = place.astype(np.float32)
+    with suppress(cv2.error):  # it did not converge: what was found small has to do
+        above, below = (cv2.GaussianBlur(grey, (0, 0), 1.0) for grey in (part, laid))
+        place = _ecc(above, below, place, 10)[1]
+    one, two, weight = _laid_over(laid, part, place, 1.2)
+    count = np.maximum(_sums(weight, _CLOSE_BLOCK), 1)
+    apart = _sums((one - two) ** 2 * weight, _CLOSE_BLOCK) / count
+    # What compression leaves everywhere is no difference of a place.
+    noise = max(_NOISE, 4 * float(np.median(apart)))
+    local = _local_correlation(one, two, weight, _CLOSE_BLOCK, noise)
+    return float(np.min(local[np.isfinite(local)], initial=1.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Overlay:
+    """How one of two pictures lies on the other."""
+
+    swapped: bool  # the first lies on the second
+    way: int  # in which the one below is laid before
+    place: Floats  # (2, 3): from pixels of the one above to those of the one below
+
+    def lay(self, first: Grey, second: Grey) -> tuple[Grey, Grey]:
+        """Return the picture below, in its way, and the one above."""
+        whole, part = (second, first) if self.swapped else (first, second)
+        return np.ascontiguousarray(_lay(whole, self.way), np.uint8), part
+
+
+def _overlay(first: Look, second: Look) -> _Overlay | None:
+    """Return how the pictures lie on each other, None if in no way."""
     if len(first.codes) == 0 or len(second.codes) == 0:
         return None
     # As every way of a picture and its windows have a code, the nearest tells how to lay it.
     one = _bits_apart(first.codes, second.codes[0])
     two = _bits_apart(second.codes, first.codes[0])
-    if (one.min(), first.grey.tobytes()) > (two.min(), second.grey.tobytes()):
-        found = _overlay(second.grey, first.grey, int(two.argmin()))
-        return found and Likeness(
-            found.score, found.spots, found.mirrored, found.turned, 1 / found.area, found.burst
-        )
-    return _overlay(first.grey, second.grey, int(one.argmin()))
-
-
-def _bits_apart(codes: NDArray[np.uint8], code: NDArray[np.uint8]) -> NDArray[np.int64]:
-    apart: NDArray[np.int64] = np.bitwise_count(codes ^ code).sum(axis=1, dtype=np.int64)
-    return apart
-
-
-def _overlay(whole: Grey, part: Grey, code: int) -> Likeness | None:
-    """Lay `part` on that window of `whole`, in that way, which `code` numbers; compare them."""
-    way, window = divmod(code, 10)
-    laid = np.ascontiguousarray(_lay(whole, way), np.uint8)
+    swapped = (one.min(), first.grey.tobytes()) > (two.min(), second.grey.tobytes())
+    way, window = divmod(int((two if swapped else one).argmin()), 10)
     start = np.eye(2, 3, dtype=np.float32)
     if window:
         row, column = divmod(window - 1, 3)
@@ -158,15 +238,13 @@ def _overlay(whole: Grey, part: Grey, code: int) -> Likeness | None:
             ],
             np.float32,
         )
-    place = _align(laid, part, start)
-    if place is None:
-        return None
-    area = 1 / max(abs(float(np.linalg.det(place[:, :2]))), 1e-6)
-    score, spots, burst = _agreement(laid, part, place)
-    mirrored, turned = way >= 4, way not in (0, 4)
-    if score >= SAME:
-        return Likeness(score, spots, mirrored, turned, area)
-    return Likeness(score, spots, mirrored, turned, area, burst=True) if burst else None
+    place = _align(*_Overlay(swapped, way, start).lay(first.grey, second.grey), start)
+    return None if place is None else _Overlay(swapped, way, place)
+
+
+def _bits_apart(codes: NDArray[np.uint8], code: NDArray[np.uint8]) -> NDArray[np.int64]:
+    apart: NDArray[np.int64] = np.bitwise_count(codes ^ code).sum(axis=1, dtype=np.int64)
+    return apart
 
 
 def _align(laid: Grey, part: Grey, start: Floats) -> Floats | None:
@@ -201,13 +279,8 @@ def _ecc(template: "MatLike", image: "MatLike", place: Floats, steps: int) -> tu
 
 def _agreement(laid: Grey, part: Grey, place: Floats) -> tuple[float, float, bool]:
     """Return score and spots as in `Likeness`, and whether it could be the same series."""
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    over = cv2.warpAffine(laid, place, (SIDE, SIDE), flags=flags)
-    inside = cv2.warpAffine(np.full_like(laid, 255), place, (SIDE, SIDE), flags=flags)
-    weight = (cv2.erode(inside, np.ones((3, 3), np.uint8), borderValue=0) == 255).astype(np.float32)
-    one, two = (cv2.GaussianBlur(grey, (0, 0), 1.0).astype(np.float32) for grey in (over, part))
-    one, two = _equally_exposed(one, two, weight > 0)
-    local = _local_correlation(one, two, weight)
+    one, two, weight = _laid_over(laid, part, place, 1.0)
+    local = _local_correlation(one, two, weight, _BLOCK, _NOISE)
     known = local[np.isfinite(local)]
     if len(known) < 0.25 * local.size:  # hardly any overlap: nothing can be said
         return 0.0, 1.0, False
@@ -220,6 +293,17 @@ def _agreement(laid: Grey, part: Grey, place: Floats) -> tuple[float, float, boo
     if spots > _MOST_SPOTS or central > _MOST_CENTRAL_SPOTS:
         return 0.0, spots, burst
     return float(np.percentile(known[known >= _SPOT], 10)), spots, burst
+
+
+def _laid_over(laid: Grey, part: Grey, place: Floats, blur: float) -> tuple[Floats, Floats, Floats]:
+    """Return both pictures, equally exposed, in the frame of `part`; 1 where both are, else 0."""
+    size, flags = part.shape, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    over = cv2.warpAffine(laid, place, size, flags=flags)
+    inside = cv2.warpAffine(np.full_like(laid, 255), place, size, flags=flags)
+    weight = (cv2.erode(inside, np.ones((3, 3), np.uint8), borderValue=0) == 255).astype(np.float32)
+    one, two = (cv2.GaussianBlur(grey, (0, 0), blur).astype(np.float32) for grey in (over, part))
+    one, two = _equally_exposed(one, two, weight > 0)
+    return one, two, weight
 
 
 def _equally_exposed(one: Floats, two: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -243,25 +327,30 @@ def _equally_exposed_to(soft: Floats, hard: Floats, x: Floats, y: Floats) -> tup
     return np.clip((soft - x.mean()) * gain + y.mean(), 0, 255).astype(np.float32), hard
 
 
-def _local_correlation(one: Floats, two: Floats, weight: Floats) -> Floats:
-    """Return the correlation around every third pixel, (m, m); NaN where they do not overlap."""
-    count = np.maximum(_sums(weight), 1)
+def _local_correlation(
+    one: Floats, two: Floats, weight: Floats, block: int, noise: float
+) -> Floats:
+    """Return the correlation around every third pixel, (m, m); NaN where they do not overlap.
+
+    In blocks of `block` pixels; `noise` is the variance under which a place has no structure.
+    """
+    count = np.maximum(_sums(weight, block), 1)
 
     def mean(values: Floats) -> Floats:
-        return np.asarray(_sums(values * weight) / count, np.float32)
+        return np.asarray(_sums(values * weight, block) / count, np.float32)
 
     mean_one, mean_two = mean(one), mean(two)
-    variances = [mean(a * a) - m * m + _NOISE for a, m in ((one, mean_one), (two, mean_two))]
-    together = mean(one * two) - mean_one * mean_two + _NOISE
-    local = together / np.sqrt(np.maximum(variances[0] * variances[1], _NOISE**2))
-    local[count < 0.75 * _BLOCK * _BLOCK] = np.nan
-    edge = _BLOCK // 2
+    variances = [mean(a * a) - m * m + noise for a, m in ((one, mean_one), (two, mean_two))]
+    together = mean(one * two) - mean_one * mean_two + noise
+    local = together / np.sqrt(np.maximum(variances[0] * variances[1], noise**2))
+    local[count < 0.75 * block * block] = np.nan
+    edge = block // 2
     return np.asarray(local[edge:-edge:3, edge:-edge:3], np.float32)
 
 
-def _sums(values: Floats) -> Floats:
+def _sums(values: Floats, block: int) -> Floats:
     """Return the sum of the block around every pixel; outside the picture there are zeros."""
-    size, border = (_BLOCK, _BLOCK), cv2.BORDER_CONSTANT
+    size, border = (block, block), cv2.BORDER_CONSTANT
     return np.asarray(
         cv2.boxFilter(values, -1, size, normalize=False, borderType=border), np.float32
     )

@@ -19,17 +19,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from facesearch.dedupe.photos import TRASH_PLAN, PhotoGroup
-from facesearch.errors import FacesearchError
+from facesearch.errors import TrashError
 
 DEFAULT_NAME = "facesearch-trash"
 _PLAN = TRASH_PLAN
 _MOVED, _BEGUN, _UNDONE = "moved", "undoing", "undone"
 _VERSION = 1
 _NAME_BYTES = 200  # of a file's own name in the trash: the number in front has room too
-
-
-class TrashError(FacesearchError):
-    """A trash folder that cannot be written, is full, or holds nothing that could be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ class Unfinished:
 
 
 def apply(groups: Sequence[PhotoGroup], trash: Path) -> Outcome:
-    """Move the duplicates of `groups` to a new folder of `trash`; return what became of them.
+    """Move the sure duplicates of `groups` to a new folder of `trash`; return what became of them.
 
     A file that vanished or does not hold any more what the report saw is left alone, and so are
     all of a group whose keeper does not. Raises TrashError if the trash cannot be written, before
@@ -135,6 +131,8 @@ def _planned(groups: Sequence[PhotoGroup]) -> Iterator[Move]:
     for group in groups:
         keeper = group.keeper
         for duplicate in group.duplicates:
+            if not duplicate.sure:
+                continue
             file, number = duplicate.file, number + 1
             name = os.fsencode(Path(file.path).name)
             kept_as = f"{number:06}-" + name[-_NAME_BYTES:].decode("utf-8", "replace")

@@ -3,25 +3,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-import typer
-from PIL import Image
-from typer.testing import CliRunner
+from PIL import Image, ImageDraw
 
 from facesearch_cli import dedupe as command
-from facesearch_cli.main import Commands
 from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE, UNUSABLE
 
 
 @pytest.fixture
-def run():
-    app = typer.Typer(cls=Commands)
-    app.command()(command.dedupe)
-    app.command("other")(lambda: None)  # a single command would have no name
-
-    def invoke(*args, **options):
-        return CliRunner().invoke(app, ["dedupe", *map(str, args)], **options)
-
-    return invoke
+def run(facesearch):
+    return lambda *args, **options: facesearch("dedupe", *args, **options)
 
 
 @pytest.fixture
@@ -60,6 +50,7 @@ def test_json_is_one_object(run, album):
     (group,) = answer["groups"]
     assert group["keep"]["photo"] == str(album / "grace.jpg")
     assert group["duplicates"][0]["score"] > 0.9
+    assert group["duplicates"][0]["sure"] is True
     assert [Path(photo["photo"]).name for photo in answer["unreadable"]] == ["empty.jpg"]
     assert answer["applied"] is None
 
@@ -105,7 +96,9 @@ def test_a_move_that_was_cut_short_is_told_and_finished(run, album, monkeypatch)
 
     with monkeypatch.context() as patched:
         patched.setattr(trash, "_away", killed)
-        assert run(album, "--apply", "--yes").exit_code == INTERRUPTED
+        result = run(album, "--apply", "--yes")
+    assert result.exit_code == INTERRUPTED
+    assert "cut short" in result.stderr
     result = run(album)
     assert "cut short" in result.stderr
     assert "small.png" in files(album)
@@ -126,9 +119,48 @@ def test_ctrl_c_says_that_the_same_command_goes_on(run, album, monkeypatch):
     assert "goes on from here" in result.stderr
 
 
-def test_what_was_computed_lies_where_forget_deletes_it(run, album, own_home):
-    assert run(album).exit_code == 0
-    assert (own_home / "gallery.db-index" / "photos.cache").exists()
+def test_forget_deletes_the_small_pictures_of_everybody(
+    run, facesearch, album, enrolled_gallery, portraits
+):
+    """CompreFace PR 1321: pictures of a person who was deleted stayed for ever."""
+    assert run(album, "--gallery", enrolled_gallery).exit_code == 0
+    (cache,) = enrolled_gallery.with_name("enrolled.db-index").glob("photos.cache")
+    assert str(album / "grace.jpg").encode() in cache.read_bytes()
+    forgotten = facesearch(
+        "people", "forget", "Grace Hopper", "--yes", "--gallery", enrolled_gallery
+    )
+    assert forgotten.exit_code == 0
+    for file in enrolled_gallery.parent.rglob("enrolled*"):
+        assert file.is_dir() or str(album / "grace.jpg").encode() not in file.read_bytes()
+    assert not list(enrolled_gallery.parent.rglob("photos.cache*"))
+
+
+def test_what_a_human_told_apart_stays_apart_until_it_is_undone(run, facesearch, album):
+    """immich #8956, photoprism #3654: what a human said has to stick."""
+    pair = album / "grace.jpg", album / "small.png"
+    said = run("--not-same", *pair)
+    assert said.exit_code == 0
+    assert "not one picture" in said.stdout
+    assert json.loads(run(album, "--json").stdout)["groups"] == []
+    assert "undo" in said.stderr
+    assert facesearch("undo").exit_code == 0
+    assert len(json.loads(run(album, "--json").stdout)["groups"]) == 1
+
+
+def test_a_photo_is_never_told_apart_from_itself(run, album):
+    assert run("--not-same", album / "grace.jpg", album / "grace.jpg").exit_code == NO
+    assert run("--not-same", album / "grace.jpg", album / "nowhere.jpg").exit_code == UNREADABLE
+
+
+def test_apply_leaves_what_differs_in_a_spot_to_a_human(run, album, portraits):
+    image = Image.open(portraits.grace).convert("RGB")
+    ImageDraw.Draw(image).text((60, 540), "Happy birthday", fill="yellow", font_size=30)
+    image.save(album / "card.jpg", quality=30)  # grace.jpg is kept: it has more bytes
+    result = run(album, "--apply", "--yes")
+    assert result.exit_code == 0
+    assert files(album) == ["card.jpg", "eileen.png", "grace.jpg"]
+    assert "a spot differs" in result.stdout.replace("\n", " ")
+    assert "Not sure of 1" in result.stderr
 
 
 def test_wrong_usage_is_told(run, tmp_path):

@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from facesearch import PhotoError
 from facesearch.dedupe import photos
@@ -127,6 +127,60 @@ def test_no_grey_or_cropped_photo_is_kept_however_large(portraits, tmp_path, edi
     assert names(find_duplicates([tmp_path]))[0][0] == f"{kept}.png"
 
 
+def test_a_gif_is_not_kept_however_large(portraits, tmp_path):
+    eileen = Image.open(portraits.eileen).convert("RGB")
+    eileen.save(tmp_path / "whole.jpg")
+    eileen.resize((900, 900)).save(tmp_path / "large.gif")
+    assert names(find_duplicates([tmp_path])) == [("whole.jpg", ["large.gif"])]
+
+
+def test_two_forms_that_differ_in_a_figure_are_left_to_a_human(tmp_path):
+    for number in (1, 2):
+        page = Image.new("RGB", (620, 877), "white")
+        for y in range(60, 800, 24):
+            ImageDraw.Draw(page).text((50, y), "Service rendered as agreed, net 30 days", 0)
+        ImageDraw.Draw(page).text((50, 20), f"Invoice 2024-{number}", 0)
+        page.save(tmp_path / f"{number}.png")
+    (group,) = find_duplicates([tmp_path]).groups
+    assert [twin.sure for twin in group.duplicates] == [False]
+    assert "perhaps print" in group.duplicates[0].reason
+
+
+def test_a_file_that_cannot_be_looked_at_closely_is_not_sure(album, monkeypatch):
+    def gone(what, done, total):
+        if what == "Looking closely":
+            return
+        if what == "Checking":
+            monkeypatch.setattr(photos, "read_photo", broken)
+
+    def broken(path):
+        raise PhotoError("cannot read it")
+
+    (group,) = find_duplicates([album], progress=gone).groups
+    assert {twin.sure for twin in group.duplicates} == {False}
+
+
+def test_what_files_are_gone_is_dropped_from_the_cache(album, tmp_path):
+    cache = tmp_path / "cache"
+    other = tmp_path / "other"
+    shutil.copytree(album, other)
+    Image.open(other / "grace.jpg").rotate(3).save(other / "grace.jpg")
+    find_duplicates([album, other], cache)
+    for name in ("eileen.png", "small.jpg", "mirror.jpg", "grace.jpg"):
+        (album / name).unlink()
+    find_duplicates([album], cache)
+    db = sqlite3.connect(cache)
+    assert {Path(os.fsdecode(path)).parent for (path,) in db.execute("SELECT path FROM file")} == {
+        other
+    }
+    kept = {row for (row,) in db.execute("SELECT id FROM picture")}
+    assert len(kept) == 4
+    for table in ("near", "likeness", "closely"):
+        rows = db.execute(f"SELECT first, second FROM {table}").fetchall()
+        assert {*sum(rows, ())} <= kept
+    db.close()
+
+
 def test_which_one_is_kept_can_be_chosen(album, tmp_path):
     other = tmp_path / "first"
     other.mkdir()
@@ -163,13 +217,15 @@ def test_what_a_human_told_apart_never_comes_into_one_group(album):
 def test_only_what_is_new_or_changed_is_read_again(album, tmp_path, reads):
     cache = tmp_path / "cache"
     first = find_duplicates([album], cache)
-    assert len(reads) == 4
+    assert len(reads) == 4 + 3  # Eileen's once more, for the closer look
     assert find_duplicates([album], cache) == first
-    assert len(reads) == 4
+    assert len(reads) == 7
     Image.open(album / "grace.jpg").resize((300, 300)).save(album / "new.jpg")
     Image.open(album / "eileen.png").resize((250, 250)).save(album / "small.jpg")
     assert len(find_duplicates([album], cache).groups) == 2
-    assert sorted(reads[4:]) == ["new.jpg", "small.jpg"]
+    assert sorted(reads[7:9]) == ["new.jpg", "small.jpg"]
+    # the closer looks: new.jpg at grace.jpg, small.jpg at eileen.png, mirror.jpg is known
+    assert sorted(reads[9:]) == ["eileen.png", "grace.jpg", "new.jpg", "small.jpg"]
 
 
 def test_photos_of_two_runs_are_compared_with_each_other(album, tmp_path):
@@ -200,7 +256,7 @@ def test_an_interrupted_run_goes_on_where_it_was(album, tmp_path, reads):
     with pytest.raises(KeyboardInterrupt):
         find_duplicates([album], tmp_path / "cache", progress=interrupt)
     report = find_duplicates([album], tmp_path / "cache")
-    assert len(reads) == 4
+    assert len(reads) == 4 + 3  # and the closer look
     assert report == find_duplicates([album])
 
 

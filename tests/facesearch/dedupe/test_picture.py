@@ -6,7 +6,16 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from facesearch.dedupe import picture
-from facesearch.dedupe.picture import SAME, SIDE, SURE, codes_of, compare, look_at
+from facesearch.dedupe.picture import (
+    EVERYWHERE,
+    SAME,
+    SIDE,
+    SURE,
+    codes_of,
+    compare,
+    look_at,
+    look_closely,
+)
 from facesearch.photo import Photo, photo_from_bytes, read_photo
 
 
@@ -95,6 +104,57 @@ def test_a_large_jpeg_decoded_small_has_the_same_look(eileen):
     large = look_at(photo_from_bytes(stream.getvalue()))
     assert compare(large, look_of(eileen)).score > SURE
     assert (large.width, large.height) == (2048, 2048)
+
+
+def test_closed_eyes_are_seen_by_the_closer_look_alone(eileen):
+    """Two shots of a series, the second with closed eyes: the small pictures are the same."""
+    other = np.array(eileen)
+    skin = other[138, 196:252].copy()
+    other[104:122, 196:252] = skin
+    shots = [Photo.from_pixels("shot", np.asarray(image)) for image in (eileen, other)]
+    looks = [look_at(shot) for shot in shots]
+    assert compare(*looks).score > SURE
+    assert look_closely(tuple(shots), tuple(looks)) < EVERYWHERE
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda image: image.resize((170, 170)),
+        lambda image: jpeg(image, 30),
+        lambda image: image.convert("L"),
+        lambda image: image.crop((0, 40, 480, 512)),
+        lambda image: ImageOps.mirror(image).rotate(90),
+        lambda image: ImageEnhance.Contrast(image).enhance(0.6),
+    ],
+    ids=["smaller", "jpeg", "grey", "crop", "mirrored and turned", "contrast"],
+)
+def test_a_closer_look_at_a_copy_finds_nothing(eileen, edit):
+    shots = [Photo.from_pixels("s", np.asarray(im.convert("RGB"))) for im in (eileen, edit(eileen))]
+    looks = tuple(look_at(shot) for shot in shots)
+    one = look_closely(tuple(shots), looks)
+    assert one > EVERYWHERE
+    assert look_closely(tuple(shots[::-1]), looks[::-1]) == one
+
+
+def test_pages_of_print_are_told_from_photos(eileen):
+    page = Image.new("RGB", (620, 877), "white")
+    for y in range(60, 800, 24):
+        ImageDraw.Draw(page).text((50, y), "the quick brown fox jumps over the lazy dog " * 2, 0)
+    assert look_of(page).plain
+    assert not look_of(eileen).plain
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF"])
+def test_what_holds_several_pictures_is_like_nothing(eileen, kind):
+    """Its first one may be that of another animation or document."""
+    stream = io.BytesIO()
+    small = eileen.resize((128, 128))
+    small.save(stream, kind, save_all=True, append_images=[ImageOps.mirror(small)])
+    assert compare(look_at(photo_from_bytes(stream.getvalue())), look_of(eileen)) is None
+    alone = io.BytesIO()
+    small.save(alone, kind)
+    assert compare(look_at(photo_from_bytes(alone.getvalue())), look_of(eileen)).score > SAME
 
 
 def naive_code(grey):
