@@ -172,11 +172,14 @@ class DecisionLog:
     def enrollments(
         self, decisions: Iterable[int]
     ) -> dict[int, tuple[int, str | None, str | None]]:
-        """Return enrollment -> (person id, their name, photo path), as far as they are there."""
+        """Return enrollment -> (person id, their name, photo path), as far as they are there.
+
+        The person is who was enrolled, whoever has the face by now.
+        """
         rows = self._store.rows_for(
-            "SELECT decision.id, coalesce(face.person_id, decision.person_id) AS who, name, path "
+            "SELECT decision.id, decision.person_id, name, path "
             "FROM decision LEFT JOIN face ON face.id = face_id "
-            "LEFT JOIN person ON person.id = who "
+            "LEFT JOIN person ON person.id = decision.person_id "
             "LEFT JOIN photo ON photo.id = photo_id WHERE decision.id IN (?)",
             decisions,
         )

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Set
 from dataclasses import dataclass
 
 from facesearch.storage.decisions import DecisionLog, DecisionRow, about, marks
@@ -54,35 +55,45 @@ def forget_person(store: Store, log: DecisionLog, person_id: int) -> dict[str, i
     Call inside a transaction, and `Store.scrub` after it: only then are the bytes gone from the
     file. Until that is done `scrub_is_due`, also for whoever opens the file after a crash.
     """
-    gone = {}
     traces = traces_of(store, log, person_id)
     blank_paths(store, person_id, traces)
-    n_decisions = forget_decisions(store, log, traces)
-    gone["templates"] = store.db.execute(
-        "DELETE FROM template WHERE face_id IN (SELECT id FROM face WHERE person_id = ?)",
-        (person_id,),
-    ).rowcount
-    store.db.execute("DELETE FROM face WHERE person_id = ?", (person_id,))
-    gone["photos"] = sum(
-        store.db.execute("DELETE FROM photo WHERE content_hash = ?", (photo,)).rowcount
-        for photo in traces.photos
-    )
-    gone["decisions"] = n_decisions
+    rows = rows_to_delete(store, person_id, traces)
+    n_decisions = forget_decisions(store, log, traces, set(rows))
+    for table, row in rows:
+        store.db.execute(f"DELETE FROM {table} WHERE id = ?", (row,))
+    log.append("forget")
+    store.db.execute("INSERT INTO scrub_due DEFAULT VALUES")
+    tables = [table for table, _ in rows]
+    return {
+        "templates": tables.count("template"),
+        "photos": tables.count("photo"),
+        "decisions": n_decisions,
+    }
+
+
+def rows_to_delete(store: Store, person_id: int, traces: Traces) -> list[tuple[str, int]]:
+    """Return table and id of all that goes with a person but decisions, what refers first."""
+
+    def found(table: str, condition: str, *values: str | int) -> list[tuple[str, int]]:
+        rows = store.rows(f"SELECT id FROM {table} WHERE {condition}", values)
+        return [(table, row) for (row,) in rows]
+
     rejections = {r.id for r in store.rejections_of(person_id)} | {
         r.id
         for photo in traces.places
         for r in store.rejections(photo)
         if traces.shown(r.content_hash, r.box)
     }
-    store.db.executemany("DELETE FROM rejection WHERE id = ?", [(r,) for r in rejections])
-    store.db.executemany(
-        "DELETE FROM not_same_photo WHERE ? IN (hash_a, hash_b)", [(p,) for p in traces.photos]
-    )
-    store.db.execute("DELETE FROM not_same WHERE ? IN (person_a, person_b)", (person_id,))
-    store.db.execute("DELETE FROM person WHERE id = ?", (person_id,))
-    log.append("forget")
-    store.db.execute("INSERT INTO scrub_due DEFAULT VALUES")
-    return gone
+    rows = [
+        *found("template", "face_id IN (SELECT id FROM face WHERE person_id = ?)", person_id),
+        *found("face", "person_id = ?", person_id),
+        *(("rejection", row) for row in sorted(rejections)),
+        *found("not_same", "? IN (person_a, person_b)", person_id),
+    ]
+    for photo in sorted(traces.photos):
+        rows += found("not_same_photo", "? IN (hash_a, hash_b)", photo)
+        rows += found("photo", "content_hash = ?", photo)
+    return [*rows, *found("person", "id = ?", person_id)]
 
 
 def traces_of(store: Store, log: DecisionLog, person_id: int) -> Traces:
@@ -116,11 +127,14 @@ def blank_paths(store: Store, person_id: int, traces: Traces) -> None:
             store.db.execute("UPDATE photo SET path = NULL WHERE id = ?", (photo,))
 
 
-def forget_decisions(store: Store, log: DecisionLog, traces: Traces) -> int:
+def forget_decisions(
+    store: Store, log: DecisionLog, traces: Traces, rows: Set[tuple[str, int]]
+) -> int:
     """Delete the decisions that are about a person or tell of them; return how many.
 
     Those about others too, and all that undid them or that they undo: what is left can be
-    undone, what is not is not said to be undone. Of others only the path of a photo may go.
+    undone, what is not is not said to be undone. Of others only the path of a photo goes, and what
+    they did to `rows`, (table, id), which are about to be deleted.
     """
     people = tuple(traces.people)
     gone = {
@@ -139,10 +153,15 @@ def forget_decisions(store: Store, log: DecisionLog, traces: Traces) -> int:
     for row in noted:
         if row.id in gone:
             continue
-        if traces.told_by(row, photos):
+        changes = [change for change in row.changes if change[:2] not in rows]
+        photo = row.payload.get("photo")
+        if traces.told_by(row, photos) or (row.changes and not changes):
             gone.add(row.id)
-        elif row.payload.get("photo") and traces.shown_or_named(*row.payload["photo"]):
-            payload = {**row.payload, "photo": None}
+            continue
+        if photo and traces.shown_or_named(*photo):
+            photo = None
+        payload = {**row.payload, "photo": photo, "changes": changes}
+        if payload != {"photo": None, **row.payload}:
             store.db.execute(
                 "UPDATE decision SET payload = ? WHERE id = ?", (pack(payload), row.id)
             )

@@ -630,6 +630,12 @@ def test_what_was_decided_while_photos_were_enrolled_can_be_undone_in_its_turn(
     assert other.people() == []
 
 
+def test_history_tells_who_was_enrolled_not_who_has_the_face_by_now(batch, shoot):
+    batch.curation.merge(["Bea"], "Ada")
+    batch.curation.move([shoot((670, 3))], "Cleo", "Dora")
+    assert batch.curation.history()[-1].summary == "enrolled 7 faces of Ada, Bea and 4 others"
+
+
 def test_any_number_of_a_run_means_all_of_it(batch):
     assert batch.curation.undo(4).undoes == 1
     assert batch.people() == []

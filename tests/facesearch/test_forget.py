@@ -481,6 +481,24 @@ def test_what_was_said_of_other_faces_on_a_photo_that_only_she_is_enrolled_from_
     assert gallery.check() == []
 
 
+def test_undo_goes_on_below_what_was_about_somebody_forgotten(gallery, tmp_path, shoot):
+    """Of a rejection on her photo nothing is left, of a merge what it did to others' faces."""
+    gallery.curation.merge(["Grace"], "Hedy")
+    gallery.curation.move([shoot((20, 1))], "Hedy", NAME)
+    photo = save_photo(tmp_path / "zoes-folder" / "two.png", (ZOE, 6), (10, 6))
+    gallery.curation.confirm(photo, NAME, 1)
+    gallery.curation.reject(photo, "Hedy", 2)
+    gallery.forget(NAME)
+    assert gallery.curation.undo().summary.endswith("merged Grace into Hedy (2 faces)")
+    assert {person.name: person.templates for person in gallery.people()} == {
+        **OTHERS,
+        "Ada": 2,
+        "Grace": 1,
+        "Hedy": 2,
+    }
+    assert gallery.check() == []
+
+
 def test_who_was_merged_into_somebody_is_forgotten_with_them(gallery, home, portrait):
     gallery.curation.merge([NAME], "Ada")
     with pytest.raises(UnknownPerson):
