@@ -23,7 +23,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -201,19 +200,27 @@ def upright(path: str) -> Image.Image:
         return ImageOps.exif_transpose(image).convert("RGB")
 
 
+def installed(name: str) -> Any:
+    """Return a module, None if it or what it needs is absent (imagededup wants torchvision)."""
+    try:
+        return import_module(name)
+    except (ImportError, RuntimeError):
+        return None
+
+
 def rivals(truth: dict[str, int]) -> Iterator[tuple[str, float, float, float]]:
     """Yield name, precision, recall and seconds of the hashes that are installed."""
     paths = list(truth)
-    if find_spec("imagehash"):
-        imagehash: Any = import_module("imagehash")
+    imagehash = installed("imagehash")
+    if imagehash:
         for name, bits in (("phash", 10), ("dhash", 10), ("phash", 4)):
             started = time.perf_counter()
             hashes = [getattr(imagehash, name)(upright(path)).hash.ravel() for path in paths]
             found = within(hashes, paths, bits)
             seconds = time.perf_counter() - started
             yield f"imagehash_{name}_{bits}", *rates(found, truth), seconds
-    if find_spec("imagededup"):
-        methods: Any = import_module("imagededup.methods")
+    methods = installed("imagededup.methods")
+    if methods:
         hasher, started = methods.PHash(verbose=False), time.perf_counter()
         codes = [hasher.encode_image(image_array=np.asarray(upright(path))) for path in paths]
         rows = [np.unpackbits(np.frombuffer(bytes.fromhex(code), np.uint8)) for code in codes]
@@ -266,11 +273,17 @@ def series(data: Path) -> dict[str, float]:
     figures = {f"shots_{what}": 0.0 for what in ("blink", "mirrored", "moved")}
     figures |= {f"{name}_sure": 0.0 for name in figures}
     for name, truth in items:
-        image = read_photo(data / "photos" / name).pixels()
+        image: Pixels = read_photo(data / "photos" / name).pixels()
         if (image.shape[1], image.shape[0]) != tuple(truth["size"]):
             continue
+        scale = min(1.0, 1600 / max(truth["size"]))
+        width, height = (round(side * scale) for side in truth["size"])
+        image = np.asarray(
+            cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+        )
         face = truth["faces"][rng.integers(len(truth["faces"]))]
-        if face["w"] < 0.05 * min(truth["size"]):  # smaller eyes than anybody sees at 512 pixels
+        face = {key: face[key] * scale for key in ("cx", "cy", "w", "h")}
+        if face["w"] < 0.05 * min(image.shape[:2]):  # smaller eyes than anybody sees at 512 pixels
             continue
         for what in ("blink", "mirrored", "moved"):
             figures[f"shots_{what}"] += 1

@@ -40,7 +40,7 @@ CREATE TABLE near (
     first INTEGER, second INTEGER, bits INTEGER, PRIMARY KEY (first, second)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE likeness (
-    first INTEGER, second INTEGER, score REAL, spots REAL, mirrored INTEGER, turned INTEGER,
+    first INTEGER, second INTEGER, score REAL, mirrored INTEGER, turned INTEGER,
     area REAL, burst INTEGER, PRIMARY KEY (first, second)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE closely (
@@ -189,24 +189,24 @@ class PhotoCache:
         """Return how alike two pictures are, from their looks or from an earlier run."""
         one, two = min(first, second), max(first, second)
         row = self._db.execute(
-            "SELECT score, spots, mirrored, turned, area, burst FROM likeness "
+            "SELECT score, mirrored, turned, area, burst FROM likeness "
             "WHERE (first, second) = (?, ?)",
             (one, two),
         ).fetchone()
         if row is None:
             found = compare(self.look(one), self.look(two))
             row = (
-                (found.score, found.spots, found.mirrored, found.turned, found.area, found.burst)
+                (found.score, found.mirrored, found.turned, found.area, found.burst)
                 if found
-                else (0.0, 1.0, 0, 0, 1.0, 0)
+                else (0.0, 0, 0, 1.0, 0)
             )
-            self._write("INSERT INTO likeness VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (one, two, *row))
-        score, spots, mirrored, turned, area, burst = row
+            self._write("INSERT INTO likeness VALUES (?, ?, ?, ?, ?, ?, ?)", (one, two, *row))
+        score, mirrored, turned, area, burst = row
         if score == 0 and not burst:
             return None
         if first != one:
             area = 1 / area
-        return Likeness(score, spots, bool(mirrored), bool(turned), area, bool(burst))
+        return Likeness(score, bool(mirrored), bool(turned), area, bool(burst))
 
     def differing(self, first: int, second: int) -> float | None:
         """Return what `look_closely` said of two pictures, None if nobody has looked yet."""

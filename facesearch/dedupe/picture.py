@@ -74,8 +74,7 @@ class Look:
 class Likeness:
     """How two pictures compare."""
 
-    score: float  # 0 to 1: correlation that nine of ten places exceed, spots left out
-    spots: float  # share of places that show something else, 0 to 1
+    score: float  # 0 to 1: correlation that nine of ten places exceed, but for logos and the like
     mirrored: bool
     turned: bool  # by a quarter or a half
     area: float  # of the second that the first covers; > 1 if the first shows more
@@ -169,12 +168,12 @@ def compare(first: Look, second: Look) -> Likeness | None:
         return None
     laid, part = overlay.lay(first.grey, second.grey)
     area = 1 / max(abs(float(np.linalg.det(overlay.place[:, :2]))), 1e-6)
-    score, spots, burst = _agreement(laid, part, overlay.place)
+    score, burst = _agreement(laid, part, overlay.place)
     mirrored, turned = overlay.way >= 4, overlay.way not in (0, 4)
     area = 1 / area if overlay.swapped else area
     if score >= SAME:
-        return Likeness(score, spots, mirrored, turned, area)
-    return Likeness(score, spots, mirrored, turned, area, burst=True) if burst else None
+        return Likeness(score, mirrored, turned, area)
+    return Likeness(score, mirrored, turned, area, burst=True) if burst else None
 
 
 def look_closely(photos: tuple[Photo, Photo], looks: tuple[Look, Look]) -> float:
@@ -277,13 +276,13 @@ def _ecc(template: "MatLike", image: "MatLike", place: Floats, steps: int) -> tu
     return float(overall), np.asarray(found, np.float32)
 
 
-def _agreement(laid: Grey, part: Grey, place: Floats) -> tuple[float, float, bool]:
-    """Return score and spots as in `Likeness`, and whether it could be the same series."""
+def _agreement(laid: Grey, part: Grey, place: Floats) -> tuple[float, bool]:
+    """Return the score as in `Likeness`, and whether it could be the same series."""
     one, two, weight = _laid_over(laid, part, place, 1.0)
     local = _local_correlation(one, two, weight, _BLOCK, _NOISE)
     known = local[np.isfinite(local)]
     if len(known) < 0.25 * local.size:  # hardly any overlap: nothing can be said
-        return 0.0, 1.0, False
+        return 0.0, False
     n = len(local)
     middle = local[n // 5 : n - n // 5, n // 5 : n - n // 5]
     spots = float((known < _SPOT).mean())
@@ -291,8 +290,8 @@ def _agreement(laid: Grey, part: Grey, place: Floats) -> tuple[float, float, boo
     overall = float(np.corrcoef(one[weight > 0], two[weight > 0])[0, 1])
     burst = overall >= _BURST_OVERALL and float(np.median(known)) >= _BURST_MEDIAN
     if spots > _MOST_SPOTS or central > _MOST_CENTRAL_SPOTS:
-        return 0.0, spots, burst
-    return float(np.percentile(known[known >= _SPOT], 10)), spots, burst
+        return 0.0, burst
+    return float(np.percentile(known[known >= _SPOT], 10)), burst
 
 
 def _laid_over(laid: Grey, part: Grey, place: Floats, blur: float) -> tuple[Floats, Floats, Floats]:

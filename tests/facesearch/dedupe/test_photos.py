@@ -329,7 +329,7 @@ class Links:
 
     def likeness(self, first, second):
         score = self.scores.get((min(first, second), max(first, second)))
-        return score and photos.Likeness(score, 0.0, False, False, 1.0)
+        return score and photos.Likeness(score, False, False, 1.0)
 
 
 @pytest.mark.skipif(not MIXED.is_dir(), reason="the data folder ../shared is absent")
