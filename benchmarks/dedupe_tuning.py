@@ -142,6 +142,7 @@ def tune_people(model: Model, numbers: Ids, sources: Ids, templates: Floats) -> 
         whose = np.unique(numbers[kept], return_inverse=True)[1].astype(np.int64)
         for way, weight in product(("whole", "thin"), (*WEIGHTS, NEVER)):
             people.MATES_WEIGHT = weight
+            print(f"{source}, {way}, {weight:g}", file=sys.stderr)
             draws = []
             for seed in SEEDS:
                 rows = thinned(whose, seed) if way == "thin" else np.arange(len(whose))
@@ -173,6 +174,7 @@ def tune_groups(model: Model, numbers: Ids, faces: Floats) -> dict[str, float]:
     def measure(name: str, method: Callable[[Floats], Ids]) -> None:
         scores = [grouping(method(faces[rows]), numbers[rows])["bcubed_f"] for rows in sets]
         figures[name] = float(np.mean(scores))
+        print(f"{name}: {figures[name]:.4f}", file=sys.stderr)
 
     for share, least in product((0.1, 0.03, 0.01), (2.75, 3.0, 3.25)):
         clusters.STRANGERS_AS_ALIKE, clusters.LEAST_Z = share, least

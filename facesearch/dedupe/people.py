@@ -8,7 +8,8 @@ How alike photos of one person are differs more from gallery to gallery than fro
 standard scores of 4.3 on the average in family albums over decades, of 6.3 in portraits of
 politicians. A score between is one person in the one and a chance likeness in the other. So it is
 read from the gallery's own people with several photos; the model's evidence stands in while they
-are few. `python -m benchmarks.dedupe_tuning` measures what that is worth.
+are few. `python -m benchmarks.dedupe_tuning` measures what that is worth. Identical twins are one
+person to all of this: where a gallery has some, they are proposed at any probability.
 """
 
 import unicodedata

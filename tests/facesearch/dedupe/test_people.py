@@ -349,6 +349,14 @@ def test_mates_are_the_first_and_the_middle_photo_by_their_ids():
     assert enrolled.ids[second].tolist() == [12, 31]
 
 
+def test_of_many_people_an_even_sample_tells_how_alike_mates_are(monkeypatch):
+    monkeypatch.setattr(people, "MATES_MOST", 5)
+    enrolled = gallery_of(*((name, [name] * 2) for name in range(21)))
+    first, second = people.mated_rows(enrolled)
+    assert enrolled.people[first].tolist() == [0, 5, 10, 15, 20]
+    assert enrolled.people[second].tolist() == [0, 5, 10, 15, 20]
+
+
 def test_a_few_mates_that_are_two_people_hardly_change_what_is_known_of_them():
     scores = np.random.default_rng(0).normal(6, 1, 500)
     mixed = np.append(scores, np.random.default_rng(1).normal(0, 1, 25))
