@@ -109,6 +109,13 @@ def found_at(scores: NDArray[Any], true: NDArray[np.bool_], cases: int, wrong: f
     return float(true[order][accepted].sum() / cases)
 
 
+def calibration_error(probabilities: NDArray[Any], true: NDArray[np.bool_]) -> float:
+    """Return the ECE of proposals, 0 if there are none."""
+    if len(probabilities) == 0:
+        return 0.0
+    return expected_calibration_error(probabilities, true, np.ones(len(probabilities)))
+
+
 def parted(people: Ids, fewest: int, seed: int) -> tuple[Ids, int]:
     """Return `people` (n,) with half of those with `fewest` photos parted, and how many these are.
 
@@ -155,9 +162,7 @@ def twice(
             f"people_wrong_told_per_1000_{name}": expected_wrong(p.tolist(), least) / thousands,
         }
     proposed = p >= THRESHOLDS[0]
-    figures["people_ece"] = expected_calibration_error(
-        p[proposed], true[proposed], np.ones(proposed.sum())
-    )
+    figures["people_ece"] = calibration_error(p[proposed], true[proposed])
     certain = np.flatnonzero(~true & (p >= THRESHOLDS[-1]))
     pairs = (ids[certain] % SECOND).tolist()
     return figures, {
@@ -189,7 +194,7 @@ def two(
         "two_found_at_50pct": float(true[proposed].sum() / len(mixed)),
         "two_wrong_per_1000_at_50pct": float((~true[proposed]).sum() / thousands),
         "two_wrong_told_per_1000_at_50pct": expected_wrong(p.tolist(), 0.5) / thousands,
-        "two_ece": expected_calibration_error(p[proposed], true[proposed], np.ones(proposed.sum())),
+        "two_ece": calibration_error(p[proposed], true[proposed]),
         "two_camps_right": float(whole[proposed & true].mean()),
     }
 

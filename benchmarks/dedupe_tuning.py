@@ -147,9 +147,7 @@ def tune_people(model: Model, numbers: Ids, sources: Ids, templates: Floats) -> 
             for seed in SEEDS:
                 rows = thinned(whose, seed) if way == "thin" else np.arange(len(whose))
                 shown = templates[kept][rows]
-                draw, _ = twice(
-                    judged, *parted(whose[rows], 2 if way == "thin" else 4, seed), shown
-                )
+                draw, _ = twice(judged, *parted(whose[rows], 2, seed), shown)
                 draws.append(draw | two(judged, whose[rows], shown, seed))
             label = "never" if weight == NEVER else f"{weight:g}"
             for name in (*FIGURES, *TWO_FIGURES):
