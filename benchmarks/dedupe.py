@@ -7,7 +7,7 @@ A pair is two files; it is right if both come from one picture. What was chosen 
 the windows and SAME on crops of SPENT, and on every second photo of `photos`; the photos here, and
 `photos/dedupe`, were looked at while choosing. The crops here are of people who are in no SPENT
 crop: the figures `crop_...` are of them alone. EVERYWHERE was chosen on the photos SPENT_SHOTS and
-raised once after the figures of the other ones were seen: those are not of a clean split.
+raised after the figures of the other ones were seen: those are not of a clean split.
 
 `sure`: what --apply would move. `shots_...`: two shots from a tripod, made from one photo of
 `photos/groups`: noise, a shift, and one face with its eyes closed, mirrored or moved by an eighth

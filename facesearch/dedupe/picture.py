@@ -52,9 +52,9 @@ _PLAIN = 0.45  # share of one tone: pages and chats have .51 to .89, photos rare
 CLOSE_SIDE = 512  # an eye of a face 8 % as wide as the photo has 8 pixels then
 _CLOSE_BLOCK = 11
 # Least correlation of any place of two pictures that are the same for sure. Copies of 13 photos of
-# groups had .87 or more, GIFs .63, borders .67, brightened ones .38. Of 70 shots with one face's
-# eyes shut 5 had more than this: small faces, dark ones and sunglasses.
-EVERYWHERE = 0.7
+# groups had .86 or more, but GIFs (.63), borders (.67) and brightened ones (.38). Of 70 shots with
+# one face's eyes shut three had more than this: dim, blurred faces of 9 to 31 pixels.
+EVERYWHERE = 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
