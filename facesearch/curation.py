@@ -312,6 +312,10 @@ class Curation:
             summary = f"said of {pairs_of} of photos that they are not one picture"
             return self._decide("not-same-photo", summary, journal, None)
 
+    def different_photos(self) -> set[frozenset[str]]:
+        """Return the pairs of content hashes that a human said are not one picture."""
+        return {frozenset(pair) for pair in self._store.not_same_photos()}
+
     def rename(self, name: str, new_name: str) -> Decision:
         """Give a person another name; Refused if somebody else bears it."""
         new_name = person_name(new_name)

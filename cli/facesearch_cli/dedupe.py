@@ -138,7 +138,7 @@ def told_apart(gallery: Path | None, model: str) -> set[frozenset[str]]:
     if not gallery_file(gallery_path(gallery)).exists():
         return set()
     with open_gallery(gallery, model) as opened:
-        return {frozenset(pair) for pair in opened._store.not_same_photos()}
+        return opened.curation.different_photos()
 
 
 def dedupe_photos(

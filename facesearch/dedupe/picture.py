@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.errors import PhotoError
-from facesearch.photo import Photo, _open
+from facesearch.photo import Photo
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike
@@ -93,7 +92,7 @@ def look_at(photo: Photo) -> Look:
     spread = coarse.max(axis=2).astype(np.int16) - coarse.min(axis=2)
     grey = np.asarray(cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY), np.uint8)
     colourless = bool(np.percentile(spread, 99) <= COLOURLESS)
-    codes = codes_of(grey) if _pictures_in(photo) == 1 else np.zeros((0, CODE_BYTES), np.uint8)
+    codes = codes_of(grey) if photo.frames() == 1 else np.zeros((0, CODE_BYTES), np.uint8)
     return Look(photo.width, photo.height, colourless, plain, grey, codes)
 
 
@@ -102,17 +101,6 @@ def _grey(photo: Photo, side: int) -> Grey:
     pixels = photo.pixels(min(1.0, side / max(1, min(photo.width, photo.height))))
     squeezed = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(squeezed, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _pictures_in(photo: Photo) -> int:
-    """Return how many frames of an animation or pages of a document the file has.
-
-    Only the first is ever looked at, and others may begin with the same one.
-    """
-    try:
-        return int(getattr(_open(photo._data, photo.name), "n_frames", 1))
-    except PhotoError:  # made of pixels
-        return 1
 
 
 def codes_of(grey: Grey) -> NDArray[np.uint8]:

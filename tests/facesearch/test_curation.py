@@ -530,7 +530,7 @@ def test_pictures_that_are_not_the_same_are_remembered(trio):
     before = rows(trio)
     decision = trio.curation.not_same_photos([("b", "a"), ("a", "b"), ("c", "d")])
     assert decision.summary == "said of 2 pairs of photos that they are not one picture"
-    assert trio._store.not_same_photos() == {("a", "b"), ("c", "d")}
+    assert trio.curation.different_photos() == {frozenset("ab"), frozenset("cd")}
     assert trio.curation.not_same_photos([("a", "b")]).id is None
     with pytest.raises(Refused, match="the same as itself"):
         trio.curation.not_same_photos([("a", "a")])
