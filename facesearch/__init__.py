@@ -1,5 +1,6 @@
 """Who is in this photo? Offline face identification with calibrated probabilities."""
 
+from facesearch.curation import Decision
 from facesearch.errors import (
     DataError,
     EmbeddingMismatch,
@@ -9,6 +10,7 @@ from facesearch.errors import (
     ModelError,
     NewerGallery,
     PhotoError,
+    Refused,
     TrainingError,
     UnknownPerson,
 )
@@ -27,6 +29,7 @@ from facesearch.model import Model, shipped_models
 __all__ = [
     "Candidate",
     "DataError",
+    "Decision",
     "EmbeddingMismatch",
     "Enrollment",
     "FaceError",
@@ -40,6 +43,7 @@ __all__ = [
     "Neighbour",
     "NewerGallery",
     "PhotoError",
+    "Refused",
     "TrainingError",
     "UnknownPerson",
     "Verification",

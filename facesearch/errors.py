@@ -6,10 +6,12 @@ FacesearchError
 ├── UnknownPerson           a name that the gallery does not have
 ├── DataError               pictures in classes that cannot serve: none, one class, not understood
 ├── TrainingError           a training that cannot start, go on or be stored
+├── TrashError              a trash folder that cannot be used, or holds nothing to undo
 ├── ModelError              a model folder that is missing, damaged or not understood
 │   └── EmbeddingMismatch   embeddings of two models, never to be compared
 └── GalleryError            a gallery that cannot be opened, read or written
-    └── NewerGallery        a gallery that a later facesearch wrote
+    ├── NewerGallery        a gallery that a later facesearch wrote
+    └── Refused             what an earlier decision forbids, or the state of the gallery
 """
 
 
@@ -37,6 +39,10 @@ class TrainingError(FacesearchError):
     """A training that cannot start, go on or be stored."""
 
 
+class TrashError(FacesearchError):
+    """A trash folder that cannot be written, is full, or holds nothing that could be undone."""
+
+
 class ModelError(FacesearchError):
     """A model folder that is missing, damaged or not understood."""
 
@@ -51,3 +57,7 @@ class GalleryError(FacesearchError):
 
 class NewerGallery(GalleryError):
     """A gallery that a later version of facesearch wrote."""
+
+
+class Refused(GalleryError):
+    """What an earlier decision or the state of the gallery forbids; nothing was changed."""

@@ -9,7 +9,6 @@ give a wrong name; at worst it misses one until it is rebuilt.
 import logging
 import os
 import threading
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.alignment import sharpness
-from facesearch.detection import Face, overlap
+from facesearch.curation import Curation, Decision, person_id
+from facesearch.curation import person_name as person_name  # for who calls the gallery
+from facesearch.detection import Face
 from facesearch.enrollment import Choice, choose_faces, choose_wholes
 from facesearch.errors import (
     EmbeddingMismatch,
@@ -34,13 +35,21 @@ from facesearch.errors import (
     FacesearchError,
     GalleryError,
     PhotoError,
-    UnknownPerson,
 )
 from facesearch.identification import IdentifiedFace, Seen, look, name_faces
 from facesearch.model import Model, subject
 from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.photo import read_photo
-from facesearch.storage.store import FaceRow, KnownFace, PersonRow, Store, reported
+from facesearch.storage.decisions import DecisionLog
+from facesearch.storage.forgetting import forget_person
+from facesearch.storage.store import (
+    FaceRow,
+    KnownFace,
+    PersonRow,
+    Store,
+    reported,
+    same_place,
+)
 from facesearch.vectors import Floats, unit
 
 if TYPE_CHECKING:
@@ -56,7 +65,6 @@ COMMIT_S = 2.0  # seconds after which what was enrolled so far is stored
 COMMIT_PHOTOS = 64  # photos of an enrollment that are stored in one transaction
 BLURRED = 8.0  # sharpness below which a photo is called blurred
 SMALL_FACE_PX = 28  # height below which a face is called small
-SAME_FACE = 0.5  # boxes of one photo that overlap more (intersection over union) are one face
 LOOK_ALIKE_FPIR = 0.01  # enrolled people this alike are told at enrollment
 
 log = logging.getLogger(__name__)
@@ -142,6 +150,8 @@ class Gallery:
         except BaseException:
             self._store.close()
             raise
+        self._log = DecisionLog(self._store)
+        self.curation = Curation(self._store, self.model)
         self._view: _View | None = None
         if self._store.scrub_is_due() and not self._store.read_only:
             try:  # somebody was forgotten, and the program ended before the last byte was gone
@@ -168,20 +178,22 @@ class Gallery:
 
         Pairs of one name that follow each other are looked at together. The same bytes under the
         same name add nothing, so a run that was interrupted can simply be started again. A photo
-        that cannot be used is yielded with the reason and stops nothing. Raises GalleryError when
-        nothing can be stored any more, ValueError for a name that is empty.
+        that cannot be used is yielded with the reason and stops nothing. Who was merged into
+        another is enrolled as that person. All that is stored is undone as one decision. Raises
+        GalleryError when nothing can be stored any more, ValueError for a name that is empty.
         """
         with self._store.transaction():  # fails here, not after the first photos, if it must
             known = self._store.enrolled_bytes()
         jobs = ((person_name(name), Path(path)) for name, path in photos)
         chunk: list[tuple[str, Path, Seen | FacesearchError | None]] = []
+        run: list[int] = []
         started = monotonic()
         for (name, path), seen in in_order(lambda job: self._reference(*job, known), jobs, workers):
             chunk.append((name, path, seen))
             if len(chunk) >= COMMIT_PHOTOS or monotonic() - started > COMMIT_S:
-                yield from self._store_chunk(chunk)
+                yield from self._store_chunk(chunk, run)
                 chunk, started = [], monotonic()
-        yield from self._store_chunk(chunk)
+        yield from self._store_chunk(chunk, run)
 
     def _reference(
         self, name: str, path: Path, known: set[tuple[str, str]]
@@ -196,24 +208,37 @@ class Gallery:
             return error
 
     def _store_chunk(
-        self, chunk: list[tuple[str, Path, Seen | FacesearchError | None]]
+        self, chunk: list[tuple[str, Path, Seen | FacesearchError | None]], run: list[int]
     ) -> list[Enrollment]:
-        """Store what `chunk` shows in one transaction; return what became of each photo."""
+        """Store what `chunk` shows in one transaction; return what became of each photo.
+
+        `run` are the decisions of the same call so far; those to store it are appended.
+        """
         results: list[Enrollment] = []
         with self._reading(refit=False):
             pass  # what takes long happens before other writers have to wait
         with self._store.transaction():
+            if run and self._log.newest_number() != run[-1]:
+                run.clear()  # somebody decided something else meanwhile: each in its turn is undone
             for name, group in groupby(chunk, key=itemgetter(0)):
-                results += self._store_person(name, [(path, seen) for _, path, seen in group])
+                photos = [(path, seen) for _, path, seen in group]
+                results += self._store_person(name, photos, run)
         return results
 
     def _store_person(
-        self, name: str, photos: list[tuple[Path, Seen | FacesearchError | None]]
+        self, name: str, photos: list[tuple[Path, Seen | FacesearchError | None]], run: list[int]
     ) -> list[Enrollment]:
         """Store the faces of one person; call inside a transaction."""
         store, what = self._store, subject(self.model.manifest)
         person = store.person_id(name)
+        merged = self._log.merged(name) if person is None else None
+        news = []
+        if merged is not None:
+            number, person = merged
+            former, name = name, store.names([person])[person]
+            news = [f"{former} was merged into {name} in decision {number}"]
         mine = store.templates_of_people([] if person is None else [person])[1]
+        photos = [(path, self._admissible(person, seen)) for path, seen in photos]
         choices = iter(self._choices([s for _, s in photos if isinstance(s, Seen)], mine))
         results, added = [], []
         for path, photo in photos:
@@ -221,7 +246,8 @@ class Gallery:
                 results.append(Enrollment(str(path), name, "already"))
                 continue
             if not isinstance(photo, Seen):
-                results.append(Enrollment(str(path), name, "unreadable", str(photo)))
+                status = "skipped" if isinstance(photo, FaceError) else "unreadable"
+                results.append(Enrollment(str(path), name, status, str(photo)))
                 continue
             choice = next(choices)
             if choice.face is None:
@@ -234,12 +260,14 @@ class Gallery:
                 continue
             owner = next((k.person for k in known if same_place(k.box, face.box)), None)
             if owner is not None:
-                remark = f"this {what} is enrolled as {owner}; forget or rename that first"
+                remark = f"this {what} is enrolled as {owner}; move it or forget them first"
                 results.append(Enrollment(str(path), name, "skipped", remark))
                 continue
             person = store.add_person(name) if person is None else person
             sharp = sharpness(photo.crops[choice.face])
-            store.add_face(
+            journal = store.journal()
+            face_id = store.insert_face(
+                journal,
                 person,
                 (photo.content_hash, str(path.absolute()), photo.width, photo.height),
                 FaceRow(face.box, face.landmarks, face.score, sharp),
@@ -247,8 +275,11 @@ class Gallery:
                 self.model.fingerprint,
                 "human",
             )
+            # the rows that it takes to undo this are found without noting them: faces are many
+            first = run[0] if run else None
+            run.append(self._log.append("enroll", person_id=person, face_id=face_id, run=first).id)
             added.append(photo.embeddings[choice.face])
-            remarks = [choice.remark] if choice.remark else []
+            remarks, news = [*news, *([choice.remark] if choice.remark else [])], []
             if what == "face":
                 remarks += ["blurred"] if sharp < BLURRED else []
                 remarks += ["small face"] if face.height_px < SMALL_FACE_PX else []
@@ -258,6 +289,31 @@ class Gallery:
             first = next(i for i, result in enumerate(results) if result.status == "enrolled")
             results[first] = replace(results[first], look_alikes=look_alikes)
         return results
+
+    def _admissible(
+        self, person: int | None, photo: Seen | FacesearchError | None
+    ) -> Seen | FacesearchError | None:
+        """Return `photo` without the faces of which a human said that they are not this person."""
+        if person is None or not isinstance(photo, Seen):
+            return photo
+        boxes = [
+            rejection.box
+            for rejection in self._store.rejections(photo.content_hash)
+            if rejection.person_id == person
+        ]
+        left = [
+            place
+            for place, face in enumerate(photo.faces)
+            if not any(same_place(box, face.box) for box in boxes)
+        ]
+        if len(left) == len(photo.faces):
+            return photo
+        if not left:
+            return FaceError(f"a human said that this {subject(self.model.manifest)} is not them")
+        faces = [photo.faces[place] for place in left]
+        return replace(
+            photo, faces=faces, crops=photo.crops[left], embeddings=photo.embeddings[left]
+        )
 
     def _choices(self, photos: list[Seen], mine: Floats) -> list[Choice]:
         """Return which face of each of `photos` is the person of the templates `mine` (n, dim)."""
@@ -339,6 +395,11 @@ class Gallery:
                 for place, face in enumerate(seen.faces):
                     if known.assigned_by == "human" and same_place(known.box, face.box):
                         decided[place] = known.person
+            rejected: dict[int, set[int]] = {}
+            for rejection in self._store.rejections(seen.content_hash):
+                for place, face in enumerate(seen.faces):
+                    if same_place(rejection.box, face.box):
+                        rejected.setdefault(place, set()).add(rejection.person_id)
         return name_faces(
             seen,
             people,
@@ -348,6 +409,7 @@ class Gallery:
             fpir=fpir,
             prior=prior,
             decided=decided,
+            rejected=rejected,
         )
 
     def _candidates(self, embeddings: Floats, view: "_View") -> list[dict[int, Floats]]:
@@ -417,25 +479,20 @@ class Gallery:
         """Return the photo paths and faces of a person; raises UnknownPerson."""
         return self._store.faces_of(self._person(name))
 
-    def rename(self, name: str, new_name: str) -> None:
-        """Give a person another name; raises UnknownPerson, GalleryError if it is taken."""
-        new_name = person_name(new_name)
-        with self._store.transaction():
-            person = self._person(name)
-            if self._store.person_id(new_name) not in (None, person):
-                raise GalleryError(f"there is a person called {new_name} already")
-            self._store.rename_person(person, new_name)
-            payload = {"from": person_name(name), "to": new_name}
-            self._store.decide("rename", person_id=person, payload=payload)
+    def rename(self, name: str, new_name: str) -> Decision:
+        """Give a person another name; see `Curation.rename`."""
+        return self.curation.rename(name, new_name)
 
     def forget(self, name: str) -> dict[str, int]:
         """Delete every trace of a person from the gallery; return what was deleted.
 
-        Raises UnknownPerson; GalleryError if another program keeps the file from being rewritten:
-        then the rows are gone, and the bytes will be with the next `check` or opening.
+        Also of somebody of whom only the log of decisions is left. Raises UnknownPerson;
+        GalleryError if another program keeps the file from being rewritten: then the rows are
+        gone, and the bytes will be with the next `check` or opening.
         """
         with self._store.transaction():
-            gone = self._store.forget_person(self._person(name))
+            person = self.curation.gone_person(name)
+            gone = forget_person(self._store, self._log, person or self._person(name))
         self._view = None
         gone["index files"] = self._scrub()
         return gone
@@ -447,10 +504,7 @@ class Gallery:
         return n_files
 
     def _person(self, name: str) -> int:
-        person = self._store.person_id(person_name(name))
-        if person is None:
-            raise UnknownPerson(f"nobody called {name} is enrolled in {self.path}")
-        return person
+        return person_id(self._store, self._log, name)
 
     # The gallery as a whole
 
@@ -667,17 +721,6 @@ def check_model(store: Store, model: Model) -> None:
         )
 
 
-def person_name(name: str) -> str:
-    """Return `name` as it is stored: composed (NFC), without spaces around it.
-
-    Raises ValueError if nothing is left, or it holds control characters or bytes that are no text.
-    """
-    composed = unicodedata.normalize("NFC", name).strip()
-    if not composed or any(unicodedata.category(c) in ("Cc", "Cs") for c in composed):
-        raise ValueError(f"{name!r} is no name for a person")
-    return composed
-
-
 def mean_template(rows: Floats) -> Floats:
     """Return a person's reference (dim,): the mean of the templates (n, dim), of length 1."""
     mean: Floats = unit(rows.mean(0))
@@ -689,12 +732,6 @@ def mean_templates(people: NDArray[np.int64], rows: Floats) -> Floats:
     order = np.argsort(people, kind="stable")
     _, starts = np.unique(people[order], return_index=True)
     return unit(np.add.reduceat(rows[order], starts, axis=0))
-
-
-def same_place(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    """Return whether two boxes of one photo are the same face."""
-    box, other = np.array(a, np.float32), np.array([b], np.float32)
-    return float(overlap(box, other)[0]) > SAME_FACE
 
 
 def load_faiss() -> None:

@@ -4,7 +4,7 @@ photo -> faces -> crops -> embeddings            `look`
       -> candidates (FAISS) -> pair scores (head) -> people or unknown (assignment)   `name_faces`
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,13 +120,21 @@ def name_faces(
     fpir: float,
     prior: float,
     decided: Mapping[int, str],
+    rejected: Mapping[int, Collection[int]] | None = None,
 ) -> list[IdentifiedFace]:
     """Return who each face of `seen` is, one person at most once.
 
     `people` gives for each face its candidates from the index: person id -> reference (dim,), the
     mean of that person's templates; `names` gives their names. `decided` names faces (by their
     place in `seen.faces`) that a human named: they keep that name and nobody else gets it.
+    `rejected` gives the people of whom a human said that a face is not them: for that face they
+    are as if they were not enrolled.
     """
+    rejected = rejected or {}
+    people = [
+        {p: reference for p, reference in candidates.items() if p not in rejected.get(row, ())}
+        for row, candidates in enumerate(people)
+    ]
     order = list(dict.fromkeys(person for candidates in people for person in candidates))
     z = np.full((len(seen.faces), len(order)), -np.inf, np.float32)
     scores = np.full_like(z, -np.inf)
@@ -176,7 +184,7 @@ def name_faces(
                 scores[row],
                 [names[p] for p in order],
                 int(assigned[row]),
-                people=strangers.people,
+                people=strangers.people - len(rejected.get(row, ())),
                 prior=prior,
                 admitted=z[row] >= threshold,
             )

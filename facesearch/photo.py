@@ -86,6 +86,16 @@ class Photo:
         photo._decoded.flags.writeable = False
         return photo
 
+    def frames(self) -> int:
+        """Return how many frames of an animation or pages of a document the file holds.
+
+        Only the first one is ever looked at. Raises PhotoError if they cannot be counted.
+        """
+        if not self._data:  # made of pixels
+            return 1
+        with _trouble_told(self.name):
+            return int(getattr(_open(self._data, self.name), "n_frames", 1))
+
     def pixels(self, min_scale: float = 1.0) -> NDArray[np.uint8]:
         """Return the whole upright photo: (h, w, 3) RGB uint8, C-contiguous, read-only.
 

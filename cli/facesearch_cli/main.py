@@ -13,11 +13,13 @@ import typer
 from typer.core import TyperGroup
 
 from facesearch_cli.compare import search, verify
+from facesearch_cli.dedupe import dedupe
 from facesearch_cli.demo import demo
 from facesearch_cli.doctor import doctor, version_of
 from facesearch_cli.enroll import enroll
 from facesearch_cli.evaluate import evaluate
 from facesearch_cli.gallery import app as gallery
+from facesearch_cli.history import history, undo
 from facesearch_cli.identify import identify
 from facesearch_cli.models import app as models
 from facesearch_cli.options import INTERRUPTED, NO, READER_GONE, UNREADABLE, UNUSABLE, examples
@@ -31,7 +33,8 @@ EXIT_CODES = """\b
 Exit codes:
   0    done
   1    ran, and the answer is no: different people (verify), nobody known
-       (identify, search, people), nobody enrolled (enroll)
+       (identify, search, people), nobody enrolled (enroll),
+       what was decided or done before forbids it (people, undo)
   2    wrong usage
   3    some input could not be used; it is named on stderr, the rest was done
   4    the gallery, the model or the machine cannot be used
@@ -74,7 +77,7 @@ def of_system(error: OSError) -> int:
 
 def of_library(error: Exception) -> int:
     """Say what facesearch refused; return the exit code. Anything else is a bug, with traceback."""
-    from facesearch import FaceError, FacesearchError, PhotoError, UnknownPerson
+    from facesearch import FaceError, FacesearchError, PhotoError, Refused, UnknownPerson
 
     if not isinstance(error, FacesearchError):
         import traceback
@@ -83,7 +86,7 @@ def of_library(error: Exception) -> int:
         complain("This is a bug in facesearch; please report it with the lines above.")
         return BUG
     complain(f"Error: {error}")
-    if isinstance(error, UnknownPerson):
+    if isinstance(error, UnknownPerson | Refused):
         return NO
     return UNREADABLE if isinstance(error, PhotoError | FaceError) else UNUSABLE
 
@@ -155,6 +158,22 @@ add(
     "facesearch enroll people/ --gallery family.db",
 )
 app.add_typer(people, name="people", rich_help_panel=KEEP)
+add(
+    dedupe,
+    KEEP,
+    "facesearch dedupe photos/                   says what is there twice, changes nothing",
+    "facesearch dedupe photos/ --html report.html",
+    "facesearch dedupe photos/ --apply",
+    "facesearch dedupe photos/ --undo-trash",
+    "facesearch dedupe --not-same a.jpg b.jpg    remembered for ever",
+)
+add(history, KEEP, "facesearch history", "facesearch history 'Ann Lee' --limit 100 --json")
+add(
+    undo,
+    KEEP,
+    "facesearch undo                             the last decision",
+    "facesearch undo 17                          a number of facesearch history",
+)
 app.add_typer(gallery, name="gallery", rich_help_panel=KEEP)
 app.add_typer(models, name="models", rich_help_panel=KEEP)
 add(doctor, KEEP, "facesearch doctor", "facesearch doctor --json")

@@ -1,11 +1,12 @@
-"""facesearch people: who is enrolled; rename them, forget them."""
+"""facesearch people: who is enrolled, and what a human says of them; forget them."""
 
-import shlex
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from facesearch_cli.history import told
 from facesearch_cli.options import (
     NO,
     AsCsv,
@@ -28,8 +29,21 @@ from facesearch_cli.render import (
     printable,
 )
 
-app = typer.Typer(help="List, show, rename and forget people.", no_args_is_help=True)
+app = typer.Typer(
+    help="List people, say who is who (all of which can be undone), and forget them.",
+    no_args_is_help=True,
+)
 Name = Annotated[str, typer.Argument(metavar="NAME")]
+Photo = Annotated[Path, typer.Argument(metavar="PHOTO")]
+Photos = Annotated[
+    list[Path],
+    typer.Argument(metavar="PHOTO...", help="The enrolled photos; their old paths if they moved."),
+]
+FaceNumber = Annotated[
+    int | None,
+    typer.Option("--face", metavar="N", help="Which face, as facesearch identify numbers them."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 @app.command("list", epilog=examples("facesearch people list", "facesearch people list --csv"))
@@ -71,7 +85,7 @@ def show(
     model: ModelName = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Show the photos that a person is enrolled from."""
+    """Show the photos that a person is enrolled from; by a hash, if their path was forgotten."""
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
         faces = opened.faces_of(name)
@@ -81,6 +95,7 @@ def show(
             faces=[
                 {
                     "photo": path,
+                    "hash": face.content_hash,
                     "box": [round(side, 2) for side in face.box],
                     "assigned_by": face.assigned_by,
                 }
@@ -96,7 +111,7 @@ def show(
     Screen().table(
         columns,
         [
-            (path or "(path forgotten)", round(face.box[3] - face.box[1]), face.assigned_by)
+            (path or face.content_hash, round(face.box[3] - face.box[1]), face.assigned_by)
             for path, face in faces
         ],
     )
@@ -108,6 +123,7 @@ def rename(
     new_name: Annotated[str, typer.Argument(metavar="NEW_NAME")],
     gallery: GalleryPath = None,
     model: ModelName = "default",
+    as_json: AsJson = False,
 ) -> None:
     """Give a person another name."""
     name, new_name = usable_name(name), usable_name(new_name)
@@ -115,10 +131,117 @@ def rename(
         names = {person.name for person in opened.people()}
         if name in names and new_name in names - {name}:
             raise typer.BadParameter(f"there is somebody called {printable(new_name)} already")
-        opened.rename(name, new_name)
-    typer.echo(f"{printable(name)} is now {printable(new_name)}.")
-    back = f"facesearch people rename {shlex.quote(new_name)} {shlex.quote(name)}"
-    complain(f"To undo: {back}")
+        told(opened.rename(name, new_name), gallery, as_json)
+
+
+@app.command(
+    epilog=examples(
+        "facesearch people merge Annie 'Ann L.' --into 'Ann Lee' --dry-run",
+        "facesearch people merge Annie --into 'Ann Lee'",
+    )
+)
+def merge(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Who is somebody else.")],
+    into: Annotated[str, typer.Option("--into", metavar="NAME", help="Who they are.")],
+    dry_run: DryRun = False,
+    gallery: GalleryPath = None,
+    model: ModelName = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Say that people of several names are one: all that is theirs goes to one name."""
+    names, into = [usable_name(name) for name in names], usable_name(into)
+    with open_gallery(gallery, model) as opened:
+        told(opened.curation.merge(names, into, dry_run=dry_run), gallery, as_json, dry_run)
+
+
+@app.command(
+    epilog=examples(
+        "facesearch people show Ann                  lists the photos",
+        "facesearch people split Ann beach.jpg sea.jpg --as Bea",
+    )
+)
+def split(
+    name: Name,
+    photos: Photos,
+    new_name: Annotated[str, typer.Option("--as", metavar="NAME", help="Who is on them.")],
+    dry_run: DryRun = False,
+    gallery: GalleryPath = None,
+    model: ModelName = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Say that some photos of a person show somebody new, who is enrolled from them."""
+    name, new_name = usable_name(name), usable_name(new_name)
+    with open_gallery(gallery, model) as opened:
+        decision = opened.curation.split(name, photos, new_name, dry_run=dry_run)
+        told(decision, gallery, as_json, dry_run)
+
+
+@app.command(epilog=examples("facesearch people move beach.jpg sea.jpg --from Ann --to Bea"))
+def move(
+    photos: Photos,
+    name: Annotated[str, typer.Option("--from", metavar="NAME", help="Who is not on them.")],
+    to: Annotated[str, typer.Option("--to", metavar="NAME", help="Who is.")],
+    dry_run: DryRun = False,
+    gallery: GalleryPath = None,
+    model: ModelName = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Say that some photos of a person show another who is enrolled."""
+    name, to = usable_name(name), usable_name(to)
+    with open_gallery(gallery, model) as opened:
+        told(opened.curation.move(photos, name, to, dry_run=dry_run), gallery, as_json, dry_run)
+
+
+@app.command(
+    epilog=examples(
+        "facesearch people confirm party.jpg Ann --face 2",
+        "facesearch people confirm party.jpg Zoe --face 3 --new",
+    )
+)
+def confirm(
+    photo: Photo,
+    name: Name,
+    face: FaceNumber = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Nobody of that name is enrolled yet.")
+    ] = False,
+    gallery: GalleryPath = None,
+    model: ModelName = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Say who a face is: it is enrolled as theirs and keeps that name whatever the machine says."""
+    name = usable_name(name)
+    with open_gallery(gallery, model) as opened:
+        told(opened.curation.confirm(photo, name, face, new=new), gallery, as_json)
+
+
+@app.command(epilog=examples("facesearch people reject party.jpg Ann --face 2"))
+def reject(
+    photo: Photo,
+    name: Name,
+    face: FaceNumber = None,
+    gallery: GalleryPath = None,
+    model: ModelName = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Say who a face is not: it never gets that name again, nor is enrolled under it."""
+    name = usable_name(name)
+    with open_gallery(gallery, model) as opened:
+        told(opened.curation.reject(photo, name, face), gallery, as_json)
+
+
+@app.command("not-same", epilog=examples("facesearch people not-same Ann 'Ann Lee'"))
+def not_same(
+    name: Name,
+    other: Annotated[str, typer.Argument(metavar="NAME")],
+    gallery: GalleryPath = None,
+    model: ModelName = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Say that two people are not one: nothing proposes or allows to merge them any more."""
+    name, other = usable_name(name), usable_name(other)
+    with open_gallery(gallery, model) as opened:
+        told(opened.curation.not_same(name, other), gallery, as_json)
 
 
 @app.command(
@@ -142,7 +265,7 @@ def forget(
 
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
-        faces = opened.faces_of(name)
+        faces = [] if opened.curation.gone_person(name) else opened.faces_of(name)
         enrolled = counted(len(faces), f"enrolled {subject(opened.model.manifest)}")
         what = f"{printable(name)} ({enrolled})"
         if dry_run:

@@ -110,6 +110,67 @@ def m002_stamped_changes_and_due_scrubs(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()  # type: ignore[untyped-decorator]
+def m003_curation(db: Database) -> None:
+    """What humans said of people, faces and photos; decisions about several people, undoable."""
+    statements = [
+        """CREATE TABLE not_same (  -- two people, not one under two names
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            person_a INTEGER NOT NULL REFERENCES person ON DELETE CASCADE,
+            person_b INTEGER NOT NULL REFERENCES person ON DELETE CASCADE,
+            UNIQUE (person_a, person_b),
+            CHECK (person_a < person_b)
+        ) STRICT""",
+        "CREATE INDEX not_same_b ON not_same (person_b)",
+        """CREATE TABLE rejection (  -- this face is not this person, whether enrolled or not
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            content_hash TEXT NOT NULL,  -- of the photo, which need not be in the gallery
+            box_left REAL NOT NULL,
+            box_top REAL NOT NULL,
+            box_right REAL NOT NULL,
+            box_bottom REAL NOT NULL,
+            person_id INTEGER NOT NULL REFERENCES person ON DELETE CASCADE
+        ) STRICT""",
+        "CREATE INDEX rejection_of_photo ON rejection (content_hash)",
+        "CREATE INDEX rejection_of_person ON rejection (person_id)",
+        """CREATE TABLE not_same_photo (  -- two pictures, not copies of one
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            hash_a TEXT NOT NULL,
+            hash_b TEXT NOT NULL,
+            UNIQUE (hash_a, hash_b),
+            CHECK (hash_a < hash_b)
+        ) STRICT""",
+        """CREATE TABLE decision_person (  -- whom a decision is about besides its person_id
+            decision_id INTEGER NOT NULL REFERENCES decision ON DELETE CASCADE,
+            person_id INTEGER NOT NULL,  -- no reference, as in decision
+            PRIMARY KEY (decision_id, person_id)
+        ) STRICT""",
+        "CREATE INDEX decision_of_other_person ON decision_person (person_id)",
+        "CREATE INDEX decision_of_face ON decision (face_id)",
+        "CREATE INDEX undoing_decision ON decision (undoes) WHERE undoes IS NOT NULL",
+        # the first of those that were made at once; no reference: that one may be forgotten
+        "ALTER TABLE decision ADD COLUMN run INTEGER",
+        "CREATE INDEX decision_of_run ON decision (coalesce(run, id))",
+        "CREATE INDEX decision_that_notes ON decision (id) WHERE kind <> 'enroll'",
+        # A face that changes hands changes no template, but what is kept in memory of two people.
+        """CREATE TRIGGER face_moved AFTER UPDATE OF person_id ON face
+        WHEN old.person_id <> new.person_id BEGIN
+            INSERT INTO change (template_id, added, token)
+            SELECT id, 1, lower(hex(randomblob(8))) FROM template WHERE face_id = new.id;
+        END""",
+        """UPDATE decision SET payload = json_object(
+            'summary', 'renamed ' || (payload ->> 'from') || ' to ' || (payload ->> 'to'),
+            'changes', json_array(json_array(
+                'person', person_id,
+                json_object('name', payload ->> 'from'), json_object('name', payload ->> 'to')
+            ))
+        ) WHERE kind = 'rename' AND json_valid(payload)""",
+        "PRAGMA user_version = 3",
+    ]
+    for statement in statements:
+        db.execute(statement)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the gallery behind `connection` up to date; call inside a transaction."""
     # without plugins: what else is installed has no business in a gallery

@@ -1,17 +1,17 @@
-"""The gallery file: every SQL statement that reads or writes people, photos, faces, templates.
+"""The gallery file: people, photos, faces, templates, and what humans said of them.
+
+The log of decisions is read and written in decisions.py, people are forgotten in forgetting.py, by
+the same connection.
 
 Connections are plain sqlite3 in autocommit mode; what belongs together runs inside
 `Store.transaction`, which takes the writer's lock at once, so that what it reads stays true.
 What a method of a finished transaction said is stored has reached the disk (synchronous=FULL).
 """
 
-import json
 import os
-import re
 import secrets
 import sqlite3
 import threading
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,16 +24,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.errors import GalleryError, NewerGallery
+from facesearch.storage.journal import Journal
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 APPLICATION_ID = 0x46534731  # "FSG1": what tells a gallery from another program's SQLite file
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_TIMEOUT_S = 60.0
 SCRUB_TIMEOUT_S = 5.0  # how long erasing waits for other programs before it is left for later
 READ_ONLY = "it cannot be written here; choose another place with --gallery"
 VARIABLES = 500  # ids in one statement; SQLite's own limit is far above
+SAME_FACE = 0.5  # boxes of one photo that overlap more (intersection over union) are one face
+
+Box = tuple[float, float, float, float]  # as in facesearch.detection
+BOX_COLUMNS = ("box_left", "box_top", "box_right", "box_bottom")
+KNOWN_FACE = (
+    f"name, {', '.join(BOX_COLUMNS)}, assigned_by, face.id, person_id, content_hash "
+    "FROM face JOIN photo ON photo.id = photo_id JOIN person ON person.id = person_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +58,9 @@ class PersonRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceRow:
-    """A face to be stored, or one that is; boxes as in facesearch.detection."""
+    """A face to be stored."""
 
-    box: tuple[float, float, float, float]
+    box: Box
     landmarks: Floats  # (5, 2)
     score: float
     sharpness: float
@@ -62,8 +71,21 @@ class KnownFace:
     """An enrolled face of a photo: where it is and whose."""
 
     person: str
-    box: tuple[float, float, float, float]
+    box: Box
     assigned_by: str
+    id: int
+    person_id: int
+    content_hash: str  # of the photo's bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What a human said: the face at `box` is not that person."""
+
+    id: int
+    content_hash: str
+    box: Box
+    person_id: int
 
 
 class Store:
@@ -72,7 +94,7 @@ class Store:
     def __init__(self, path: Path, connection: sqlite3.Connection, *, read_only: bool) -> None:
         self.path = path
         self.read_only = read_only  # the file, or its folder, cannot be written
-        self._db = connection
+        self.db = connection  # for this module and its neighbours
         self._lock = threading.RLock()  # one connection: threads take turns
 
     @classmethod
@@ -94,14 +116,14 @@ class Store:
             store = cls.open_to_read(path) if exists and not writable(path) else None
             store = store or cls(path, connect(path), read_only=False)
             try:
-                version = check_is_gallery(store._db, path)
+                version = check_is_gallery(store.db, path)
                 if not store.read_only:
-                    prepare_to_write(store._db)
+                    prepare_to_write(store.db)
                 if version < SCHEMA_VERSION:
                     store._bring_up_to_date()
-                if store._rows("SELECT count(*) FROM gallery") == [(0,)]:
+                if store.rows("SELECT count(*) FROM gallery") == [(0,)]:
                     with store.transaction():
-                        store._db.execute(
+                        store.db.execute(
                             "INSERT OR IGNORE INTO gallery VALUES (1, ?, ?, ?, ?)",
                             (secrets.token_hex(8), model, fingerprint, now()),
                         )
@@ -125,7 +147,7 @@ class Store:
             db = connect(path, "mode=ro" if log.exists() else "immutable=1")
             store = cls(path, db, read_only=True)
             try:
-                check_is_gallery(store._db, path)
+                check_is_gallery(store.db, path)
             except BaseException:
                 store.close()
                 raise
@@ -140,11 +162,11 @@ class Store:
         from facesearch.storage.migrations import migrate  # 0.2 s of CPU
 
         with self.transaction():
-            migrate(self._db)
+            migrate(self.db)
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
-        self._db.close()
+        self.db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -152,47 +174,48 @@ class Store:
         if self.read_only:
             raise GalleryError(f"the gallery {self.path}: {READ_ONLY}")
         with self._lock, reported(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
+            self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._db.execute("COMMIT")
+                self.db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let everything that is read inside be of one moment, whoever writes meanwhile."""
         with self._lock, reported(self.path):
-            self._db.execute("BEGIN")
+            self.db.execute("BEGIN")
             try:
                 yield
             finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
 
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows that `sql` selects."""
         with self._lock, reported(self.path):
-            return self._db.execute(sql, values).fetchall()
+            return self.db.execute(sql, values).fetchall()
 
-    def _rows_for(self, sql: str, ids: Iterable[int]) -> Iterator[Any]:
+    def rows_for(self, sql: str, ids: Iterable[int]) -> Iterator[Any]:
         """Yield the rows of `sql`, whose one `IN (?)` stands for all of `ids`, in batches."""
         every = [int(i) for i in ids]
         for start in range(0, len(every), VARIABLES):
             some = every[start : start + VARIABLES]
-            yield from self._rows(sql.replace("(?)", f"({','.join('?' * len(some))})"), some)
+            yield from self.rows(sql.replace("(?)", f"({','.join('?' * len(some))})"), some)
 
     # What the gallery is
 
     def about(self) -> dict[str, str]:
         """Return the gallery's generation, model name, fingerprint and date."""
-        (row,) = self._rows("SELECT generation, model, fingerprint, created_at FROM gallery")
+        (row,) = self.rows("SELECT generation, model, fingerprint, created_at FROM gallery")
         return dict(zip(("generation", "model", "fingerprint", "created_at"), row, strict=True))
 
     def seq(self) -> int:
         """Return the number of the last change to the templates, 0 before the first."""
-        ((seq,),) = self._rows("SELECT coalesce(max(seq), 0) FROM change")
+        ((seq,),) = self.rows("SELECT coalesce(max(seq), 0) FROM change")
         return int(seq)
 
     def stamp(self, seq: int) -> str | None:
@@ -203,7 +226,7 @@ class Store:
         """
         if seq == 0:
             return self.about()["generation"]
-        rows = self._rows(
+        rows = self.rows(
             "SELECT generation || token FROM gallery JOIN change WHERE seq = ?", (seq,)
         )
         return str(rows[0][0]) if rows else None
@@ -211,7 +234,7 @@ class Store:
     def counts(self) -> dict[str, int]:
         """Return how many people, photos, faces, templates and decisions there are."""
         tables = ("person", "photo", "face", "template", "decision")
-        return {t: int(self._rows(f"SELECT count(*) FROM {t}")[0][0]) for t in tables}
+        return {t: int(self.rows(f"SELECT count(*) FROM {t}")[0][0]) for t in tables}
 
     # People
 
@@ -219,7 +242,7 @@ class Store:
         """Return everyone, by name."""
         return [
             PersonRow(*row)
-            for row in self._rows(
+            for row in self.rows(
                 """SELECT person.id, name, count(template.id), count(DISTINCT photo_id), created_at
                 FROM person LEFT JOIN face ON face.person_id = person.id
                 LEFT JOIN template ON template.face_id = face.id
@@ -229,40 +252,41 @@ class Store:
 
     def person_id(self, name: str) -> int | None:
         """Return the id of the person called `name`, None if there is none."""
-        rows = self._rows("SELECT id FROM person WHERE name = ?", (name,))
+        rows = self.rows("SELECT id FROM person WHERE name = ?", (name,))
         return int(rows[0][0]) if rows else None
 
     def names(self, person_ids: Iterable[int]) -> dict[int, str]:
         """Return the names of those of `person_ids` who are there."""
-        return dict(self._rows_for("SELECT id, name FROM person WHERE id IN (?)", person_ids))
+        return dict(self.rows_for("SELECT id, name FROM person WHERE id IN (?)", person_ids))
 
     def add_person(self, name: str) -> int:
         """Store a person; return the id."""
-        cursor = self._db.execute(
+        cursor = self.db.execute(
             "INSERT INTO person (name, created_at) VALUES (?, ?)", (name, now())
         )
         return int(cursor.lastrowid or 0)
 
-    def rename_person(self, person_id: int, name: str) -> None:
-        """Change a person's name; raises sqlite3.IntegrityError if it is taken."""
-        self._db.execute("UPDATE person SET name = ? WHERE id = ?", (name, person_id))
+    def every_name(self) -> list[str]:
+        """Return all names, in their order."""
+        return [name for (name,) in self.rows("SELECT name FROM person ORDER BY name")]
 
     def faces_of(self, person_id: int) -> list[tuple[str | None, KnownFace]]:
         """Return the photo paths and faces of a person, in order of enrollment."""
-        rows = self._rows(
-            """SELECT path, name, box_left, box_top, box_right, box_bottom, assigned_by
-            FROM face JOIN photo ON photo.id = photo_id JOIN person ON person.id = person_id
-            WHERE person_id = ? ORDER BY face.id""",
-            (person_id,),
+        rows = self.rows(
+            f"SELECT path, {KNOWN_FACE} WHERE person_id = ? ORDER BY face.id", (person_id,)
         )
-        return [(path, KnownFace(name, tuple(box), by)) for path, name, *box, by in rows]
+        return [(path, known_face(row)) for path, *row in rows]
 
     # Photos, faces, templates
+
+    def journal(self) -> Journal:
+        """Return what makes and notes the row changes of one decision."""
+        return Journal(self.db)
 
     def enrolled_bytes(self) -> set[tuple[str, str]]:
         """Return (person's name, content hash) of everything that is enrolled."""
         return set(
-            self._rows(
+            self.rows(
                 "SELECT DISTINCT name, content_hash FROM face JOIN photo ON photo.id = photo_id "
                 "JOIN person ON person.id = person_id"
             )
@@ -270,16 +294,17 @@ class Store:
 
     def known_faces(self, content_hash: str) -> list[KnownFace]:
         """Return the enrolled faces of the photo with these bytes."""
-        rows = self._rows(
-            """SELECT name, box_left, box_top, box_right, box_bottom, assigned_by
-            FROM photo JOIN face ON photo_id = photo.id JOIN person ON person.id = person_id
-            WHERE content_hash = ?""",
-            (content_hash,),
-        )
-        return [KnownFace(name, tuple(box), by) for name, *box, by in rows]
+        rows = self.rows(f"SELECT {KNOWN_FACE} WHERE content_hash = ?", (content_hash,))
+        return [known_face(row) for row in rows]
 
-    def add_face(
+    def face(self, face_id: int) -> KnownFace | None:
+        """Return a face, None if it is gone."""
+        rows = self.rows(f"SELECT {KNOWN_FACE} WHERE face.id = ?", (face_id,))
+        return known_face(rows[0]) if rows else None
+
+    def insert_face(
         self,
+        journal: Journal,
         person_id: int,
         photo: tuple[str, str, int, int],
         face: FaceRow,
@@ -287,44 +312,50 @@ class Store:
         fingerprint: str,
         assigned_by: str,
     ) -> int:
-        """Store a face and its template; return the template's id.
+        """Insert a face, its template and, if need be, its photo; return the id of the face.
 
         `photo` is (content hash, path, width, height); one that is there already is used.
         """
-        self._db.execute(
-            """INSERT INTO photo (content_hash, path, width, height, added_at)
-            VALUES (?, ?, ?, ?, ?) ON CONFLICT (content_hash) DO NOTHING""",
-            (photo[0], readable(photo[1]), *photo[2:], now()),
+        known = self.rows("SELECT id FROM photo WHERE content_hash = ?", (photo[0],))
+        photo_id = known[0][0] if known else None
+        if photo_id is None:
+            columns = ("content_hash", "path", "width", "height", "added_at")
+            values = (photo[0], readable(photo[1]), *photo[2:], now())
+            photo_id = journal.insert("photo", dict(zip(columns, values, strict=True)))
+        face_id = journal.insert(
+            "face",
+            {
+                "photo_id": photo_id,
+                "person_id": person_id,
+                "assigned_by": assigned_by,
+                **dict(zip(BOX_COLUMNS, face.box, strict=True)),
+                "landmarks": face.landmarks.astype("<f4").tobytes(),
+                "score": face.score,
+                "sharpness": face.sharpness,
+            },
         )
-        cursor = self._db.execute(
-            """INSERT INTO face (photo_id, person_id, assigned_by, box_left, box_top, box_right,
-            box_bottom, landmarks, score, sharpness)
-            SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM photo WHERE content_hash = ?""",
-            (
-                person_id,
-                assigned_by,
-                *face.box,
-                face.landmarks.astype("<f4").tobytes(),
-                face.score,
-                face.sharpness,
-                photo[0],
-            ),
+        vector = template.astype("<f2").tobytes()
+        journal.insert(
+            "template", {"face_id": face_id, "fingerprint": fingerprint, "vector": vector}
         )
-        face_id = cursor.lastrowid
-        cursor = self._db.execute(
-            "INSERT INTO template (face_id, fingerprint, vector) VALUES (?, ?, ?)",
-            (face_id, fingerprint, template.astype("<f2").tobytes()),
-        )
-        self.decide("enroll", assigned_by, person_id=person_id, face_id=face_id)
-        return int(cursor.lastrowid or 0)
+        return face_id
+
+    def remove_face(self, journal: Journal, face_id: int) -> None:
+        """Delete a face with its templates, and its photo if it was the last face on it."""
+        for (template,) in self.rows("SELECT id FROM template WHERE face_id = ?", (face_id,)):
+            journal.delete("template", template)
+        ((photo,),) = self.rows("SELECT photo_id FROM face WHERE id = ?", (face_id,))
+        journal.delete("face", face_id)
+        if not journal.is_used("photo", photo):
+            journal.delete("photo", photo)
 
     def templates(self, ids: Iterable[int] | None = None) -> tuple[Ids, Floats]:
         """Return ids (n,) and unit rows (n, dim) of the templates with `ids`, or of all."""
         sql = "SELECT id, vector FROM template"
         if ids is None:
-            rows = self._rows(sql + " ORDER BY id")
+            rows = self.rows(sql + " ORDER BY id")
         else:
-            rows = list(self._rows_for(sql + " WHERE id IN (?)", ids))
+            rows = list(self.rows_for(sql + " WHERE id IN (?)", ids))
         return np.array([row[0] for row in rows], np.int64), self._vectors(rows)
 
     def _vectors(self, rows: Sequence[tuple[int, bytes]]) -> Floats:
@@ -336,7 +367,7 @@ class Store:
     def people_of_templates(self, ids: Iterable[int]) -> dict[int, int]:
         """Return template id -> person id for those of `ids` that are there."""
         return dict(
-            self._rows_for(
+            self.rows_for(
                 "SELECT template.id, person_id FROM template JOIN face ON face.id = face_id "
                 "WHERE template.id IN (?)",
                 ids,
@@ -346,7 +377,7 @@ class Store:
     def templates_of_people(self, person_ids: Iterable[int]) -> tuple[Ids, Floats]:
         """Return person ids (n,) and rows (n, dim) of all templates of these people."""
         rows = list(
-            self._rows_for(
+            self.rows_for(
                 "SELECT person_id, vector FROM face JOIN template ON face_id = face.id "
                 "WHERE person_id IN (?) ORDER BY template.id",
                 person_ids,
@@ -356,14 +387,14 @@ class Store:
 
     def people_with_templates(self) -> list[int]:
         """Return the ids of all people who have a template, rising."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT DISTINCT person_id FROM face JOIN template ON face_id = face.id ORDER BY 1"
         )
         return [int(row[0]) for row in rows]
 
     def enrolled_faces(self, template_ids: Iterable[int]) -> dict[int, tuple[str, str | None]]:
         """Return template id -> (person's name, photo path) for those that are there."""
-        rows = self._rows_for(
+        rows = self.rows_for(
             "SELECT template.id, name, path FROM template JOIN face ON face.id = face_id "
             "JOIN person ON person.id = person_id JOIN photo ON photo.id = photo_id "
             "WHERE template.id IN (?)",
@@ -374,82 +405,45 @@ class Store:
     def changes_since(self, seq: int) -> tuple[list[int], list[int]]:
         """Return the template ids added and removed by the changes after number `seq`."""
         last: dict[int, int] = dict(
-            self._rows("SELECT template_id, added FROM change WHERE seq > ? ORDER BY seq", (seq,))
+            self.rows("SELECT template_id, added FROM change WHERE seq > ? ORDER BY seq", (seq,))
         )
         return [i for i, added in last.items() if added], [i for i, a in last.items() if not a]
 
-    # Decisions
+    # What humans said
 
-    def decide(
-        self,
-        kind: str,
-        made_by: str = "human",
-        *,
-        person_id: int | None = None,
-        face_id: int | None = None,
-        payload: dict[str, Any] | None = None,
-    ) -> None:
-        """Append to the log of decisions."""
-        self._db.execute(
-            "INSERT INTO decision (made_at, made_by, kind, person_id, face_id, payload) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (now(), made_by, kind, person_id, face_id, json.dumps(payload or {})),
+    def rejections(self, content_hash: str) -> list[Rejection]:
+        """Return whom a human said the faces of a photo are not."""
+        return self._rejections("content_hash = ?", content_hash)
+
+    def rejections_of(self, person_id: int) -> list[Rejection]:
+        """Return which faces a human said are not this person."""
+        return self._rejections("person_id = ?", person_id)
+
+    def rejection(self, row: int) -> list[Rejection]:
+        """Return the rejection with that id, if there is one."""
+        return self._rejections("id = ?", row)
+
+    def _rejections(self, where: str, value: str | int) -> list[Rejection]:
+        rows = self.rows(
+            f"SELECT id, content_hash, {', '.join(BOX_COLUMNS)}, person_id FROM rejection "
+            f"WHERE {where} ORDER BY id",
+            (value,),
         )
+        return [Rejection(row, photo, tuple(box), by) for row, photo, *box, by in rows]
 
-    # Forgetting
+    def not_same(self) -> list[tuple[int, int, int]]:
+        """Return (row id, person id, larger person id) of who a human said are two people."""
+        return self.rows("SELECT id, person_a, person_b FROM not_same ORDER BY id")
 
-    def forget_person(self, person_id: int) -> dict[str, int]:
-        """Delete a person and all that only they were the reason for; return what went.
+    def not_same_photos(self) -> set[tuple[str, str]]:
+        """Return the content hashes, smaller first, of what a human said are two pictures."""
+        return set(self.rows("SELECT hash_a, hash_b FROM not_same_photo"))
 
-        Call `scrub` after the transaction: only then are the bytes gone from the file. Until that
-        is done `scrub_is_due`, also for whoever opens the file after a crash.
-        """
-        gone = {}
-        self._blank_paths(person_id)
-        gone["templates"] = self._db.execute(
-            "DELETE FROM template WHERE face_id IN (SELECT id FROM face WHERE person_id = ?)",
-            (person_id,),
-        ).rowcount
-        gone["photos"] = self._db.execute(
-            """DELETE FROM photo WHERE id IN (SELECT photo_id FROM face WHERE person_id = ?)
-            AND NOT EXISTS (SELECT 1 FROM face WHERE photo_id = photo.id AND person_id <> ?)""",
-            (person_id, person_id),
-        ).rowcount
-        self._db.execute("DELETE FROM face WHERE person_id = ?", (person_id,))
-        self._db.execute(
-            "UPDATE decision SET undoes = NULL "
-            "WHERE undoes IN (SELECT id FROM decision WHERE person_id = ?)",
-            (person_id,),
-        )
-        gone["decisions"] = self._db.execute(
-            "DELETE FROM decision WHERE person_id = ?", (person_id,)
-        ).rowcount
-        self._db.execute("DELETE FROM person WHERE id = ?", (person_id,))
-        self.decide("forget")
-        self._db.execute("INSERT INTO scrub_due DEFAULT VALUES")
-        return gone
-
-    def _blank_paths(self, person_id: int) -> None:
-        """Delete the paths that tell of a person: of their photos, and those with their name."""
-        self._db.execute(
-            "UPDATE photo SET path = NULL "
-            "WHERE id IN (SELECT photo_id FROM face WHERE person_id = ?)",
-            (person_id,),
-        )
-        names = set(self.names([person_id]).values())
-        for (payload,) in self._rows(
-            "SELECT payload FROM decision WHERE person_id = ? AND kind = 'rename'", (person_id,)
-        ):
-            names.update(json.loads(payload).values())
-        words = "|".join(re.escape(name.casefold()) for name in names)
-        named = re.compile(rf"(?<!\w)({words})(?!\w)")
-        for photo, path in self._rows("SELECT id, path FROM photo WHERE path IS NOT NULL"):
-            if named.search(unicodedata.normalize("NFC", path).casefold()):
-                self._db.execute("UPDATE photo SET path = NULL WHERE id = ?", (photo,))
+    # Erasing
 
     def scrub_is_due(self) -> bool:
         """Return whether the file still holds bytes of what was deleted."""
-        return bool(self._rows("SELECT 1 FROM scrub_due LIMIT 1"))
+        return bool(self.rows("SELECT 1 FROM scrub_due LIMIT 1"))
 
     def scrub(self) -> None:
         """Rewrite the file without a trace of what was deleted, the write-ahead log included.
@@ -458,32 +452,32 @@ class Store:
         disk has no room for a second copy.
         """
         with self._lock, reported(self.path):
-            ((due,),) = self._rows("SELECT coalesce(max(id), 0) FROM scrub_due")
+            ((due,),) = self.rows("SELECT coalesce(max(id), 0) FROM scrub_due")
             try:
-                self._db.execute(f"PRAGMA busy_timeout = {round(SCRUB_TIMEOUT_S * 1000)}")
-                self._db.execute("VACUUM")
-                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self.db.execute(f"PRAGMA busy_timeout = {round(SCRUB_TIMEOUT_S * 1000)}")
+                self.db.execute("VACUUM")
+                busy, _, _ = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             except sqlite3.OperationalError as error:
                 if not (error.sqlite_errorname or "").startswith("SQLITE_BUSY"):
                     raise
                 busy = 1
             finally:
-                self._db.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
+                self.db.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
             if busy:
                 raise GalleryError(
                     f"{self.path} is in use by another program, so it still holds bytes of what "
                     "was deleted; close that program and run facesearch gallery check"
                 )
-            self._db.execute("DELETE FROM scrub_due WHERE id <= ?", (due,))
+            self.db.execute("DELETE FROM scrub_due WHERE id <= ?", (due,))
 
     # The file as a whole
 
     def problems(self) -> list[str]:
         """Return what is wrong with the file, a sentence each; an empty list where nothing is."""
-        found = [str(row[0]) for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
+        found = [str(row[0]) for row in self.rows("PRAGMA integrity_check") if row[0] != "ok"]
         found += [
             f"a row of {row[0]} refers to a row of {row[2]} that is not there"
-            for row in self._rows("PRAGMA foreign_key_check")
+            for row in self.rows("PRAGMA foreign_key_check")
         ]
         # SQLite takes `added` from the row that has the greatest seq
         last = "SELECT template_id, added, max(seq) FROM change GROUP BY template_id"
@@ -499,8 +493,19 @@ class Store:
             "template(s) of the change log that are not there": f"SELECT count(*) FROM ({last}) "
             "WHERE added = 1 AND template_id NOT IN (SELECT id FROM template)",
         }
+        if self.rows("PRAGMA user_version") >= [(3,)]:  # an export may be older
+            checks |= {
+                "decision(s) that cannot be read": "SELECT count(*) FROM decision "
+                "WHERE NOT json_valid(payload)",
+                "decision(s) that undo a later one": "SELECT count(*) FROM decision "
+                "WHERE undoes >= id",
+                "face(s) enrolled as somebody who they are not, as a human said": "SELECT count(*) "
+                "FROM rejection JOIN photo USING (content_hash) JOIN face ON photo_id = photo.id "
+                "WHERE face.person_id = rejection.person_id "
+                + " ".join(f"AND face.{c} = rejection.{c}" for c in BOX_COLUMNS),
+            }
         for sentence, sql in checks.items():
-            ((count,),) = self._rows(sql)
+            ((count,),) = self.rows(sql)
             if count:
                 found.append(f"{count} {sentence}")
         try:
@@ -520,7 +525,7 @@ class Store:
             try:
                 unfinished.unlink(missing_ok=True)
                 with self._lock:
-                    self._db.execute("VACUUM INTO ?", (str(unfinished),))
+                    self.db.execute("VACUUM INTO ?", (str(unfinished),))
                 copy = connect(unfinished)
                 try:
                     copy.execute("UPDATE gallery SET generation = ?", (secrets.token_hex(8),))
@@ -533,6 +538,21 @@ class Store:
                 unfinished.replace(target)
             finally:
                 unfinished.unlink(missing_ok=True)
+
+
+def known_face(row: Sequence[Any]) -> KnownFace:
+    """Return the face in a row of the columns KNOWN_FACE."""
+    name, *box, assigned_by, face, person, content_hash = row
+    place = (box[0], box[1], box[2], box[3])
+    return KnownFace(name, place, assigned_by, face, person, content_hash)
+
+
+def same_place(a: Box, b: Box) -> bool:
+    """Return whether two boxes of one photo are the same face."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return shared > SAME_FACE * (areas - shared)
 
 
 def connect(path: Path, how: str = "mode=rwc") -> sqlite3.Connection:

@@ -2,6 +2,7 @@ import csv
 import json
 
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -42,11 +43,21 @@ def test_nobody_of_that_name_is_a_no(people, args):
     assert "nobody called Nobody is enrolled" in result.stderr
 
 
-def test_rename_says_how_to_undo_it(people):
+def test_rename_says_how_to_undo_it(people, facesearch, enrolled_gallery):
     result = people("rename", "Grace Hopper", "Amazing Grace")
     assert result.exit_code == 0
+    assert result.stdout == "Renamed Grace Hopper to Amazing Grace.\n"
     assert names(people) == ["Amazing Grace", "Eileen Collins"]
-    assert "facesearch people rename 'Amazing Grace' 'Grace Hopper'" in result.stderr
+    assert result.stderr == f"To undo: facesearch undo 3 --gallery {enrolled_gallery}\n"
+    assert facesearch(*result.stderr.split()[3:]).exit_code == 0
+    assert names(people) == ["Eileen Collins", "Grace Hopper"]
+
+
+def test_the_usual_gallery_need_not_be_named_to_undo(facesearch, enrolled_gallery, own_home):
+    own_home.mkdir()
+    enrolled_gallery.rename(own_home / "gallery.db")
+    result = facesearch("people", "rename", "Grace Hopper", "Amazing Grace")
+    assert result.stderr == "To undo: facesearch undo 3\n"
 
 
 def test_rename_to_a_name_that_is_taken_is_wrong_usage(people):
@@ -86,3 +97,93 @@ def test_forget_asks_on_a_terminal(people, monkeypatch, answer, exit_code, left)
     assert result.exit_code == exit_code
     assert "This cannot be undone" in result.stderr
     assert len(names(people)) == left
+
+
+# Every verb: what it prints, what it returns as JSON, and that it did it
+
+
+def test_merge_is_tried_done_and_undone(people, facesearch, enrolled_gallery):
+    words = ("merge", "Grace Hopper", "--into", "Eileen Collins")
+    tried = people(*words, "--dry-run")
+    assert tried.stdout == (
+        "Would have merged Grace Hopper into Eileen Collins (1 face). Nothing was changed.\n"
+    )
+    assert tried.stderr == ""
+    assert len(names(people)) == 2
+    done = people(*words)
+    assert done.stdout == "Merged Grace Hopper into Eileen Collins (1 face).\n"
+    assert names(people) == ["Eileen Collins"]
+    facesearch("undo", "--gallery", enrolled_gallery)
+    assert names(people) == ["Eileen Collins", "Grace Hopper"]
+
+
+def test_split_and_move_and_their_json(people, facesearch, enrolled_gallery, portraits):
+    people("merge", "Grace Hopper", "--into", "Eileen Collins")
+    split = ("split", "Eileen Collins", portraits.grace, "--as", "Grace")
+    tried = json.loads(people(*split, "--dry-run", "--json").stdout)
+    assert (tried["id"], tried["dry_run"], tried["changed"]["face"]) == (None, True, 1)
+    done = json.loads(people(*split, "--json").stdout)
+    assert done["id"] == 4
+    assert done["summary"] == "split 1 face off Eileen Collins as Grace"
+    assert names(people) == ["Eileen Collins", "Grace"]
+    move = ("move", portraits.eileen, "--from", "Eileen Collins", "--to", "Grace")
+    assert json.loads(people(*move, "--json").stdout)["kind"] == "move"
+    assert people("show", "Grace").stdout.count("\n") == 2
+
+
+def test_rejected_and_confirmed_faces_are_obeyed(
+    people, facesearch, enrolled_gallery, portraits, tmp_path
+):
+    photo = tmp_path / "again.png"
+    Image.open(portraits.grace).convert("RGB").save(photo)
+
+    def who():
+        result = facesearch("identify", photo, "--gallery", enrolled_gallery, "--json")
+        (face,) = json.loads(result.stdout)["faces"]
+        return face["person"], face["decided_by"]
+
+    assert who() == ("Grace Hopper", "machine")
+    rejected = people("reject", photo, "Grace Hopper")
+    assert rejected.stdout == "Said that a face is not Grace Hopper.\n"
+    assert who() == (None, "machine")
+    again = people("reject", photo, "Grace Hopper", "--json")
+    assert (json.loads(again.stdout)["id"], again.stderr) == (None, "")
+    assert people("confirm", photo, "Grace", "--face", 1).exit_code == 1
+    people("confirm", photo, "Grace", "--face", 1, "--new")
+    assert who() == ("Grace", "human")
+
+
+def test_two_people_who_are_not_the_same_cannot_be_merged_which_is_a_no(people):
+    assert people("not-same", "Grace Hopper", "Eileen Collins").exit_code == 0
+    told = people("not-same", "Eileen Collins", "Grace Hopper")
+    assert told.stdout.startswith("Already said that Eileen Collins and Grace Hopper are two")
+    result = people("merge", "Grace Hopper", "--into", "Eileen Collins")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: Eileen Collins and Grace Hopper are two people, a human said in decision 3; "
+        "undo that first\n"
+    )
+
+
+def test_a_photo_or_face_that_is_not_there_is_told(people, portraits, bad_photos):
+    assert people("confirm", bad_photos["no_face"], "Grace Hopper").exit_code == 3
+    assert people("reject", bad_photos["text"], "Grace Hopper").exit_code == 3
+    result = people("confirm", portraits.grace, "Grace Hopper", "--face", 2)
+    assert (result.exit_code, "1 face, so there is no face 2" in result.stderr) == (3, True)
+    result = people("split", "Grace Hopper", portraits.eileen, "--as", "Eileen")
+    assert (result.exit_code, "is not enrolled from" in result.stderr) == (3, True)
+
+
+def test_a_name_that_is_nearly_right_is_told(people):
+    result = people("show", "grace hopper")
+    assert result.exit_code == 1
+    assert "; is it Grace Hopper?" in result.stderr
+
+
+def test_somebody_whose_enrollment_was_undone_can_be_forgotten(
+    people, facesearch, enrolled_gallery
+):
+    facesearch("undo", "--gallery", enrolled_gallery)
+    assert names(people) == []
+    assert people("forget", "Grace Hopper", "--yes").exit_code == 0
+    assert people("forget", "Grace Hopper", "--yes").exit_code == 1

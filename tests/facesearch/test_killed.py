@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import workers
-from fake_model import FakeModel
+from fake_model import FakeModel, save_photo
 
 from facesearch.gallery import Gallery
 
@@ -111,3 +111,77 @@ def test_killed_100_times_every_acknowledged_face_is_found_and_no_name_is_wrong(
     print(f"{faces} faces acknowledged, {answers} answers to the reader")  # noqa: T201
     assert faces > KILLS
     assert answers > KILLS
+
+
+STATEMENTS = 200  # more than any verb below takes
+
+
+def rows(path):
+    with Gallery(path, FakeModel()) as gallery:
+        assert gallery.check() == []
+        tables = ("person", "photo", "face", "template", "not_same", "rejection", "decision")
+        return [gallery._store.rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("merge", "merge_all", "split", "move", "confirm", "reject"),
+        *("undo a merge", "undo a rejection", "undo an enrollment"),
+    ],
+)
+def test_killed_at_any_statement_of_a_decision_all_of_it_is_stored_or_nothing(tmp_path, ask, verb):
+    gallery_file, log = tmp_path / "gallery.db", tmp_path / "done"
+    photos = {
+        (person, k): save_photo(tmp_path / f"{person}-{k}.png", (person, k))
+        for person in (10, 20)
+        for k in (1, 2)
+    }
+    with Gallery(gallery_file, FakeModel()) as gallery:
+        list(gallery.enroll((f"P{person}", path) for (person, _), path in photos.items()))
+        list(
+            gallery.enroll(
+                (f"P{number}", save_photo(tmp_path / f"{number}.png", (number, 1)))
+                for number in (30, 40)
+            )
+        )
+        gallery.curation.reject(photos[20, 1], "P10")
+        gallery.curation.undo()
+        if verb == "undo a merge":
+            gallery.curation.merge(["P20"], "P10")
+        elif verb == "undo a rejection":
+            gallery.curation.reject(photos[20, 1], "P20")
+    arguments = {
+        "merge": [["P20"], "P10"],
+        "merge_all": [[[["P20"], "P10"], [["P30"], "P40"]]],
+        "split": ["P10", [str(photos[10, 1])], "P50"],
+        "move": [[str(photos[10, 1])], "P10", "P20"],
+        "confirm": [str(photos[10, 1]), "P20"],
+        "reject": [str(photos[10, 1]), "P10"],
+    }.get(verb, [])
+    before = rows(gallery_file)
+    job = {
+        "gallery": str(gallery_file),
+        "complaints": str(tmp_path / "complaints"),
+        "log": str(log),
+        "verb": verb.split()[0],
+        "arguments": arguments,
+    }
+    died = 0
+    for statement in range(1, STATEMENTS):
+        pid = ask(role="curate", statement=statement, **job)
+        ended = ask(role="wait", pid=pid)
+        assert not Path(job["complaints"]).exists(), Path(job["complaints"]).read_text()
+        if ended != -signal.SIGKILL:
+            break
+        assert not log.exists()
+        assert rows(gallery_file) == before, f"statement {statement}"
+        died += 1
+    assert died > 5
+    assert log.exists()
+    assert rows(gallery_file) != before
+    with Gallery(gallery_file, FakeModel()) as gallery:
+        gallery.curation.undo(gallery.curation.history(limit=1)[0].id)
+    assert rows(gallery_file)[:-1] == before[:-1]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ import sqlite_utils
 from fake_model import embedding
 
 from facesearch.errors import FacesearchError, GalleryError, NewerGallery
+from facesearch.gallery import Gallery, import_gallery
 from facesearch.storage import migrations, store
+from facesearch.storage.decisions import DecisionLog
 from facesearch.storage.store import FaceRow, Store
 
 
@@ -27,7 +30,10 @@ def add_face(opened, name, number, path="/photos/somebody.png"):
     person = opened.person_id(name) or opened.add_person(name)
     face = FaceRow((0.0, 0.0, 50.0, 60.0), np.zeros((5, 2), np.float32), 0.9, 100.0)
     photo = (f"{number:064x}", path, 100, 100)
-    return opened.add_face(person, photo, face, embedding(number, 0), "fa4e", "human")
+    vector, journal = embedding(number, 0), opened.journal()
+    face_id = opened.insert_face(journal, person, photo, face, vector, "fa4e", "human")
+    DecisionLog(opened).append("enroll", person_id=person, face_id=face_id)
+    return journal.changes[-1].id
 
 
 def add_and_fail(opened, name, first=lambda: None):
@@ -104,11 +110,11 @@ def test_what_is_stored_is_there_after_closing(filled):
 def test_every_promise_to_the_disk_is_switched_on(filled):
     with closing(open_store(filled)) as opened:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "application_id")
-        values = [opened._rows(f"PRAGMA {pragma}")[0][0] for pragma in pragmas]
+        values = [opened.rows(f"PRAGMA {pragma}")[0][0] for pragma in pragmas]
         assert values == ["wal", 2, 1, 1, store.APPLICATION_ID]
-        tables = opened._rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        tables = opened.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         ours = [sql for name, sql in tables if not name.startswith(("sqlite_", "_sqlite_"))]
-        assert len(ours) == 8
+        assert len(ours) == 12
         assert all(
             sql.endswith("STRICT") or name == "change" for name, sql in tables if sql in ours
         )
@@ -123,10 +129,10 @@ def test_a_gallery_that_is_up_to_date_opens_without_sqlite_utils(filled):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def old_gallery(path):
-    """Make a gallery as the first version did, with one person."""
+def old_gallery(path, before="m002_stamped_changes_and_due_scrubs"):
+    """Make a gallery as the version before a step of the schema did, with one person."""
     db = sqlite_utils.Database(path)
-    migrations.migrations.apply(db, stop_before="m002_stamped_changes_and_due_scrubs")
+    migrations.migrations.apply(db, stop_before=before)
     db.execute("INSERT INTO gallery VALUES (1, 'beef', 'fake', 'fa4e', '2026-01-01')")
     db.execute("INSERT INTO person (name, created_at) VALUES ('Ada', '2026-01-01')")
     db.close()
@@ -135,12 +141,77 @@ def old_gallery(path):
 def test_a_gallery_of_an_older_schema_is_brought_up_to_date(file):
     old_gallery(file)
     with closing(open_store(file)) as opened:
-        assert opened._rows("PRAGMA user_version") == [(store.SCHEMA_VERSION,)]
+        assert opened.rows("PRAGMA user_version") == [(store.SCHEMA_VERSION,)]
         with opened.transaction():
             add_face(opened, "Ada", 1)
         assert opened.stamp(0) == "beef"
         assert re.fullmatch("beef[0-9a-f]{16}", opened.stamp(1))
         assert opened.problems() == []
+
+
+def gallery_without_curation(path):
+    """Make a gallery of schema 2: Ada, once Augusta, with a face."""
+    old_gallery(path, "m003_curation")
+    values = [f"{1:064x}", "/ada.png", np.zeros((5, 2), "<f4").tobytes()]
+    vector = embedding(1, 0).astype("<f2").tobytes()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO photo VALUES (1, ?, ?, 100, 100, '2026-01-01')", values[:2])
+        db.execute(
+            "INSERT INTO face VALUES (1, 1, 1, 'human', 0, 0, 50, 60, ?, 0.9, 100)", values[2:]
+        )
+        db.execute("INSERT INTO template VALUES (1, 1, 'fa4e', ?)", (vector,))
+        db.execute(
+            "INSERT INTO decision VALUES (1, '2026-01-01', 'human', 'enroll', 1, 1, '{}', NULL)"
+        )
+        renamed = '{"from": "Augusta \\u00fc", "to": "Ada"}'
+        db.execute(
+            "INSERT INTO decision VALUES (2, '2026-01-02', 'human', 'rename', 1, NULL, ?, NULL)",
+            (renamed,),
+        )
+
+
+def test_what_was_decided_before_curation_can_be_undone_after_the_migration(file, fake_model):
+    gallery_without_curation(file)
+    with Gallery(file, replace(fake_model, fingerprint="fa4e")) as gallery:
+        assert gallery.check() == []
+        enrolled, renamed = gallery.curation.history()[::-1]
+        assert (enrolled.summary, enrolled.photo) == ("enrolled 1 face of Ada", "/ada.png")
+        assert renamed.summary == "renamed Augusta ü to Ada"
+        gallery.curation.undo()
+        assert [person.name for person in gallery.people()] == ["Augusta ü"]
+        gallery.curation.undo()
+        assert gallery.people() == []
+        assert gallery.check() == []
+
+
+def test_an_export_from_before_curation_can_be_imported(file, home, fake_model):
+    gallery_without_curation(file)
+    model = replace(fake_model, fingerprint="fa4e")
+    with import_gallery(file, home / "new.db", model) as gallery:
+        assert [person.name for person in gallery.people()] == ["Ada"]
+        assert gallery.curation.history()[0].summary == "renamed Augusta ü to Ada"
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("UPDATE decision SET payload = '{' WHERE id = 3", "1 decision(s) that cannot be read"),
+        ("UPDATE decision SET undoes = 7 WHERE id = 3", "1 decision(s) that undo a later one"),
+        (
+            "INSERT INTO rejection SELECT 1, content_hash, box_left, box_top, box_right, "
+            "box_bottom, person_id FROM face JOIN photo ON photo.id = photo_id WHERE face.id = 3",
+            "1 face(s) enrolled as somebody who they are not, as a human said",
+        ),
+        (
+            "PRAGMA foreign_keys = OFF; INSERT INTO not_same VALUES (1, 1, 99)",
+            "a row of not_same refers to a row of person that is not there",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_told(filled, damage, told):
+    with closing(open_store(filled)) as opened:
+        opened.db.executescript(damage)
+        assert opened.problems() == [told]
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["a new gallery", "an older one"])
@@ -266,10 +337,10 @@ def test_truncated_and_zeroed_galleries_are_told(filled):
 
 def test_a_template_that_is_no_vector_is_told(filled):
     with closing(open_store(filled)) as opened:
-        opened._db.execute("UPDATE template SET vector = x'007e' WHERE id = 3")
+        opened.db.execute("UPDATE template SET vector = x'007e' WHERE id = 3")
         with pytest.raises(GalleryError, match="damaged"):
             opened.templates()
-        opened._db.execute("UPDATE template SET vector = zeroblob(128) WHERE id = 3")
+        opened.db.execute("UPDATE template SET vector = zeroblob(128) WHERE id = 3")
         assert any("damaged" in problem for problem in opened.problems())
 
 
@@ -308,15 +379,15 @@ def test_a_gallery_locked_by_another_program_is_told(filled, monkeypatch):
 
 def test_a_full_disk_loses_nothing_and_enrolling_goes_on_after_space_is_freed(filled):
     with closing(open_store(filled)) as opened:
-        pages = opened._rows("PRAGMA page_count")[0][0]
-        opened._db.execute(f"PRAGMA max_page_count = {pages}")
+        pages = opened.rows("PRAGMA page_count")[0][0]
+        opened.db.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(GalleryError, match=r"the disk is full.*nothing was lost"):
             add_faces(opened, "Hedy", range(100, 500))
         stored = len(opened.templates()[0])
         assert opened.counts() == dict.fromkeys(
             ("photo", "face", "template", "decision"), stored
         ) | {"person": 2 + (stored > 40)}
-        opened._db.execute("PRAGMA max_page_count = 100000")
+        opened.db.execute("PRAGMA max_page_count = 100000")
         with opened.transaction():
             add_face(opened, "Hedy", 999)
         assert len(opened.templates()[0]) == stored + 1

@@ -7,6 +7,7 @@ here before the fork that would start threads.
 import json
 import os
 import random
+import signal
 import sys
 import time
 import traceback
@@ -86,6 +87,27 @@ def read(job):
                     os.write(log, f"reader: {wrong}\n".encode())
 
 
+def curate(job):
+    """Make one decision, but die at its SQL statement number `statement`; say if it is done."""
+    with Gallery(job["gallery"], MODEL) as gallery:
+        db, left = gallery._store.db, job["statement"]
+
+        class Dying:
+            def __getattr__(self, name):
+                return getattr(db, name)
+
+            def execute(self, *arguments):
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return db.execute(*arguments)
+
+        gallery._store.db = Dying()
+        getattr(gallery.curation, job["verb"])(*job["arguments"])
+        Path(job["log"]).write_text("done")
+
+
 def answer(number):
     sys.stdout.write(f"{number}\n")
     sys.stdout.flush()
@@ -101,7 +123,7 @@ def main():
         pid = os.fork()
         if pid == 0:
             try:
-                {"write": write, "read": read}[job["role"]](job)
+                {"write": write, "read": read, "curate": curate}[job["role"]](job)
             except BaseException:
                 with Path(job["complaints"]).open("a") as file:
                     file.write(f"{job['role']}: {traceback.format_exc()}\n")

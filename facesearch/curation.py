@@ -1,0 +1,677 @@
+"""What humans decide about the people of a gallery, each decision journalled and undoable.
+
+merge, split, move, confirm, reject, not-same, rename: every verb is one transaction that changes
+rows through a journal and appends one decision with these changes. Undoing is a decision whose
+changes are the inverse. Why, and what undo refuses: docs/decisions/0009-curation.md.
+"""
+
+import hashlib
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from facesearch.alignment import sharpness
+from facesearch.detection import Face
+from facesearch.errors import FaceError, Refused, UnknownPerson
+from facesearch.identification import look
+from facesearch.model import Model, subject
+from facesearch.photo import read_photo
+from facesearch.storage.decisions import DecisionLog, DecisionRow
+from facesearch.storage.journal import Change, Journal, NameTaken, NotAsLeft
+from facesearch.storage.store import (
+    BOX_COLUMNS,
+    Box,
+    FaceRow,
+    KnownFace,
+    Store,
+    now,
+    readable,
+    same_place,
+)
+
+PhotoFile = str | os.PathLike[str]
+SAID_IN_FULL = 3  # decisions of a run, people of an enrollment; of more their number is told
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An entry of the gallery's history, or what a verb did or would do.
+
+    What one `enroll` stored is one entry, and so are merges that were made at once.
+    """
+
+    id: int | None  # None: nothing was stored, since it was only tried or was so already
+    made_at: str
+    made_by: str  # "human" or "machine"
+    kind: str  # enroll, merge, split, move, confirm, reject, not-same, rename, undo, forget, ...
+    summary: str  # what was decided, in the past tense
+    photo: str | None  # the photo that it is about, if it is about one, unless that is forgotten
+    undoes: int | None
+    undone_by: int | None
+    changed: dict[str, int]  # table -> rows that it inserted, changed or deleted
+
+
+class Curation:
+    """The decisions about the people of one gallery; `Gallery.curation` is one.
+
+    Names that nobody bears raise UnknownPerson, ValueError if they cannot be names; what must not
+    be raises Refused. Then, and with `dry_run`, nothing is changed.
+    """
+
+    def __init__(self, store: Store, model: Model) -> None:
+        self._store = store
+        self._model = model
+        self._log = DecisionLog(store)
+
+    def merge(self, names: Iterable[str], into: str, *, dry_run: bool = False) -> Decision:
+        """Make the people called `names` one with `into`: their faces, and what was said of them.
+
+        Refused if a human said that two of them are not one person, or that a face is not who it
+        would be.
+        """
+        return self.merge_all([(names, into)], dry_run=dry_run)
+
+    def merge_all(
+        self, groups: Iterable[tuple[Iterable[str], str]], *, dry_run: bool = False
+    ) -> Decision:
+        """Make several merges, (names, into), one decision: all are made and undone, or none is.
+
+        See `merge`. Refused if there is none to make.
+        """
+        run: list[DecisionRow] = []
+        with self._deciding(dry_run):
+            for names, into in groups:
+                run += self._merge(names, into, run)
+            if not run:
+                raise Refused("there is nobody to merge")
+            decision = self._entry(run)
+        return replace(decision, id=None) if dry_run else decision
+
+    def _merge(
+        self, names: Iterable[str], into: str, run: Sequence[DecisionRow]
+    ) -> list[DecisionRow]:
+        journal = self._store.journal()
+        target = self._person(into)
+        sources = [p for p in dict.fromkeys(map(self._person, names)) if p != target]
+        if not sources:
+            raise Refused(f"there is nobody else to merge into {into}")
+        called = self._store.names([target, *sources])
+        self._allow_to_be_one(journal, {target, *sources})
+        n_faces = 0
+        for source in sources:
+            n_faces += self._hand_over(journal, source, target)
+            journal.delete("person", source)
+        self._check_rejections(target)
+        others = ", ".join(called[source] for source in sources)
+        summary = f"merged {others} into {called[target]} ({self._counted(n_faces)})"
+        return [self._append("merge", journal, target, sources, summary=summary, run=run)]
+
+    def _allow_to_be_one(self, journal: Journal, people: set[int]) -> None:
+        """Raise Refused if a human said that two of `people` are not one.
+
+        What only a split implied gives way to a merge that is asked for.
+        """
+        for row, a, b in self._store.not_same():
+            if not {a, b} <= people:
+                continue
+            if self._is_implied(row):
+                journal.delete("not_same", row)
+                continue
+            said = self._log.on("not_same", row)[-1:]
+            names = self._store.names([a, b])
+            raise Refused(f"{names[a]} and {names[b]} are two people, a human said{undo_of(said)}")
+
+    def _is_implied(self, pair: int) -> bool:
+        """Return whether nobody said of a pair that it is not one person, but it was split."""
+        return [said.kind for said in self._log.on("not_same", pair)[-1:]] == ["split"]
+
+    def _hand_over(self, journal: Journal, source: int, target: int) -> int:
+        """Give all that is stored of `source` to `target`; return the number of faces."""
+        faces = [face for _, face in self._store.faces_of(source)]
+        for face in faces:
+            journal.update("face", face.id, person_id=target)
+        for rejection in self._store.rejections_of(source):
+            journal.update("rejection", rejection.id, person_id=target)
+        pairs = self._store.not_same()
+        for row, a, b in pairs:
+            if source in (a, b):
+                first, second = sorted((a if b == source else b, target))
+                if any((first, second) == (x, y) for _, x, y in pairs):
+                    journal.delete("not_same", row)
+                else:
+                    journal.update("not_same", row, person_a=first, person_b=second)
+        return len(faces)
+
+    def _check_rejections(self, person: int) -> None:
+        """Raise Refused if a face is enrolled as this person of which a human said it is not."""
+        for rejection in self._store.rejections_of(person):
+            for face in self._store.known_faces(rejection.content_hash):
+                if face.person_id == person and same_place(face.box, rejection.box):
+                    said = self._log.on("rejection", rejection.id)[-1:]
+                    raise Refused(
+                        "a face of the one was rejected as the other, so they are two people"
+                        f"{undo_of(said)}"
+                    )
+
+    def split(
+        self, name: str, photos: Iterable[PhotoFile], new_name: str, *, dry_run: bool = False
+    ) -> Decision:
+        """Make the faces of `name` on `photos` a new person, who is not `name` from now on.
+
+        Refused if there is a `new_name` already, or nothing would be left of `name`. Raises
+        FaceError for a photo from which `name` is not enrolled.
+        """
+        new_name = person_name(new_name)
+        with self._deciding(dry_run) as journal:
+            person = self._person(name)
+            faces = self._faces_on(person, photos)
+            if len(faces) == len(self._store.faces_of(person)):
+                raise Refused(f"nothing would be left of {name}; rename them instead")
+            new = self._new_person(journal, new_name)
+            journal.insert("not_same", {"person_a": person, "person_b": new})
+            for face in faces:
+                journal.update("face", face, person_id=new, assigned_by="human")
+            summary = f"split {self._counted(len(faces))} off {self._name(person)} as {new_name}"
+            return self._decide("split", summary, journal, person, [new], dry_run=dry_run)
+
+    def move(
+        self, photos: Iterable[PhotoFile], name: str, to: str, *, dry_run: bool = False
+    ) -> Decision:
+        """Make the faces of `name` on `photos` faces of `to`.
+
+        A person whose last face goes stays: what was said of them, and their name, remain theirs.
+        Raises FaceError for a photo from which `name` is not enrolled.
+        """
+        with self._deciding(dry_run) as journal:
+            person, target = self._person(name), self._person(to)
+            if person == target:
+                raise Refused(f"{name} and {to} are one person already")
+            faces = self._faces_on(person, photos)
+            for face in faces:
+                journal.update("face", face, person_id=target, assigned_by="human")
+            self._drop_rejections(journal, target)
+            moved, names = self._counted(len(faces)), self._store.names([person, target])
+            summary = f"moved {moved} from {names[person]} to {names[target]}"
+            return self._decide("move", summary, journal, target, [person], dry_run=dry_run)
+
+    def _drop_rejections(self, journal: Journal, person: int) -> None:
+        """Delete the rejections that a human has just contradicted: the last word counts."""
+        for rejection in self._store.rejections_of(person):
+            faces = self._store.known_faces(rejection.content_hash)
+            if any(f.person_id == person and same_place(f.box, rejection.box) for f in faces):
+                journal.delete("rejection", rejection.id)
+
+    def confirm(
+        self, photo: PhotoFile, name: str, number: int | None = None, *, new: bool = False
+    ) -> Decision:
+        """Say that a face of `photo` is `name`: it is enrolled as theirs, whatever it was before.
+
+        `number` counts the faces as `identify` lists them, from 1; None is the only one. With
+        `new` the name may be one that nobody bears. Raises PhotoError, FaceError.
+        """
+        seen = look(read_photo(photo), self._model, mirrored=True)
+        place = self._place(photo, seen.faces, number)
+        face = seen.faces[place]
+        with self._deciding() as journal:
+            person = self._store.person_id(person_name(name)) if new else self._person(name)
+            if person is None:
+                person = self._new_person(journal, person_name(name))
+            others = []
+            known = self._enrolled(seen.content_hash, face.box)
+            if known is None:
+                self._store.insert_face(
+                    journal,
+                    person,
+                    (seen.content_hash, str(Path(photo).absolute()), seen.width, seen.height),
+                    FaceRow(face.box, face.landmarks, face.score, sharpness(seen.crops[place])),
+                    seen.embeddings[place],
+                    self._model.fingerprint,
+                    "human",
+                )
+            elif (known.person_id, known.assigned_by) != (person, "human"):
+                others = [known.person_id] if known.person_id != person else []
+                journal.update("face", known.id, person_id=person, assigned_by="human")
+            self._drop_rejections(journal, person)
+            summary = f"said that a {self._what} is {self._name(person)}"
+            if known is not None and others:
+                summary += f" and not {known.person}"
+            where = (seen.content_hash, photo)
+            return self._decide("confirm", summary, journal, person, others, photo=where)
+
+    def reject(self, photo: PhotoFile, name: str, number: int | None = None) -> Decision:
+        """Say that a face of `photo` is not `name`, for ever; if it is enrolled so, take it out.
+
+        `number` as in `confirm`; of a photo that is gone, None is the one enrolled as `name`.
+        Raises PhotoError, FaceError.
+        """
+        content_hash, box, path = self._pointed_at(photo, name, number)
+        with self._deciding() as journal:
+            person = self._person(name)
+            known = self._enrolled(content_hash, box)
+            taken_out = known is not None and known.person_id == person
+            if known is not None and taken_out:
+                self._store.remove_face(journal, known.id)
+            said = self._store.rejections(content_hash)
+            if not any(r.person_id == person and same_place(r.box, box) for r in said):
+                where = dict(zip(BOX_COLUMNS, box, strict=True))
+                journal.insert(
+                    "rejection",
+                    {"content_hash": content_hash, **where, "person_id": person},
+                )
+            summary = f"said that a {self._what} is not {self._name(person)}"
+            summary += " and took it out" if taken_out else ""
+            shown = (content_hash, path)
+            return self._decide("reject", summary, journal, person, photo=shown)
+
+    def _pointed_at(
+        self, photo: PhotoFile, name: str, number: int | None
+    ) -> tuple[str, Box, PhotoFile]:
+        """Return content hash, box and path of the face that `reject` is about."""
+        if number is None and not Path(photo).exists():
+            with self._store.snapshot(), suppress(FaceError):
+                person = self._person(name)
+                faces = self._faces_on(person, [photo])
+                paths = {face.id: (path, face) for path, face in self._store.faces_of(person)}
+                if len(faces) == 1:
+                    path, known = paths[faces[0]]
+                    return known.content_hash, known.box, path or photo
+        read = read_photo(photo)
+        detected = self._model.detector.detect(read)
+        return read.content_hash, detected[self._place(photo, detected, number)].box, photo
+
+    def not_same(self, name: str, other: str) -> Decision:
+        """Say that two people are not one, for ever: nothing proposes or allows to merge them."""
+        with self._deciding() as journal:
+            first, second = sorted((self._person(name), self._person(other)))
+            if first == second:
+                raise Refused(f"{name} and {other} are one person in this gallery; split them")
+            rows = {(a, b): row for row, a, b in self._store.not_same()}
+            row = rows.get((first, second))
+            if row is not None and self._is_implied(row):
+                journal.delete("not_same", row)  # and said anew, so that a merge will not do
+                row = None
+            if row is None:
+                journal.insert("not_same", {"person_a": first, "person_b": second})
+            names = self._store.names([first, second])
+            summary = f"said that {names[first]} and {names[second]} are two people"
+            return self._decide("not-same", summary, journal, first, [second])
+
+    def not_same_photos(self, pairs: Iterable[tuple[str, str]]) -> Decision:
+        """Say of pairs of photos, by their content hashes, that they are not one picture."""
+        with self._deciding() as journal:
+            new = {(min(pair), max(pair)) for pair in pairs} - self._store.not_same_photos()
+            for first, second in sorted(new):
+                if first == second:
+                    raise Refused("a picture is the same as itself")
+                journal.insert("not_same_photo", {"hash_a": first, "hash_b": second})
+            pairs_of = "a pair" if len(new) == 1 else f"{len(new):,} pairs"
+            summary = f"said of {pairs_of} of photos that they are not one picture"
+            return self._decide("not-same-photo", summary, journal, None)
+
+    def different_photos(self) -> set[frozenset[str]]:
+        """Return the pairs of content hashes that a human said are not one picture."""
+        return {frozenset(pair) for pair in self._store.not_same_photos()}
+
+    def rename(self, name: str, new_name: str) -> Decision:
+        """Give a person another name; Refused if somebody else bears it."""
+        new_name = person_name(new_name)
+        with self._deciding() as journal:
+            person = self._person(name)
+            if self._store.person_id(new_name) not in (None, person):
+                raise Refused(f"there is a person called {new_name} already")
+            name = self._name(person)
+            if name != new_name:
+                journal.update("person", person, name=new_name)
+            return self._decide("rename", f"renamed {name} to {new_name}", journal, person)
+
+    # History
+
+    def history(self, name: str | None = None, limit: int | None = None) -> list[Decision]:
+        """Return the decisions, newest first: all, or those about the person called `name`.
+
+        Those about people who were merged into them are among them.
+        """
+        with self._store.snapshot():
+            person = None if name is None else self._person(name)
+            undone = self._log.undone()
+            return [self._entry(run, undone) for run in self._log.newest(person, limit=limit)]
+
+    def gone_person(self, name: str) -> int | None:
+        """Return the id of who was called `name` if nothing but decisions is left of them."""
+        wanted = person_name(name)
+        there = self._store.person_id(wanted) is not None
+        return None if there else self._log.gone_person(wanted)
+
+    def _entry(
+        self, run: Sequence[DecisionRow], undone: Mapping[int, int] | None = None
+    ) -> Decision:
+        """Return decisions that were made at once as they are told, as one."""
+        first = run[0]
+        photo = first.payload.get("photo")
+        path = photo[1] if photo else None
+        if first.kind == "enroll" and len(run) == 1:
+            ((_, _, path),) = self._log.enrollments([first.id]).values()
+        rows = {(change.table, change.id) for row in run for change in row.changes}
+        changed = Counter(table for table, _ in sorted(rows))
+        if first.kind == "enroll":  # which notes no changes
+            changed.update(face=len(run), template=len(run))
+        return Decision(
+            *(first.run, first.made_at, first.made_by, first.kind, self._summary(run), path),
+            undoes=self._log.run_of(first.undoes)[0].run if first.undoes else None,
+            undone_by=(undone or {}).get(first.id),
+            changed=dict(changed),
+        )
+
+    def _summary(self, run: Sequence[DecisionRow]) -> str:
+        """Return what decisions that were made at once decided, in the past tense."""
+        first = run[0]
+        if first.kind == "forget":
+            return "forgot somebody"
+        if first.kind == "enroll":
+            return f"enrolled {self._counted(len(run))} of {self._enrolled_people(run)}"
+        if first.undoes is not None:
+            undone = self._log.run_of(first.undoes)
+            return f"undid {undone[0].run}: {self._summary(undone)}"
+        summaries = [row.payload["summary"] for row in run]
+        more = len(run) - SAID_IN_FULL
+        return "; ".join(
+            summaries[:SAID_IN_FULL] + ([f"and {more:,} more like these"] if more > 0 else [])
+        )
+
+    def _enrolled_people(self, run: Sequence[DecisionRow]) -> str:
+        """Return whom enrollments were of, by their names now or when they went."""
+        people = {
+            person: name
+            for person, name, _ in self._log.enrollments(row.id for row in run).values()
+        }
+        some = list(people)[:SAID_IN_FULL]
+        names = [people[person] or self._log.last_name(person) for person in some]
+        words = [name or "somebody who is not there any more" for name in names]
+        if len(people) > len(some):
+            words[-1:] = [f"{len(people) - len(some) + 1:,} others"]
+        return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+    def undo(self, number: int | None = None) -> Decision:
+        """Undo a decision, without a number the last that is not undone; undoings too, by number.
+
+        Refused if it is undone already, if what it was about is not any more as it left it (the
+        sentence names the decision to undo before it), or if it was a forgetting.
+        """
+        with self._deciding():
+            undone = self._to_undo(number)
+            undoing: list[DecisionRow] = []
+            for row in reversed(undone):
+                undoing.append(self._undo(row, undone, undoing))
+            return self._entry(undoing)
+
+    def _undo(
+        self, row: DecisionRow, run: Sequence[DecisionRow], undoing: Sequence[DecisionRow]
+    ) -> DecisionRow:
+        """Undo one decision of `run` and append that to `undoing`; raises Refused."""
+        journal = self._store.journal()
+        try:
+            if row.kind == "enroll":
+                self._withdraw(journal, row)
+            else:
+                journal.revert(row.changes)
+            self._check_places(journal.changes)
+        except NotAsLeft as error:
+            raise Refused(self._what_is_later(run, error)) from error
+        except NameTaken as error:
+            raise Refused(
+                f"{row.run} cannot be undone: somebody else is called {error} now; "
+                "rename them first"
+            ) from error
+        return self._append(
+            *("undo", journal, row.person_id, self._log.others_of(row.id)),
+            photo=row.payload.get("photo"),
+            undoes=row.id,
+            run=undoing,
+        )
+
+    def _to_undo(self, number: int | None) -> list[DecisionRow]:
+        """Return what has that number, or the last that can be undone; raises Refused."""
+        if number is None:
+            number = self._log.last()
+            if number is None:
+                raise Refused("there is nothing to undo")
+        run = self._log.run_of(number)
+        if not run:
+            raise Refused(f"there is no decision {number}; facesearch history lists them")
+        if run[0].kind == "forget":
+            raise Refused("forgetting cannot be undone: nothing is left of who was forgotten")
+        by = self._log.undone().get(run[0].id)
+        if by is not None:
+            raise Refused(f"{run[0].run} is undone already, by {by}")
+        return run
+
+    def _withdraw(self, journal: Journal, row: DecisionRow) -> None:
+        """Undo an enrollment, the changes of which are not noted: they follow from the face."""
+        face, person = row.face_id, row.person_id
+        if face is None or person is None:
+            raise Refused(f"{row.id} is an enrollment that says too little to be undone")
+        found = self._store.face(face)
+        if found is None or found.person_id != person:
+            raise NotAsLeft("face", face)
+        self._store.remove_face(journal, face)
+        came_by_it = self._log.first_about(person) == row.id
+        if came_by_it and not journal.is_used("person", person):
+            journal.delete("person", person)
+
+    def _check_places(self, changes: Sequence[Change]) -> None:
+        """Raise NotAsLeft if a face that came back is another's by now, or was rejected as theirs.
+
+        So are rejections that came back.
+        """
+        for table, row, _, after in changes:
+            if after is None:
+                continue
+            if table == "face":
+                face = self._store.face(row)
+                if face is None:  # it went again
+                    continue
+                for other in self._store.known_faces(face.content_hash):
+                    if other.id != row and same_place(other.box, face.box):
+                        raise NotAsLeft("face", other.id)
+                for rejection in self._store.rejections(face.content_hash):
+                    same_person = rejection.person_id == face.person_id
+                    if same_person and same_place(rejection.box, face.box):
+                        raise NotAsLeft("rejection", rejection.id)
+            elif table == "rejection":
+                (rejection,) = self._store.rejection(row)
+                known = self._enrolled(rejection.content_hash, rejection.box)
+                if known is not None and known.person_id == rejection.person_id:
+                    raise NotAsLeft("face", known.id)
+
+    def _what_is_later(self, run: Sequence[DecisionRow], error: NotAsLeft) -> str:
+        """Return the sentence that says why `run` cannot be undone."""
+        number, undone = run[0].run, self._log.undone()
+        for later in self._log.on(error.table, error.row):
+            if later.run > number and later.id not in undone:
+                told = self._summary(self._log.run_of(later.run))
+                return f"{number} cannot be undone before {later.run} is, which came later ({told})"
+        return f"{number} cannot be undone any more: what it was about was forgotten"
+
+    # What the verbs share
+
+    @contextmanager
+    def _deciding(self, dry_run: bool = False) -> Iterator[Journal]:
+        """Let everything inside be one step, which is rolled back if it is only tried."""
+        try:
+            with self._store.transaction():
+                yield self._store.journal()
+                if dry_run:
+                    raise _OnlyTried
+        except _OnlyTried:
+            pass
+
+    def _decide(
+        self,
+        kind: str,
+        summary: str,
+        journal: Journal,
+        person: int | None,
+        others: Iterable[int] = (),
+        *,
+        photo: tuple[str, PhotoFile] | None = None,
+        dry_run: bool = False,
+    ) -> Decision:
+        """Append the decision that made the changes in `journal`, if it made any; return it."""
+        where = None
+        if photo is not None:
+            content_hash, file = photo
+            where = (content_hash, readable(str(Path(file).absolute())))
+        if not journal.changes:
+            path = where[1] if where else None
+            return Decision(None, now(), "human", kind, summary, path, None, None, {})
+        row = self._append(kind, journal, person, others, summary=summary, photo=where)
+        decision = self._entry([row])
+        return replace(decision, id=None) if dry_run else decision
+
+    def _append(
+        self,
+        kind: str,
+        journal: Journal,
+        person: int | None,
+        others: Iterable[int],
+        *,
+        summary: str | None = None,
+        photo: tuple[str, str] | None = None,
+        undoes: int | None = None,
+        run: Sequence[DecisionRow] = (),
+    ) -> DecisionRow:
+        """Append the decision that made the changes in `journal` to the log, after those of `run`.
+
+        An undoing needs no summary: it is told by what it undid.
+        """
+        said = {"summary": summary, "photo": photo}
+        payload = {key: value for key, value in said.items() if value is not None}
+        return self._log.append(
+            kind,
+            person_id=person,
+            others=others,
+            payload={**payload, "changes": journal.changes},
+            undoes=undoes,
+            run=run[0].id if run else None,
+        )
+
+    def _person(self, name: str) -> int:
+        return person_id(self._store, self._log, name)
+
+    def _name(self, person: int) -> str:
+        return self._store.names([person])[person]
+
+    def _new_person(self, journal: Journal, name: str) -> int:
+        if self._store.person_id(name) is not None:
+            raise Refused(f"there is a person called {name} already")
+        return journal.insert("person", {"name": name, "created_at": now()})
+
+    @property
+    def _what(self) -> str:
+        return subject(self._model.manifest)
+
+    def _counted(self, n_faces: int) -> str:
+        return f"{n_faces:,} {self._what}{'' if n_faces == 1 else 's'}"
+
+    def _place(self, photo: PhotoFile, faces: Sequence[Face], number: int | None) -> int:
+        """Return the place of face `number` among the `faces` of `photo`; raises FaceError."""
+        if not faces:
+            raise FaceError(f"{photo}: no {self._what} found")
+        shown = f"{photo} shows {self._counted(len(faces))}"
+        if number is None and len(faces) > 1:
+            raise FaceError(f"{shown}: say which one, from 1 to {len(faces)} as identify counts")
+        if number is not None and not 1 <= number <= len(faces):
+            raise FaceError(f"{shown}, so there is no {self._what} {number}")
+        return (number or 1) - 1
+
+    def _enrolled(self, content_hash: str, box: Box) -> KnownFace | None:
+        """Return the enrolled face at `box` of the photo with these bytes, None if none is."""
+        known = self._store.known_faces(content_hash)
+        return next((face for face in known if same_place(face.box, box)), None)
+
+    def _faces_on(self, person: int, photos: Iterable[PhotoFile]) -> list[int]:
+        """Return the ids of a person's faces on `photos`; raises FaceError if one shows none.
+
+        A photo is known by its bytes, by their hash, or, when the file is gone, by where it was.
+        """
+        by_hash: dict[str, list[int]] = {}
+        hash_at: dict[str, str] = {}
+        for path, face in self._store.faces_of(person):
+            by_hash.setdefault(face.content_hash, []).append(face.id)
+            if path is not None:
+                hash_at[os.path.realpath(path)] = face.content_hash
+        faces: dict[int, None] = {}
+        for photo in photos:
+            was = hash_at.get(os.path.realpath(readable(os.fspath(photo))))
+            now_there = hash_of(photo)
+            found = by_hash.get(now_there or was or os.fspath(photo).lower())
+            if not found and now_there and was:
+                raise FaceError(
+                    f"{photo} is another picture than {self._name(person)} was enrolled from; "
+                    f"name that one by its hash, {was}"
+                )
+            if not found:
+                raise FaceError(f"{self._name(person)} is not enrolled from {photo}")
+            faces.update(dict.fromkeys(found))
+        if not faces:
+            raise FaceError("no photo was named")
+        return list(faces)
+
+
+class _OnlyTried(Exception):
+    """Ends a transaction that is not to be stored."""
+
+
+def undo_of(said: Sequence[DecisionRow]) -> str:
+    """Return the end of a sentence that a decision forbids something: how to allow it."""
+    return f" in decision {said[0].id}; undo that first" if said else ""
+
+
+def hash_of(photo: PhotoFile) -> str:
+    """Return the content hash of a file, nothing if it cannot be read."""
+    try:
+        with Path(photo).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def person_name(name: str) -> str:
+    """Return `name` as it is stored: composed (NFC), without spaces around it.
+
+    Raises ValueError if nothing is left, or it holds control characters or bytes that are no text.
+    """
+    composed = unicodedata.normalize("NFC", name).strip()
+    if not composed or any(unicodedata.category(c) in ("Cc", "Cs") for c in composed):
+        raise ValueError(f"{name!r} is no name for a person")
+    return composed
+
+
+def person_id(store: Store, log: DecisionLog, name: str) -> int:
+    """Return the id of the person called `name`; raises UnknownPerson, ValueError.
+
+    Somebody who was merged into another has no id any more; the sentence says into whom.
+    """
+    wanted = person_name(name)
+    found = store.person_id(wanted)
+    if found is not None:
+        return found
+    near = [other for other in store.every_name() if folded(other) == folded(wanted)]
+    hint = f"; is it {near[0]}?" if near else ""
+    merged = log.merged(wanted)
+    if merged is not None:
+        number, into = merged
+        (who,) = store.names([into]).values()
+        hint = f": {name} was merged into {who} in decision {number}"
+    raise UnknownPerson(f"nobody called {name} is enrolled in {store.path}{hint}")
+
+
+def folded(name: str) -> str:
+    """Return what is left of `name` without case, accents and spaces: equal for likely typos."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    kept = (c for c in letters if not unicodedata.combining(c) and not c.isspace())
+    return "".join(kept)

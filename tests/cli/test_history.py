@@ -1,0 +1,90 @@
+import json
+
+import pytest
+
+from facesearch import Gallery
+
+
+@pytest.fixture
+def run(facesearch, enrolled_gallery):
+    """Run a command on the gallery of Eileen Collins and Grace Hopper."""
+    return lambda *args: facesearch(*args, "--gallery", enrolled_gallery)
+
+
+def test_history_lists_the_newest_first_with_what_is_undone(run, portraits):
+    run("people", "rename", "Grace Hopper", "Amazing Grace")
+    run("undo")
+    lines = [line.split("\t") for line in run("history").stdout.splitlines()]
+    assert [(line[0], line[2], line[3]) for line in lines] == [
+        ("4", "human", "undid 3: renamed Grace Hopper to Amazing Grace"),
+        ("3", "human", "renamed Grace Hopper to Amazing Grace (undone by 4)"),
+        ("1", "human", "enrolled 2 faces of Eileen Collins and Grace Hopper"),
+    ]
+
+
+def test_undo_takes_back_all_that_one_call_enrolled(run, facesearch, portraits, tmp_path):
+    gallery = tmp_path / "of two calls.db"
+    for photo in (portraits.eileen, portraits.grace):
+        facesearch("enroll", photo, "--name", photo.stem, "--gallery", gallery)
+    history = run("history").stdout.splitlines()
+    assert run("undo").stdout == ("Undid 1: enrolled 2 faces of Eileen Collins and Grace Hopper.\n")
+    assert (len(history), run("people", "list").stdout) == (1, "")
+    lines = [
+        line.split("\t") for line in facesearch("history", "--gallery", gallery).stdout.splitlines()
+    ]
+    assert [(line[0], line[4]) for line in lines] == [
+        ("2", str(portraits.grace)),
+        ("1", str(portraits.eileen)),
+    ]
+
+
+def test_history_of_one_person_as_json(run):
+    run("people", "rename", "Grace Hopper", "Amazing Grace")
+    answer = json.loads(run("history", "Amazing Grace", "--limit", 1, "--json").stdout)
+    (decision,) = answer["decisions"]
+    assert decision["made_at"].endswith("+00:00")
+    assert {key: decision[key] for key in ("id", "kind", "undoes", "undone_by", "changed")} == {
+        "id": 3,
+        "kind": "rename",
+        "undoes": None,
+        "undone_by": None,
+        "changed": {"person": 1},
+    }
+    assert len(json.loads(run("history", "Eileen Collins", "--json").stdout)["decisions"]) == 1
+    assert run("history", "Nobody").exit_code == 1
+
+
+def test_history_says_that_somebody_was_forgotten_but_not_who(run):
+    run("people", "forget", "Grace Hopper", "--yes")
+    listed = run("history").stdout
+    assert "forgot somebody" in listed
+    assert "Grace" not in listed
+
+
+def test_a_gallery_in_which_nothing_was_decided_says_so(facesearch, own_home):
+    Gallery(own_home / "gallery.db").close()
+    result = facesearch("history")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "Nothing was decided yet.\n"
+    assert facesearch("undo").stderr == "Error: there is nothing to undo\n"
+
+
+def test_undo_of_an_undo_is_done_by_its_number(run):
+    run("people", "rename", "Grace Hopper", "Amazing Grace")
+    undone = json.loads(run("undo", "--json").stdout)
+    assert (undone["id"], undone["undoes"], undone["dry_run"]) == (4, 3, False)
+    result = run("undo", 4)
+    assert result.stdout == "Undid 4: undid 3: renamed Grace Hopper to Amazing Grace.\n"
+    assert "To undo: facesearch undo 5" in result.stderr
+    assert "Amazing Grace" in run("people", "list").stdout
+
+
+def test_what_cannot_be_undone_is_a_no_in_one_sentence(run):
+    run("people", "merge", "Grace Hopper", "--into", "Eileen Collins")
+    run("people", "rename", "Eileen Collins", "Grace Hopper")
+    result = run("undo", 3)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: 3 cannot be undone: somebody else is called Grace Hopper now; rename them first\n"
+    )
+    assert run("undo", 99).exit_code == 1

@@ -1,0 +1,843 @@
+"""Curation: every decision does what it says, obeys those before it, and can be undone."""
+
+import shutil
+import tempfile
+
+import pytest
+from fake_model import FakeModel, save_photo
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from facesearch import gallery as gallery_module
+from facesearch.errors import FaceError, FacesearchError, PhotoError, Refused, UnknownPerson
+from facesearch.gallery import Gallery, import_gallery
+
+ADA, GRACE, HEDY, MARY, STRANGER = 10, 20, 30, 35, 40
+PEOPLE = {"Ada": ADA, "Grace": GRACE, "Hedy": HEDY}
+TABLES = ("person", "photo", "face", "template", "not_same", "rejection", "not_same_photo")
+
+
+def rows(gallery):
+    """Return every row of every table that curation may change, as undoing has to restore it."""
+    return {table: gallery._store.rows(f"SELECT * FROM {table} ORDER BY 1") for table in TABLES}
+
+
+def who(gallery, photo):
+    (seen,) = gallery.identify([photo])
+    return [face.person for face in seen.faces]
+
+
+def candidates(gallery, photo, face=0):
+    (seen,) = gallery.identify([photo])
+    return [candidate.person for candidate in seen.faces[face].candidates]
+
+
+def photos_of(gallery):
+    return {person.name: person.photos for person in gallery.people()}
+
+
+def assert_undone(gallery, before, decision):
+    """Undoing gives back every row, and undoing that the rows as they were decided."""
+    after = rows(gallery)
+    undoing = gallery.curation.undo(decision.id)
+    assert undoing.undoes == decision.id
+    assert rows(gallery) == before
+    assert gallery.check() == []
+    gallery.curation.undo(undoing.id)
+    assert rows(gallery) == after
+    assert gallery.check() == []
+
+
+@pytest.fixture
+def trio(fake_gallery, shoot):
+    """A gallery of Ada, Grace and Hedy, two pictures each, enrolled at different times."""
+    pairs = [(name, shoot((number, k))) for name, number in PEOPLE.items() for k in (1, 2)]
+    assert all(done.status == "enrolled" for done in fake_gallery.enroll(pairs))
+    fake_gallery._store.db.execute(
+        "UPDATE person SET created_at = '2020-01-0' || id || 'T00:00:00+00:00'"
+    )
+    return fake_gallery
+
+
+# Merge
+
+
+def test_merge_took_no_third_person_with_it_immich_6374(trio, shoot):
+    before, hedy = rows(trio), trio.faces_of("Hedy")
+    decision = trio.curation.merge(["Grace"], "Ada")
+    assert decision.summary == "merged Grace into Ada (2 faces)"
+    assert decision.changed == {"face": 2, "person": 1}
+    assert photos_of(trio) == {"Ada": 4, "Hedy": 2}
+    assert trio.faces_of("Hedy") == hedy
+    assert [who(trio, shoot((n, 9))) for n in PEOPLE.values()] == [["Ada"], ["Ada"], ["Hedy"]]
+    assert_undone(trio, before, decision)
+
+
+def test_a_merge_undone_gives_back_the_people_that_were_named_and_dated(trio, shoot):
+    before = trio.people()
+    answers = list(trio.identify([shoot((n, 9)) for n in PEOPLE.values()]))
+    trio.curation.merge(["Grace", "Hedy", "Grace"], "Ada")
+    assert photos_of(trio) == {"Ada": 6}
+    trio.curation.undo()
+    assert trio.people() == before
+    assert list(trio.identify([shoot((n, 9)) for n in PEOPLE.values()])) == answers
+
+
+def test_another_program_with_the_gallery_open_sees_a_merge_and_its_undoing_at_once(
+    trio, make_gallery, shoot
+):
+    other = make_gallery()
+    probes = [shoot((n, 9)) for n in (*PEOPLE.values(), STRANGER)]
+    for change in (
+        lambda: trio.curation.merge(["Grace"], "Ada"),
+        lambda: trio.curation.move([shoot((HEDY, 1))], "Hedy", "Ada"),
+        trio.curation.undo,
+        trio.curation.undo,
+    ):
+        list(other.identify(probes))
+        change()
+        fresh = make_gallery()
+        assert list(other.identify(probes)) == list(fresh.identify(probes))
+        assert list(trio.identify(probes)) == list(fresh.identify(probes))
+        assert other.check() == []
+
+
+def test_merge_takes_what_was_said_of_the_people_along(trio, shoot):
+    trio.curation.not_same("Grace", "Hedy")
+    photo = shoot((STRANGER, 1))
+    trio.curation.reject(photo, "Grace")
+    before = rows(trio)
+    decision = trio.curation.merge(["Grace"], "Ada")
+    assert "Ada" not in candidates(trio, photo)
+    with pytest.raises(Refused, match="Ada and Hedy are two people"):
+        trio.curation.merge(["Hedy"], "Ada")
+    assert_undone(trio, before, decision)
+
+
+def test_two_of_whom_a_human_said_that_they_are_two_are_not_merged(trio):
+    said = trio.curation.not_same("Hedy", "Ada")
+    before = rows(trio)
+    for dry_run in (True, False):
+        with pytest.raises(
+            Refused, match=rf"Ada and Hedy are two people.* decision {said.id}; undo"
+        ):
+            trio.curation.merge(["Grace", "Hedy"], "Ada", dry_run=dry_run)
+    assert rows(trio) == before
+    trio.curation.undo(said.id)
+    trio.curation.merge(["Grace", "Hedy"], "Ada")
+    assert photos_of(trio) == {"Ada": 6}
+
+
+def test_a_face_that_was_rejected_as_one_keeps_them_from_being_merged(trio, shoot):
+    said = trio.curation.reject(shoot((ADA, 1)), "Grace")
+    with pytest.raises(Refused, match=f"rejected as the other.* decision {said.id}; undo"):
+        trio.curation.merge(["Grace"], "Ada")
+    assert photos_of(trio) == {"Ada": 2, "Grace": 2, "Hedy": 2}
+
+
+def test_a_merge_that_is_only_tried_changes_nothing_but_says_what_it_would(trio):
+    before, history = rows(trio), trio.curation.history()
+    tried = trio.curation.merge(["Grace"], "Ada", dry_run=True)
+    assert (tried.id, tried.changed) == (None, {"face": 2, "person": 1})
+    assert (rows(trio), trio.curation.history()) == (before, history)
+
+
+def test_a_person_is_not_merged_with_themselves_alone(trio):
+    with pytest.raises(Refused, match="nobody else"):
+        trio.curation.merge(["Ada", " Ada "], "Ada")
+
+
+# Split and move
+
+
+def test_a_split_makes_a_new_person_of_some_photos(trio, shoot):
+    before = rows(trio)
+    decision = trio.curation.split("Ada", [shoot((ADA, 2))], "Augusta")
+    assert decision.summary == "split 1 face off Ada as Augusta"
+    assert photos_of(trio) == {"Ada": 1, "Augusta": 1, "Grace": 2, "Hedy": 2}
+    assert who(trio, shoot((ADA, 2))) == ["Augusta"]
+    assert_undone(trio, before, decision)
+
+
+def test_naming_one_of_two_does_not_rename_the_other_photoprism_3292(trio, shoot):
+    trio.curation.split("Ada", [shoot((ADA, 2))], "Augusta")
+    trio.rename("Augusta", "Byron")
+    assert who(trio, shoot((ADA, 1))) == ["Ada"]
+    assert who(trio, shoot((ADA, 2))) == ["Byron"]
+
+
+def test_a_split_that_leaves_nothing_is_refused(trio, shoot):
+    with pytest.raises(Refused, match="rename them instead"):
+        trio.curation.split("Ada", [shoot((ADA, 1)), shoot((ADA, 2))], "Augusta")
+    with pytest.raises(Refused, match="called Grace already"):
+        trio.curation.split("Ada", [shoot((ADA, 1))], "Grace")
+    assert photos_of(trio) == {"Ada": 2, "Grace": 2, "Hedy": 2}
+
+
+def test_a_split_keeps_two_apart_until_somebody_merges_them_on_purpose(trio, shoot):
+    trio.curation.split("Ada", [shoot((ADA, 2))], "Augusta")
+    assert len(rows(trio)["not_same"]) == 1
+    before = rows(trio)
+    decision = trio.curation.merge(["Augusta"], "Ada")
+    assert rows(trio)["not_same"] == []
+    assert_undone(trio, before, decision)
+
+
+def test_what_was_split_and_said_to_be_two_is_not_merged(trio, shoot):
+    trio.curation.split("Ada", [shoot((ADA, 2))], "Augusta")
+    said = trio.curation.not_same("Ada", "Augusta")
+    assert said.id is not None
+    assert len(rows(trio)["not_same"]) == 1
+    with pytest.raises(Refused, match=f"decision {said.id};"):
+        trio.curation.merge(["Augusta"], "Ada")
+
+
+def test_a_photo_is_moved_to_who_it_shows(trio, shoot):
+    before = rows(trio)
+    decision = trio.curation.move([shoot((ADA, 1)), shoot((ADA, 1))], "Ada", "Grace")
+    assert decision.summary == "moved 1 face from Ada to Grace"
+    assert photos_of(trio) == {"Ada": 1, "Grace": 3, "Hedy": 2}
+    assert who(trio, shoot((ADA, 1))) == ["Grace"]
+    assert_undone(trio, before, decision)
+
+
+def test_moving_a_photo_takes_back_that_it_was_rejected_as_theirs(trio, shoot):
+    trio.curation.reject(shoot((ADA, 1)), "Grace")
+    before = rows(trio)
+    decision = trio.curation.move([shoot((ADA, 1))], "Ada", "Grace")
+    assert rows(trio)["rejection"] == []
+    assert_undone(trio, before, decision)
+
+
+def test_a_person_whose_last_face_goes_keeps_name_and_rejections(trio, shoot):
+    trio.curation.reject(shoot((STRANGER, 1)), "Ada")
+    before = rows(trio)
+    decision = trio.curation.move([shoot((ADA, k)) for k in (1, 2)], "Ada", "Grace")
+    assert photos_of(trio) == {"Ada": 0, "Grace": 4, "Hedy": 2}
+    assert len(rows(trio)["rejection"]) == 1
+    assert_undone(trio, before, decision)
+
+
+def test_photos_are_known_by_their_bytes_or_by_where_they_were(trio, shoot, tmp_path):
+    elsewhere = shutil.copy(shoot((ADA, 1)), tmp_path / "copy of ada.png")
+    trio.curation.move([elsewhere], "Ada", "Grace")
+    shoot((HEDY, 1)).unlink()
+    trio.curation.move([tmp_path / "photos" / "30-1_0.png"], "Hedy", "Grace")
+    assert photos_of(trio) == {"Ada": 1, "Grace": 4, "Hedy": 1}
+    with pytest.raises(FaceError, match="Ada is not enrolled from"):
+        trio.curation.move([shoot((ADA, 2)), shoot((GRACE, 1))], "Ada", "Hedy")
+    hashed = trio.faces_of("Hedy")[0][1].content_hash
+    trio.curation.move([hashed], "Hedy", "Grace")
+    trio.curation.undo()
+    with pytest.raises(FaceError, match="no photo was named"):
+        trio.curation.split("Ada", [], "Augusta")
+    assert photos_of(trio) == {"Ada": 1, "Grace": 4, "Hedy": 1}
+
+
+def test_a_photo_that_is_gone_is_known_by_any_way_to_where_it_was(trio, shoot, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    for k, folder in ((1, tmp_path / "link"), (2, tmp_path / "photos" / ".." / "photos")):
+        shoot((HEDY, k)).unlink()
+        trio.curation.move([folder / f"30-{k}_0.png"], "Hedy", "Grace")
+    assert photos_of(trio) == {"Ada": 2, "Grace": 4, "Hedy": 0}
+
+
+def test_same_name_different_content_is_noticed_deepface_1061(trio, shoot):
+    """Another picture lies where Ada's was: she is not moved by pointing at it."""
+    hashed, photo = trio.faces_of("Ada")[0][1].content_hash, shoot((ADA, 1))
+    save_photo(photo, (STRANGER, 1))
+    with pytest.raises(FaceError, match=f"another picture than Ada .* its hash, {hashed}"):
+        trio.curation.move([photo], "Ada", "Grace")
+    trio.curation.move([hashed], "Ada", "Grace")
+    assert photos_of(trio) == {"Ada": 1, "Grace": 3, "Hedy": 2}
+
+
+# Confirm and reject
+
+
+def test_a_face_is_rejected_though_its_photo_is_gone(trio, shoot):
+    photo = shoot((ADA, 1))
+    photo.unlink()
+    before = rows(trio)
+    for missing, name in ((photo.parent / "other.png", "Ada"), (photo, "Grace")):
+        with pytest.raises(PhotoError):
+            trio.curation.reject(missing, name)
+    decision = trio.curation.reject(photo, "Ada")
+    assert (decision.summary[-15:], decision.photo) == ("and took it out", str(photo))
+    assert_undone(trio, before, decision)
+    assert who(trio, shoot((ADA, 1))) == [None]
+    (again,) = trio.enroll([("Ada", photo)])
+    assert again.status == "skipped"
+
+
+def test_who_is_rejected_is_no_candidate_for_that_face_any_more(trio, shoot):
+    photo, before = shoot((ADA, 9)), rows(trio)
+    assert who(trio, photo) == ["Ada"]
+    decision = trio.curation.reject(photo, "Ada")
+    assert decision.photo == str(photo)
+    assert who(trio, photo) == [None]
+    assert sorted(candidates(trio, photo)) == ["Grace", "Hedy"]
+    assert who(trio, shoot((ADA, 8))) == ["Ada"]
+    assert_undone(trio, before, decision)
+
+
+def test_what_is_left_of_the_probabilities_is_shared_by_who_is_not_rejected(trio, shoot):
+    trio.curation.reject(shoot((ADA, 9)), "Ada")
+    ((face,),) = (photo.faces for photo in trio.identify([shoot((ADA, 9))]))
+    shares = [candidate.probability for candidate in face.candidates]
+    assert sum(shares) + face.unknown_probability == pytest.approx(1)
+
+
+def test_who_is_rejected_may_be_another_face_of_the_photo_and_the_face_somebody_else(trio, shoot):
+    photo = shoot((ADA, 9), (GRACE, 9))
+    trio.curation.reject(photo, "Ada", 2)
+    trio.curation.reject(photo, "Ada", 2)
+    assert len(rows(trio)["rejection"]) == 1
+    assert who(trio, photo) == ["Ada", "Grace"]
+    trio.curation.reject(photo, "Grace", 2)
+    assert who(trio, photo) == ["Ada", None]
+
+
+def test_rejecting_a_face_sticks_photoprism_3654(trio, make_gallery, shoot, home, fake_model):
+    """Through another enrollment of the same photos, a copy, and another program."""
+    photo = shoot((ADA, 1))
+    before = rows(trio)
+    decision = trio.curation.reject(photo, "Ada")
+    assert decision.summary == "said that a face is not Ada and took it out"
+    assert_undone(trio, before, decision)
+    (again,) = trio.enroll([("Ada", photo)])
+    assert (again.status, again.remark) == ("skipped", "a human said that this face is not them")
+    trio.export(home / "export.db")
+    with import_gallery(home / "export.db", home / "other", fake_model) as copy:
+        for gallery in (trio, make_gallery(), copy):
+            assert who(gallery, photo) == [None]
+            assert "Ada" not in candidates(gallery, photo)
+
+
+def test_enrolling_takes_another_face_than_the_rejected_one(trio, shoot):
+    group = shoot((ADA, 5), (ADA, 6))
+    trio.curation.reject(group, "Ada", 1)
+    (done,) = trio.enroll([("Ada", group)])
+    assert done.status == "enrolled"
+    assert trio.faces_of("Ada")[-1][1].box[0] > 50
+
+
+def test_who_lost_their_last_face_by_a_rejection_is_not_enrolled_from_it_again(trio, shoot):
+    list(trio.enroll([("Mary", shoot((MARY, 1)))]))
+    trio.curation.reject(shoot((MARY, 1)), "Mary")
+    assert photos_of(trio)["Mary"] == 0
+    (again,) = trio.enroll([("Mary", shoot((MARY, 1)))])
+    assert again.status == "skipped"
+
+
+def test_who_is_confirmed_is_enrolled_and_named_whatever_the_machine_thinks(trio, shoot):
+    photo, before = shoot((STRANGER, 1), (ADA, 9)), rows(trio)
+    decision = trio.curation.confirm(photo, "Grace", 1)
+    assert decision.changed == {"photo": 1, "face": 1, "template": 1}
+    (seen,) = trio.identify([photo])
+    assert [(f.person, f.decided_by) for f in seen.faces] == [
+        ("Grace", "human"),
+        ("Ada", "machine"),
+    ]
+    assert trio.faces_of("Grace")[-1][0] == str(photo)
+    assert_undone(trio, before, decision)
+
+
+def test_confirming_takes_back_a_rejection_and_a_wrong_name(trio, shoot):
+    photo = shoot((ADA, 1))
+    trio.curation.reject(photo, "Grace")
+    before = rows(trio)
+    decision = trio.curation.confirm(photo, "Grace")
+    assert decision.summary == "said that a face is Grace and not Ada"
+    assert who(trio, photo) == ["Grace"]
+    assert rows(trio)["rejection"] == []
+    assert len(rows(trio)["face"]) == 6
+    assert_undone(trio, before, decision)
+
+
+def test_saying_what_is_known_already_is_no_decision(trio, shoot):
+    history = trio.curation.history()
+    for said in (
+        trio.curation.confirm(shoot((ADA, 1)), "Ada"),
+        trio.curation.rename("Ada", " Ada "),
+    ):
+        assert (said.id, said.changed) == (None, {})
+    assert trio.curation.history() == history
+    trio.curation.not_same("Ada", "Grace")
+    assert trio.curation.not_same("Grace", "Ada").id is None
+    with pytest.raises(Refused, match="one person in this gallery"):
+        trio.curation.not_same("Ada", "Ada")
+
+
+def test_somebody_new_is_confirmed_only_if_that_is_meant(trio, shoot):
+    photo, before = shoot((ADA, 9), (MARY, 1)), rows(trio)
+    with pytest.raises(UnknownPerson):
+        trio.curation.confirm(photo, "Mary", 2)
+    decision = trio.curation.confirm(photo, "Mary", 2, new=True)
+    assert who(trio, shoot((MARY, 9))) == ["Mary"]
+    assert_undone(trio, before, decision)
+
+
+def test_a_face_of_several_has_to_be_named_by_its_number(trio, shoot, tmp_path):
+    group = shoot((ADA, 9), (GRACE, 9))
+    for verb in (trio.curation.confirm, trio.curation.reject):
+        with pytest.raises(FaceError, match="shows 2 faces: say which one, from 1 to 2"):
+            verb(group, "Ada")
+        with pytest.raises(FaceError, match="2 faces, so there is no face 3"):
+            verb(group, "Ada", 3)
+        with pytest.raises(FaceError, match="no face found"):
+            verb(shoot(None), "Ada")
+        with pytest.raises(PhotoError):
+            verb(tmp_path / "missing.png", "Ada")
+
+
+def test_a_name_that_is_nearly_right_is_told(trio, shoot):
+    trio.rename("Ada", "Adá Lovelace")
+    with pytest.raises(UnknownPerson, match=r"nobody called ada lovelace .*; is it Adá Lovelace\?"):
+        trio.curation.confirm(shoot((ADA, 9)), "ada lovelace")
+    with pytest.raises(UnknownPerson, match=r"enrolled in [^;]*$"):
+        trio.faces_of("Mallory")
+
+
+# Undo
+
+
+def test_undoing_goes_back_step_by_step_and_skips_what_is_undone(trio):
+    trio.curation.merge(["Grace"], "Ada")
+    trio.rename("Ada", "Augusta")
+    trio.rename("Hedy", "Lamarr")
+    for expected in (["Augusta", "Hedy"], ["Ada", "Hedy"], ["Ada", "Grace", "Hedy"]):
+        trio.curation.undo()
+        assert list(photos_of(trio)) == expected
+    trio.curation.undo()  # the enrollment
+    assert all(not found for found in rows(trio).values())
+    with pytest.raises(Refused, match="nothing to undo"):
+        trio.curation.undo()
+    assert trio.check() == []
+
+
+def test_what_was_redone_counts_as_done_and_can_be_undone_again(trio):
+    merge = trio.curation.merge(["Grace"], "Ada")
+    undoing = trio.curation.undo()
+    trio.curation.undo(undoing.id)
+    assert [d.undone_by is None for d in trio.curation.history(limit=3)] == [True, False, True]
+    assert trio.curation.undo().undoes == merge.id
+    assert photos_of(trio) == {"Ada": 2, "Grace": 2, "Hedy": 2}
+
+
+def test_an_enrollment_undone_leaves_no_face_and_can_be_redone(trio, shoot):
+    before = rows(trio)
+    list(trio.enroll([("Mary", shoot((MARY, 1)))]))
+    (decision,) = trio.curation.history(limit=1)
+    assert (decision.summary, decision.photo) == ("enrolled 1 face of Mary", str(shoot((MARY, 1))))
+    assert who(trio, shoot((MARY, 9))) == ["Mary"]
+    assert_undone(trio, before, decision)
+    assert who(trio, shoot((MARY, 9))) == ["Mary"]
+
+
+def test_what_was_changed_since_names_the_decision_to_undo_before(trio, shoot):
+    merge = trio.curation.merge(["Grace"], "Ada")
+    move = trio.curation.move([shoot((GRACE, 1))], "Ada", "Hedy")
+    before = rows(trio)
+    with pytest.raises(Refused, match=rf"{merge.id} cannot .* before {move.id} is.*moved 1 face"):
+        trio.curation.undo(merge.id)
+    assert rows(trio) == before
+    trio.curation.undo(move.id)
+    trio.curation.undo(merge.id)
+    with pytest.raises(Refused, match="undone already"):
+        trio.curation.undo(merge.id)
+    assert photos_of(trio) == {"Ada": 2, "Grace": 2, "Hedy": 2}
+
+
+def test_a_name_that_is_taken_meanwhile_is_not_given_back(trio):
+    merge = trio.curation.merge(["Grace"], "Ada")
+    trio.rename("Hedy", "Grace")
+    before = rows(trio)
+    with pytest.raises(Refused, match="somebody else is called Grace now; rename them first"):
+        trio.curation.undo(merge.id)
+    assert rows(trio) == before
+    trio.rename("Grace", "Lamarr")
+    trio.curation.undo(merge.id)
+    assert list(photos_of(trio)) == ["Ada", "Grace", "Lamarr"]
+
+
+def test_somebody_with_faces_from_later_does_not_vanish_with_the_split_that_made_them(trio, shoot):
+    split = trio.curation.split("Ada", [shoot((ADA, 2))], "Augusta")
+    list(trio.enroll([("Augusta", shoot((MARY, 3)))]))
+    (enrolled,) = trio.curation.history(limit=1)
+    with pytest.raises(Refused, match=f"before {enrolled.id} is"):
+        trio.curation.undo(split.id)
+    assert photos_of(trio)["Augusta"] == 2
+
+
+def test_a_face_that_is_somebody_elses_by_now_does_not_come_back(trio, shoot):
+    photo = shoot((ADA, 1))
+    reject = trio.curation.reject(photo, "Ada")
+    confirm = trio.curation.confirm(photo, "Grace")
+    with pytest.raises(Refused, match=f"before {confirm.id} is"):
+        trio.curation.undo(reject.id)
+    group = shoot((ADA, 5), (GRACE, 5))
+    trio.curation.confirm(group, "Ada", 1)
+    trio.curation.confirm(group, "Grace", 2)
+    reject = trio.curation.reject(group, "Ada", 1)
+    confirm = trio.curation.confirm(group, "Hedy", 1)
+    with pytest.raises(Refused, match=f"before {confirm.id} is"):
+        trio.curation.undo(reject.id)
+    assert trio.check() == []
+
+
+def test_a_face_that_was_rejected_meanwhile_does_not_come_back(trio, shoot):
+    list(trio.enroll([("Ada", shoot((ADA, 3)))]))
+    undoing = trio.curation.undo()
+    reject = trio.curation.reject(shoot((ADA, 3)), "Ada")
+    with pytest.raises(Refused, match=f"before {reject.id} is"):
+        trio.curation.undo(undoing.id)
+    trio.curation.undo(reject.id)
+    list(trio.enroll([("Ada", shoot((ADA, 3)))]))
+    (enrolled,) = trio.curation.history(limit=1)
+    rejecting_again = trio.curation.history(limit=2)[1]
+    with pytest.raises(Refused, match=f"before {enrolled.id} is"):
+        trio.curation.undo(rejecting_again.id)
+
+
+def test_two_faces_of_one_photo_come_and_go_on_their_own(trio, shoot):
+    group = shoot((ADA, 5), (GRACE, 5))
+    first = trio.curation.confirm(group, "Ada", 1)
+    second = trio.curation.confirm(group, "Grace", 2)
+    trio.curation.undo(first.id)
+    assert trio.check() == []
+    undoing = trio.curation.history(limit=1)[0]
+    third = trio.curation.undo(second.id)
+    with pytest.raises(Refused, match=f"before {third.id} is"):
+        trio.curation.undo(undoing.id)
+    trio.curation.undo(third.id)
+    trio.curation.undo(undoing.id)
+    assert photos_of(trio) == {"Ada": 3, "Grace": 3, "Hedy": 2}
+    assert trio.check() == []
+
+
+def test_forgetting_and_what_never_was_cannot_be_undone(trio):
+    trio.forget("Ada")
+    (forgotten,) = trio.curation.history(limit=1)
+    assert forgotten.summary == "forgot somebody"
+    with pytest.raises(Refused, match="forgetting cannot be undone"):
+        trio.curation.undo(forgotten.id)
+    with pytest.raises(Refused, match="there is no decision 999"):
+        trio.curation.undo(999)
+
+
+def test_pictures_that_are_not_the_same_are_remembered(trio):
+    before = rows(trio)
+    decision = trio.curation.not_same_photos([("b", "a"), ("a", "b"), ("c", "d")])
+    assert decision.summary == "said of 2 pairs of photos that they are not one picture"
+    assert trio.curation.different_photos() == {frozenset("ab"), frozenset("cd")}
+    assert trio.curation.not_same_photos([("a", "b")]).id is None
+    with pytest.raises(Refused, match="the same as itself"):
+        trio.curation.not_same_photos([("a", "a")])
+    assert_undone(trio, before, decision)
+
+
+# History
+
+
+def test_history_tells_newest_first_what_was_decided_about_whom(trio, shoot):
+    trio.curation.reject(shoot((STRANGER, 1)), "Grace")
+    trio.curation.merge(["Grace"], "Ada")
+    trio.rename("Hedy", "Lamarr")
+    trio.curation.undo()
+    newest = trio.curation.history(limit=4)
+    assert [(d.kind, d.undone_by, d.undoes) for d in newest] == [
+        ("undo", None, newest[1].id),
+        ("rename", newest[0].id, None),
+        ("merge", None, None),
+        ("reject", None, None),
+    ]
+    assert newest[0].summary == f"undid {newest[1].id}: renamed Hedy to Lamarr"
+    assert [d.kind for d in trio.curation.history("Hedy")][:2] == ["undo", "rename"]
+    of_ada = [d.kind for d in trio.curation.history("Ada")]
+    assert of_ada == ["merge", "reject", "enroll"], "Grace's are Ada's now"
+
+
+def test_history_of_somebody_who_was_merged_says_into_whom(trio):
+    merge = trio.curation.merge(["Grace"], "Hedy")
+    trio.curation.merge(["Hedy"], "Ada")
+    trio.rename("Ada", "Augusta")
+    for verb in (trio.curation.history, trio.forget, trio.faces_of):
+        with pytest.raises(UnknownPerson, match=f"Grace was merged into Augusta in .* {merge.id}$"):
+            verb("Grace")
+    with pytest.raises(UnknownPerson, match=r"enrolled in [^:]*$"):
+        trio.curation.history("Ada")
+
+
+# What was decided at once
+
+
+@pytest.fixture
+def batch(fake_gallery, shoot, monkeypatch):
+    """A gallery of six people, enrolled in one run that was stored in many transactions."""
+    monkeypatch.setattr(gallery_module, "COMMIT_PHOTOS", 1)
+    names = ["Ada", "Ada", "Bea", "Cleo", "Dora", "Emmy", "Fay"]
+    pairs = [(name, shoot((10 * ord(name[0]), k))) for k, name in enumerate(names)]
+    assert all(done.status == "enrolled" for done in fake_gallery.enroll(pairs))
+    return fake_gallery
+
+
+def test_photos_enrolled_at_once_are_one_line_and_one_undo(batch, shoot):
+    list(batch.enroll([("Bea", shoot((660, 9)))]))
+    later, run = batch.curation.history()
+    assert (run.id, run.summary, run.changed) == (
+        1,
+        "enrolled 7 faces of Ada, Bea and 4 others",
+        {"face": 7, "template": 7},
+    )
+    assert later.summary == "enrolled 1 face of Bea"
+    assert [d.id for d in batch.curation.history("Fay")] == [1]
+    batch.curation.undo()
+    assert photos_of(batch)["Bea"] == 1
+    before = rows(batch)
+    undoing = batch.curation.undo()
+    assert all(not found for found in rows(batch).values())
+    told = [(d.id, d.summary, d.undoes, d.undone_by) for d in batch.curation.history(limit=1)]
+    assert told == [(undoing.id, "undid 1: " + run.summary, 1, None)]
+    assert batch.curation.history()[-1].undone_by == undoing.id
+    assert batch.check() == []
+    again = batch.curation.undo(undoing.id)
+    assert again.summary == f"undid {undoing.id}: undid 1: {run.summary}"
+    assert rows(batch) == before
+    assert batch.curation.undo().undoes == 1
+
+
+def test_what_was_decided_while_photos_were_enrolled_can_be_undone_in_its_turn(
+    fake_gallery, make_gallery, shoot, monkeypatch
+):
+    """Otherwise neither could be undone before the other."""
+    monkeypatch.setattr(gallery_module, "COMMIT_PHOTOS", 1)
+    other = make_gallery()
+    photos = [("Ada", shoot((ADA, k))) for k in (1, 2)]
+    enrolling = fake_gallery.enroll([*photos, ("Augusta", shoot((MARY, 1)))])
+    next(enrolling), next(enrolling)
+    states = [rows(other)]
+    split = other.curation.split("Ada", [photos[1][1]], "Augusta")
+    states.append(rows(other))
+    assert [done.status for done in enrolling] == ["enrolled"]
+    last, *_ = other.curation.history()
+    with pytest.raises(Refused, match=f"^{split.id} cannot .* before {last.id} is"):
+        other.curation.undo(split.id)
+    while states:
+        other.curation.undo()
+        assert rows(other) == states.pop()
+    other.curation.undo()
+    assert other.people() == []
+
+
+def test_history_tells_who_was_enrolled_not_who_has_the_face_by_now(batch, shoot):
+    batch.curation.merge(["Bea"], "Ada")
+    batch.curation.move([shoot((670, 3))], "Cleo", "Dora")
+    assert batch.curation.history()[-1].summary == "enrolled 7 faces of Ada, Bea and 4 others"
+
+
+def test_any_number_of_a_run_means_all_of_it(batch):
+    assert batch.curation.undo(4).undoes == 1
+    assert batch.people() == []
+    with pytest.raises(Refused, match=r"^1 is undone already, by 8$"):
+        batch.curation.undo(7)
+
+
+def test_a_run_of_which_something_was_changed_since_names_what_to_undo_before(batch, shoot):
+    move = batch.curation.move([shoot((680, 4)), shoot((690, 5))][:1], "Dora", "Ada")
+    before = rows(batch)
+    with pytest.raises(Refused, match=rf"^1 cannot .* before {move.id} is.*moved 1 face"):
+        batch.curation.undo(1)
+    assert rows(batch) == before
+
+
+@pytest.mark.parametrize("undone", [False, True])
+@pytest.mark.parametrize("name", ["Ada", "Cleo"])
+def test_what_is_left_of_a_run_when_somebody_of_it_is_forgotten_is_undone_as_before(
+    batch, name, undone
+):
+    if undone:
+        undoing = batch.curation.undo()
+    batch.forget(name)
+    left = {"Ada": 2, "Bea": 1, "Cleo": 1, "Dora": 1, "Emmy": 1, "Fay": 1}
+    del left[name]
+    assert name not in batch.curation.history()[-1].summary
+    if undone:
+        assert batch.curation.history()[-1].undone_by is not None
+        assert batch.people() == []
+        batch.curation.undo(undoing.id)
+    assert photos_of(batch) == left
+    assert batch.curation.undo(1).summary.startswith("undid 1: enrolled")
+    assert batch.people() == []
+    assert batch.check() == []
+
+
+def test_who_was_forgotten_with_a_face_of_somebody_elses_run_does_not_keep_it_from_undoing(
+    batch, shoot
+):
+    list(batch.enroll([("Zoe", shoot((ADA, 1)))]))
+    batch.curation.move([shoot((670, 3))], "Cleo", "Zoe")
+    batch.forget("Zoe")
+    batch.curation.undo()
+    assert photos_of(batch) == {"Cleo": 0}
+
+
+def test_several_merges_are_one_decision(trio, shoot):
+    list(trio.enroll([("Mary", shoot((MARY, 1)))]))
+    before = rows(trio)
+    groups = [(["Grace"], "Ada"), (["Mary"], "Hedy")]
+    tried = trio.curation.merge_all(groups, dry_run=True)
+    assert (tried.id, tried.changed, rows(trio)) == (None, {"face": 3, "person": 2}, before)
+    decision = trio.curation.merge_all(groups)
+    assert decision.summary == "merged Grace into Ada (2 faces); merged Mary into Hedy (1 face)"
+    assert photos_of(trio) == {"Ada": 4, "Hedy": 3}
+    assert [d.kind for d in trio.curation.history()] == ["merge", "enroll", "enroll"]
+    assert_undone(trio, before, decision)
+    trio.curation.undo()
+    trio.curation.undo()
+    assert photos_of(trio) == {"Ada": 2, "Grace": 2, "Hedy": 2}
+
+
+def test_merges_that_follow_from_each_other_are_undone_in_reverse(trio):
+    before = rows(trio)
+    assert_undone(trio, before, trio.curation.merge_all([(["Grace"], "Ada"), (["Ada"], "Hedy")]))
+
+
+def test_of_several_merges_one_that_is_refused_leaves_all_as_it_was(trio):
+    trio.curation.not_same("Ada", "Hedy")
+    before, history = rows(trio), trio.curation.history()
+    with pytest.raises(Refused, match="Ada and Hedy are two people"):
+        trio.curation.merge_all([(["Grace"], "Ada"), (["Hedy"], "Ada")])
+    with pytest.raises(Refused, match="nobody to merge"):
+        trio.curation.merge_all([])
+    assert (rows(trio), trio.curation.history()) == (before, history)
+
+
+def test_of_several_merges_those_of_others_can_be_undone_after_one_is_forgotten(trio, shoot):
+    list(trio.enroll([("Mary", shoot((MARY, 1)))]))
+    decision = trio.curation.merge_all([(["Grace"], "Ada"), (["Mary"], "Hedy")])
+    trio.forget("Ada")
+    assert trio.curation.undo(decision.id).summary.endswith(": merged Mary into Hedy (1 face)")
+    assert photos_of(trio) == {"Hedy": 2, "Mary": 1}
+    assert trio.check() == []
+
+
+# Enrolling somebody who was merged
+
+
+def test_who_was_merged_is_enrolled_as_who_they_are(trio, shoot):
+    """The folder of photos is still called Grace; the human's word is that she is Ada."""
+    merge = trio.curation.merge(["Grace"], "Ada")
+    again, new, newer = trio.enroll([("Grace", shoot((GRACE, k))) for k in (1, 3, 4)])
+    assert (again.person, again.status) == ("Ada", "already")
+    remark = f"Grace was merged into Ada in decision {merge.id}"
+    assert (new.person, new.status, new.remark) == ("Ada", "enrolled", remark)
+    assert (newer.person, newer.remark) == ("Ada", None)
+    assert photos_of(trio) == {"Ada": 6, "Hedy": 2}
+    trio.curation.undo()
+    undoing = trio.curation.undo(merge.id)
+    (done,) = trio.enroll([("Grace", shoot((GRACE, 3)))])
+    assert (done.person, done.remark) == ("Grace", None)
+    trio.curation.undo()
+    trio.curation.undo(undoing.id)
+    (done,) = trio.enroll([("Grace", shoot((GRACE, 3)))])
+    assert done.person == "Ada"
+
+
+def test_who_was_merged_and_whose_heir_is_gone_is_enrolled_anew(trio, shoot):
+    trio.curation.merge(["Grace"], "Ada")
+    trio.forget("Ada")
+    (done,) = trio.enroll([("Grace", shoot((GRACE, 3)))])
+    assert (done.person, done.status) == ("Grace", "enrolled")
+
+
+def test_who_was_split_off_and_not_after_all_is_enrolled_anew(trio, shoot):
+    split = trio.curation.split("Ada", [shoot((ADA, 2))], "Augusta")
+    merge = trio.curation.merge(["Augusta"], "Ada")
+    trio.curation.undo(merge.id)
+    trio.curation.undo(split.id)
+    (done,) = trio.enroll([("Augusta", shoot((MARY, 3)))])
+    assert (done.person, done.remark) == ("Augusta", None)
+
+
+# Laws
+
+
+PHOTOS = [((ADA, 1),), ((GRACE, 1),), ((HEDY, 1), (ADA, 3)), ((STRANGER, 1), (GRACE, 3))]
+names = st.sampled_from(["Ada", "Grace", "Hedy", "Mary"])
+a_photo, numbers = st.integers(0, len(PHOTOS) - 1), st.sampled_from([None, 1, 2])
+verbs = st.one_of(
+    st.tuples(st.just("merge"), st.lists(names, min_size=1, max_size=3), names),
+    st.tuples(st.just("split"), names, st.lists(a_photo, min_size=1, max_size=2), names),
+    st.tuples(st.just("move"), st.lists(a_photo, min_size=1, max_size=2), names, names),
+    st.tuples(st.just("confirm"), a_photo, names, numbers),
+    st.tuples(st.just("reject"), a_photo, names, numbers),
+    st.tuples(st.just("not_same"), names, names),
+    st.tuples(st.just("rename"), names, names),
+    st.tuples(
+        st.just("merge_all"), st.lists(st.tuples(st.lists(names, min_size=1), names), max_size=2)
+    ),
+    st.tuples(st.just("enroll"), names, st.lists(a_photo, min_size=1, max_size=3)),
+    st.tuples(st.just("undo"), st.integers(1, 12)),
+)
+
+
+def act(gallery, photos, verb, *arguments):
+    """Do one thing; return whether it was done."""
+    paths = {
+        "split": lambda name, some, new: (name, [photos[p] for p in some], new),
+        "move": lambda some, name, to: ([photos[p] for p in some], name, to),
+        "confirm": lambda photo, *rest: (photos[photo], *rest),
+        "reject": lambda photo, *rest: (photos[photo], *rest),
+    }
+    if verb == "enroll":
+        name, some = arguments
+        results = list(gallery.enroll((name, photos[photo]) for photo in some))
+        return any(result.status == "enrolled" for result in results)
+    try:
+        arguments = paths.get(verb, lambda *same: same)(*arguments)
+        return getattr(gallery.curation, verb)(*arguments).id is not None
+    except FacesearchError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def five_photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("laws")
+    photos = [save_photo(folder / f"{k}.png", *faces) for k, faces in enumerate(PHOTOS)]
+    with Gallery(folder / "gallery.db", FakeModel()) as gallery:
+        pairs = [("Ada", photos[0]), ("Grace", photos[1]), ("Hedy", photos[2])]
+        list(gallery.enroll(pairs))
+    return folder, photos
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(todo=st.lists(verbs, min_size=1, max_size=8))
+def test_whatever_was_decided_undone_in_reverse_gives_the_gallery_that_was(todo, five_photos):
+    folder, photos = five_photos
+    with tempfile.TemporaryDirectory() as copy:
+        shutil.copy(folder / "gallery.db", copy)
+        with Gallery(copy, FakeModel()) as gallery, Gallery(copy, FakeModel()) as other:
+            answers, states = list(gallery.identify(photos)), [rows(gallery)]
+            done = []
+            for verb in todo:
+                before = rows(gallery)
+                if act(gallery, photos, *verb):
+                    done.append(gallery.curation.history(limit=1)[0].id)
+                    states.append(rows(gallery))
+                else:
+                    assert rows(gallery) == before
+                assert gallery._store.problems() == []
+            list(other.identify(photos))
+            redo = []
+            for decision in reversed(done):
+                assert rows(gallery) == states.pop()
+                redo.append(gallery.curation.undo(decision).id)
+            assert rows(gallery) == states.pop()
+            assert list(gallery.identify(photos)) == answers
+            assert list(other.identify(photos)) == answers
+            assert gallery.check() == []
+            assert sorted(redo) == redo
