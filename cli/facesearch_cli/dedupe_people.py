@@ -21,7 +21,13 @@ from facesearch_cli.render import (
 
 if TYPE_CHECKING:
     from facesearch import Decision, Gallery
-    from facesearch.dedupe.enrolled import EnrolledFace, EnrolledTwice, FaceTwice, PerhapsTwo
+    from facesearch.dedupe.enrolled import (
+        EnrolledFace,
+        EnrolledTwice,
+        FaceTwice,
+        PerhapsTwo,
+        ProbablyOne,
+    )
     from facesearch.dedupe.page import Picture
     from facesearch.photo import Photo
 
@@ -38,7 +44,12 @@ class People:
 
     twice: "EnrolledTwice"
     two_in_one: tuple["PerhapsTwo", ...]
+    doubtful: frozenset[str]  # names that are as likely as not two people's
     bearers: str  # people or, where drawings or pictures are enrolled, classes
+
+    def sure(self, group: "ProbablyOne") -> bool:
+        """Return whether a merge of `group` would take no third person with it."""
+        return self.doubtful.isdisjoint((group.keep, *group.others))
 
 
 def dedupe_people(
@@ -55,14 +66,16 @@ def dedupe_people(
 
     with open_gallery(gallery, model) as opened:
         _, bearers = bearer(subject(opened.model.manifest))
-        found = People(opened.same_people(at_least), opened.two_in_one(at_least), bearers)
+        doubtful = frozenset(two.person for two in opened.two_in_one())
+        found = People(opened.same_people(at_least), opened.two_in_one(at_least), doubtful, bearers)
         if html is not None:
             html.write_text(people_page(found, opened), "utf-8")
         if not as_json:
             show_people(found)
         decision = None
-        if apply and found.twice.groups:
-            decision = merged(found, opened, yes=yes)
+        groups = [group for group in found.twice.groups if found.sure(group)]
+        if apply and groups:
+            decision = merged(groups, bearers, opened, yes=yes)
     if as_json:
         print_json(**people_as_json(found, at_least, decision))
     elif decision is not None:
@@ -71,15 +84,16 @@ def dedupe_people(
         complain("Nothing was changed.")
 
 
-def merged(found: People, opened: "Gallery", *, yes: bool) -> "Decision":
+def merged(
+    groups: Sequence["ProbablyOne"], bearers: str, opened: "Gallery", *, yes: bool
+) -> "Decision":
     """Merge every group as one decision; leaves with 1 if whoever is asked says no."""
-    n_gone = sum(len(group.others) for group in found.twice.groups)
-    into = counted(len(found.twice.groups), "other")
-    question = f"Merge {n_gone:,} of the {found.bearers} into {into}? It can be undone"
-    if not yes and not typer.confirm(question, err=True):
+    n_gone = sum(len(group.others) for group in groups)
+    question = f"Merge {n_gone:,} of the {bearers} into {counted(len(groups), 'other')}"
+    if not yes and not typer.confirm(f"{question}? It can be undone", err=True):
         complain("Nothing was changed.")
         raise typer.Exit(NO)
-    return opened.curation.merge_all((group.others, group.keep) for group in found.twice.groups)
+    return opened.curation.merge_all((group.others, group.keep) for group in groups)
 
 
 def show_people(found: People) -> None:
@@ -101,6 +115,7 @@ def show_people(found: People) -> None:
         p = percent(group.probability)
         for name in (group.keep, *group.others):
             reason = SAME_NAME if name in same_names else "alike"
+            reason += "" if found.sure(group) else "; --apply leaves it to you"
             rows.append((number, "keep" if name == group.keep else "", name, p, reason))
     for pair in twice.pairs:
         if not pair.grouped:
@@ -136,6 +151,12 @@ def sentences(found: People) -> list[str]:
         said.append("No two of them are probably one.")
     if probabilities or twice.pairs:
         said.append("If two are not one, for ever: facesearch people not-same NAME NAME")
+    unsure = sum(not found.sure(group) for group in twice.groups)
+    if unsure:
+        proposals = counted(unsure, "proposal")
+        said.append(
+            f"--apply leaves {proposals} in which a name may be two {bearers}: split first."
+        )
     if found.two_in_one:
         names = counted(len(found.two_in_one), "name")
         said.append(
@@ -244,8 +265,13 @@ def people_as_json(
         "people": twice.people,
         "at_least": at_least,
         "groups": [
-            {"keep": g.keep, "merge": list(g.others), "probability": round(g.probability, 6)}
-            for g in twice.groups
+            {
+                "keep": group.keep,
+                "merge": list(group.others),
+                "probability": round(group.probability, 6),
+                "sure": found.sure(group),
+            }
+            for group in twice.groups
         ],
         "expected_wrong": round(expected_wrong([g.probability for g in twice.groups], 0), 6),
         "pairs": [

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from facesearch import Gallery
+from facesearch.dedupe.enrolled import EnrolledFace, PerhapsTwo
 from facesearch_cli import dedupe as command
 from facesearch_cli import dedupe_people
 from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE, UNUSABLE
@@ -240,6 +241,28 @@ def test_people_who_were_called_not_the_same_are_not_merged(people, facesearch, 
     assert (result.exit_code, result.stdout) == (0, "")
     assert "Nothing was changed." in result.stderr
     assert len(names(facesearch, twice)) == 3
+
+
+def test_who_may_be_two_people_is_not_merged_lest_a_third_is_taken_along(
+    people, facesearch, twice, monkeypatch
+):
+    """immich #6374: a merge took a third person with it and hid it."""
+    with Gallery(twice) as gallery:
+        (path, face), *_ = gallery.faces_of("Amazing Grace")
+    shown = EnrolledFace("Amazing Grace", path, face.content_hash, face.box)
+    two = PerhapsTwo("Amazing Grace", 0.6, ((shown,), (shown,)))
+    monkeypatch.setattr(
+        Gallery, "two_in_one", lambda self, at_least=0.5: (two,) if at_least <= 0.6 else ()
+    )
+    for at_least in (0.5, 0.61):
+        result = people("--apply", "--yes", "--at-least", at_least)
+        assert result.exit_code == 0
+        assert "Nothing was changed." in result.stderr
+        assert "leaves 1 proposal" in result.stderr
+        assert len(names(facesearch, twice)) == 3
+    assert "may hold two people" in people().stderr
+    (group,) = json.loads(people("--json").stdout)["groups"]
+    assert group["sure"] is False
 
 
 def test_people_as_json_are_one_object_with_what_was_applied(people):
