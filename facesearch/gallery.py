@@ -53,6 +53,12 @@ from facesearch.storage.store import (
 from facesearch.vectors import Floats, unit
 
 if TYPE_CHECKING:
+    from facesearch.dedupe.enrolled import (
+        EnrolledTwice,
+        EnrolledTwiceFinder,
+        FaceTwice,
+        PerhapsTwo,
+    )
     from facesearch_indexes.faiss_index import FaissIndex
 
 CANDIDATES = 10  # people whom the head looks at again; 50 change nothing
@@ -505,6 +511,39 @@ class Gallery:
 
     def _person(self, name: str) -> int:
         return person_id(self._store, self._log, name)
+
+    # Who is enrolled twice
+
+    def same_people(self, at_least: float = 0.5) -> "EnrolledTwice":
+        """Return which names are one person's with a probability of `at_least`.
+
+        Names equal but for case, accents or spaces are among the pairs at any probability. Nobody
+        of whom a human said that they are two people is. Nothing is changed; `curation.merge_all`
+        makes them one.
+        """
+        with self._finding_twice() as finder:
+            return finder.same_people(at_least)
+
+    def two_in_one(self, at_least: float = 0.5) -> tuple["PerhapsTwo", ...]:
+        """Return which names hold two people with a probability of `at_least`, and whose faces.
+
+        Not those whose two camps a human made or called one person. Nothing is changed;
+        `curation.split` parts them.
+        """
+        with self._finding_twice() as finder:
+            return finder.two_in_one(at_least)
+
+    def same_faces(self) -> tuple["FaceTwice", ...]:
+        """Return which pictures of a face are enrolled twice, under one name or two."""
+        with self._finding_twice() as finder:
+            return finder.same_faces()
+
+    @contextmanager
+    def _finding_twice(self) -> Iterator["EnrolledTwiceFinder"]:
+        from facesearch.dedupe.enrolled import EnrolledTwiceFinder
+
+        with self._reading() as view:
+            yield EnrolledTwiceFinder(self._store, self._log, self.model, view.index)
 
     # The gallery as a whole
 

@@ -40,6 +40,16 @@ class What(StrEnum):
     """What may be there twice."""
 
     PHOTOS = "photos"
+    PEOPLE = "people"
+    FACES = "faces"
+
+
+OF_PHOTOS = ("folders", "keep", "bursts", "trash", "undo_trash", "not_same")
+MISPLACED = {  # parameters that say nothing where people, faces or photos are looked for
+    What.PHOTOS: ("at_least",),
+    What.PEOPLE: OF_PHOTOS,
+    What.FACES: (*OF_PHOTOS, "at_least", "apply", "yes"),
+}
 
 
 class Keep(StrEnum):
@@ -52,10 +62,24 @@ class Keep(StrEnum):
 
 
 def dedupe(
+    context: typer.Context,
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="FOLDER...", help="Where the photos lie.")
     ] = None,
-    what: Annotated[What, typer.Option("--what", help="What may be there twice.")] = What.PHOTOS,
+    what: Annotated[
+        What,
+        typer.Option(
+            "--what",
+            help="What may be there twice: photos in folders; people of the gallery (one under two "
+            "names, two under one); faces that are enrolled twice.",
+        ),
+    ] = What.PHOTOS,
+    at_least: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, metavar="P", help="Propose, and apply, people from this probability."
+        ),
+    ] = 0.5,
     keep: Annotated[
         Keep,
         typer.Option(
@@ -76,7 +100,7 @@ def dedupe(
         typer.Option(
             "--apply",
             help="Move the duplicates to the trash folder. Those of which a spot differs (a closed "
-            "eye, a caption) stay: look at them, best with --html.",
+            "eye, a caption) stay: look at them, best with --html. People are merged.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -104,20 +128,45 @@ def dedupe(
     model: ModelName = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Find what is there twice: photos that are the same picture.
+    """Find what is there twice: photos that are the same picture, people under two names, faces.
 
     Nothing is changed without --apply, and that can be undone.
     """
+    refuse_misplaced(context, what)
+    if what is not What.PHOTOS:
+        from facesearch_cli.dedupe_people import dedupe_faces, dedupe_people
+
+        if what is What.FACES:
+            dedupe_faces(html, gallery, model, as_json)
+            return
+        ask_or_be_told(apply, yes, as_json, "merge people")
+        dedupe_people(at_least, html, apply, yes, gallery, model, as_json)
+        return
     if not_same is not None:
         tell_apart(not_same, gallery, model, as_json=as_json)
     elif undo_trash:
         undo_photos(folders or [], trash, as_json=as_json)
     elif not folders:
         raise typer.BadParameter("in which folders are the photos?")
-    elif apply and not yes and (as_json or not stdin_is_terminal()):
-        raise typer.BadParameter("say --yes to move files without being asked")
     else:
+        ask_or_be_told(apply, yes, as_json, "move files")
         dedupe_photos(folders, keep, bursts, html, apply, yes, trash, gallery, model, as_json)
+
+
+def refuse_misplaced(context: typer.Context, what: What) -> None:
+    """Raise typer.BadParameter if a parameter was given that says nothing of `what`."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        given = source is not None and source.name == "COMMANDLINE"
+        if parameter.name in MISPLACED[what] and given:
+            name = "FOLDER" if parameter.name == "folders" else parameter.opts[0]
+            raise typer.BadParameter(f"{name} does not go with --what {what}")
+
+
+def ask_or_be_told(apply: bool, yes: bool, as_json: bool, to_do: str) -> None:
+    """Raise typer.BadParameter if nobody is there to be asked about --apply."""
+    if apply and not yes and (as_json or not stdin_is_terminal()):
+        raise typer.BadParameter(f"say --yes to {to_do} without being asked")
 
 
 def tell_apart(

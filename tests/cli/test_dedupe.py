@@ -1,11 +1,15 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
+from facesearch import Gallery
+from facesearch.dedupe.enrolled import EnrolledFace, PerhapsTwo
 from facesearch_cli import dedupe as command
+from facesearch_cli import dedupe_people
 from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE, UNUSABLE
 
 
@@ -167,3 +171,221 @@ def test_wrong_usage_is_told(run, tmp_path):
     assert run().exit_code == 2
     assert run("--undo-trash").exit_code == 2
     assert run(tmp_path / "nowhere").exit_code == UNREADABLE
+
+
+# People and faces of the gallery
+
+
+@pytest.fixture
+def twice(facesearch, enrolled_gallery, album, tmp_path):
+    """A gallery in which Grace Hopper is enrolled as Amazing Grace, too, from other pictures."""
+    again = tmp_path / "again"
+    again.mkdir()
+    grace = Image.open(album / "grace.jpg").convert("RGB")
+    ImageEnhance.Brightness(grace).enhance(0.6).save(again / "dark.png")
+    ImageOps.mirror(grace).save(again / "mirrored.png")
+    photos = again / "dark.png", again / "mirrored.png"
+    done = facesearch("enroll", *photos, "--name", "Amazing Grace", "--gallery", enrolled_gallery)
+    assert done.exit_code == 0
+    return enrolled_gallery
+
+
+@pytest.fixture
+def people(run, twice):
+    return lambda *args, **options: run("--what", "people", "--gallery", twice, *args, **options)
+
+
+def names(facesearch, gallery):
+    listed = json.loads(facesearch("people", "list", "--json", "--gallery", gallery).stdout)
+    return [person["person"] for person in listed["people"]]
+
+
+def test_two_names_of_one_person_are_reported_and_nothing_is_changed(people, facesearch, twice):
+    before = names(facesearch, twice)
+    result = people()
+    assert result.exit_code == 0
+    lines = [line.split("\t")[:3] for line in result.stdout.splitlines()]
+    assert lines == [["1", "keep", "Amazing Grace"], ["1", "", "Grace Hopper"]]
+    assert "3 people looked at" in result.stderr
+    assert "Of 1 proposal" in result.stderr
+    assert "facesearch people not-same" in result.stderr
+    assert names(facesearch, twice) == before
+
+
+def test_people_are_merged_and_the_merge_is_undone_by_the_command_that_is_told(
+    people, facesearch, twice
+):
+    result = people("--apply", "--yes")
+    assert result.exit_code == 0
+    assert names(facesearch, twice) == ["Amazing Grace", "Eileen Collins"]
+    told = next(line for line in result.stderr.splitlines() if line.startswith("To undo: "))
+    assert facesearch(*told.split()[3:]).exit_code == 0
+    assert names(facesearch, twice) == ["Amazing Grace", "Eileen Collins", "Grace Hopper"]
+
+
+def test_people_are_merged_only_after_a_yes(people, facesearch, twice, monkeypatch):
+    assert people("--apply").exit_code == 2
+    assert people("--apply", "--json").exit_code == 2
+    monkeypatch.setattr(command, "stdin_is_terminal", lambda: True)
+    assert people("--apply", input="n\n").exit_code == NO
+    assert len(names(facesearch, twice)) == 3
+    assert people("--apply", input="y\n").exit_code == 0
+    assert len(names(facesearch, twice)) == 2
+
+
+def test_people_who_were_called_not_the_same_are_not_merged(people, facesearch, twice):
+    """immich #8956, photoprism #3654: what a human said has to stick."""
+    said = ["people", "not-same", "Grace Hopper", "Amazing Grace", "--gallery", twice]
+    assert facesearch(*said).exit_code == 0
+    result = people("--apply", "--yes")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "Nothing was changed." in result.stderr
+    assert len(names(facesearch, twice)) == 3
+
+
+def test_who_may_be_two_people_is_not_merged_lest_a_third_is_taken_along(
+    people, facesearch, twice, monkeypatch
+):
+    """immich #6374: a merge took a third person with it and hid it."""
+    with Gallery(twice) as gallery:
+        (path, face), *_ = gallery.faces_of("Amazing Grace")
+    shown = EnrolledFace("Amazing Grace", path, face.content_hash, face.box)
+    two = PerhapsTwo("Amazing Grace", 0.6, ((shown,), (shown,)))
+    monkeypatch.setattr(
+        Gallery, "two_in_one", lambda self, at_least=0.5: (two,) if at_least <= 0.6 else ()
+    )
+    for at_least in (0.5, 0.61):
+        result = people("--apply", "--yes", "--at-least", at_least)
+        assert result.exit_code == 0
+        assert "Nothing was changed." in result.stderr
+        assert "leaves 1 proposal" in result.stderr
+        assert len(names(facesearch, twice)) == 3
+    assert "may hold two people" in people().stderr
+    (group,) = json.loads(people("--json").stdout)["groups"]
+    assert group["sure"] is False
+
+
+def test_people_as_json_are_one_object_with_what_was_applied(people):
+    answer = json.loads(people("--json").stdout)
+    (group,) = answer["groups"]
+    assert (group["keep"], group["merge"]) == ("Amazing Grace", ["Grace Hopper"])
+    assert answer["expected_wrong"] == pytest.approx(1 - group["probability"], abs=1e-5)
+    assert (answer["people"], answer["two_in_one"], answer["applied"]) == (3, [], None)
+    (pair,) = answer["pairs"]
+    assert (pair["people"], pair["grouped"]) == (["Grace Hopper", "Amazing Grace"], True)
+    applied = json.loads(people("--json", "--apply", "--yes").stdout)["applied"]
+    assert applied["kind"] == "merge"
+
+
+def test_the_page_shows_the_faces_of_photos_that_are_as_they_were(people, tmp_path):
+    page = tmp_path / "page.html"
+    assert people("--html", page).exit_code == 0
+    assert page.read_text("utf-8").count("<img") == 3
+    (tmp_path / "again" / "dark.png").write_bytes((tmp_path / "again/mirrored.png").read_bytes())
+    (tmp_path / "again" / "mirrored.png").unlink()
+    assert people("--html", page).exit_code == 0
+    text = page.read_text("utf-8")
+    assert text.count("<img") == 1
+    assert "dark.png" in text
+
+
+def test_less_probable_people_are_not_proposed(people, monkeypatch):
+    asked = []
+    same_people = Gallery.same_people
+    monkeypatch.setattr(
+        Gallery, "same_people", lambda self, p: asked.append(p) or same_people(self, p)
+    )
+    assert people("--at-least", 1).stdout == ""
+    assert asked == [1.0]
+
+
+def test_how_many_proposals_are_wrong_is_counted():
+    assert dedupe_people.how_many_wrong([0.99, 0.95, 0.6]) == (
+        "Of 3 proposals about 0.5 are wrong; at 0.95 or above: 2, of which about 0.1."
+    )
+    assert dedupe_people.how_many_wrong([0.6]) == (
+        "Of 1 proposal about 0.4 are wrong; at 0.95 or above: 0."
+    )
+    assert dedupe_people.how_many_wrong([0.99]) == "Of 1 proposal fewer than 0.1 are wrong."
+
+
+def test_nobody_and_one_person_cannot_be_there_twice(run, facesearch, enrolled_gallery):
+    for left in ("1 is enrolled", "nobody is"):
+        name = names(facesearch, enrolled_gallery)[0]
+        gone = facesearch("people", "forget", name, "--yes", "--gallery", enrolled_gallery)
+        assert gone.exit_code == 0
+        result = run("--what", "people", "--gallery", enrolled_gallery, "--apply", "--yes")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert left in result.stderr
+        result = run("--what", "faces", "--gallery", enrolled_gallery)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "No picture of a face is enrolled twice" in result.stderr
+
+
+def test_a_gallery_that_is_not_there_is_told(run, tmp_path):
+    for what in ("people", "faces"):
+        assert run("--what", what, "--gallery", tmp_path / "none.db").exit_code == UNUSABLE
+
+
+def test_the_same_face_twice_is_told_with_photos_and_names(
+    run, facesearch, enrolled_gallery, album, tmp_path
+):
+    facesearch("enroll", album / "small.png", "--name", "Small", "--gallery", enrolled_gallery)
+    faces = ["--what", "faces", "--gallery", enrolled_gallery, "--html", tmp_path / "page.html"]
+    rows = [line.split("\t") for line in run(*faces).stdout.splitlines()]
+    assert [(row[0], row[1], Path(row[2]).name) for row in rows] == [
+        ("1", "Grace Hopper", "grace_hopper.jpg"),
+        ("1", "Small", "small.png"),
+    ]
+    assert (tmp_path / "page.html").read_text("utf-8").count("<img") == 2
+    (pair,) = json.loads(run(*faces, "--json").stdout)["faces"]
+    assert [face["person"] for face in pair["faces"]] == ["Grace Hopper", "Small"]
+    assert pair["cosine"] > 0.9
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--what", "people", "."],
+        ["--what", "people", "--keep", "oldest"],
+        ["--what", "people", "--bursts"],
+        ["--what", "people", "--trash", "there"],
+        ["--what", "people", "--undo-trash"],
+        ["--what", "people", "--not-same", "a.jpg", "b.jpg"],
+        ["--what", "people", "--at-least", "1.5"],
+        ["--what", "faces", "."],
+        ["--what", "faces", "--apply"],
+        ["--what", "faces", "--at-least", "0.9"],
+        [".", "--at-least", "0.9"],
+    ],
+)
+def test_options_that_say_nothing_together_are_refused(run, options):
+    result = run(*options)
+    assert result.exit_code == 2
+    assert "does not go with" in result.stderr or "1.5" in result.stderr
+
+
+DATA = Path(os.environ.get("FACESEARCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the data folder ../shared is absent")
+def test_real_people_under_two_names_and_two_under_one_are_found(run, tmp_path):
+    photos = DATA / "photos" / "people"
+    folders = sorted(photos.iterdir(), key=lambda folder: (-len(list(folder.iterdir())), folder))
+    (twin, one, other), more = folders[:3], folders[3:40]
+    gallery = tmp_path / "real.db"
+
+    with Gallery(gallery) as opened:
+        pairs = [("Twin", file) for file in sorted(twin.iterdir())[::2]]
+        pairs += [("Twin too", file) for file in sorted(twin.iterdir())[1::2]]
+        pairs += [("Both", file) for file in (*sorted(one.iterdir()), *sorted(other.iterdir())[:3])]
+        pairs += [(folder.name, file) for folder in more for file in sorted(folder.iterdir())[:3]]
+        list(opened.enroll(pairs))
+    answer = json.loads(run("--what", "people", "--gallery", gallery, "--json").stdout)
+    assert [[group["keep"], *group["merge"]] for group in answer["groups"]] == [
+        ["Twin", "Twin too"]
+    ]
+    (two,) = answer["two_in_one"]
+    assert two["person"] == "Both"
+    camps = [{Path(face["photo"]).parent.name for face in camp} for camp in two["camps"]]
+    assert camps == [{one.name}, {other.name}]

@@ -290,6 +290,155 @@ def test_nobody_is_renamed_forgotten_or_shown_who_is_not_enrolled(trio):
             ask("Mallory")
 
 
+# Who is enrolled twice
+
+
+@pytest.fixture
+def crowd(fake_gallery, shoot):
+    """A gallery of P1 to P40, three pictures each, and Ada, twice: as Ada and as Annie."""
+    pairs = [(f"P{p}", shoot((100 + p, k))) for p in range(1, 41) for k in (1, 2, 3)]
+    pairs += [("Ada", shoot((ADA, k))) for k in (1, 2)]
+    pairs += [("Annie", shoot((ADA, k))) for k in (3, 4, 5)]
+    assert statuses(enroll(fake_gallery, *pairs)) == ["enrolled"] * 125
+    return fake_gallery
+
+
+def proposed(gallery, **options):
+    """Return whom a merge into whom is proposed, as (kept name, other names)."""
+    return [(group.keep, group.others) for group in gallery.same_people(**options).groups]
+
+
+def test_two_names_of_one_person_are_proposed_and_merged_as_one_undo(crowd):
+    found = crowd.same_people()
+    (group,) = found.groups
+    assert (group.keep, group.others) == ("Annie", ("Ada",))  # she has more photos as Annie
+    assert group.probability > 0.9
+    assert [(pair.people, pair.grouped) for pair in found.pairs] == [(("Ada", "Annie"), True)]
+    before = crowd.people()
+    decision = crowd.curation.merge_all((g.others, g.keep) for g in found.groups)
+    assert proposed(crowd) == []
+    crowd.curation.undo(decision.id)
+    assert crowd.people() == before
+    assert proposed(crowd) == [("Annie", ("Ada",))]
+
+
+def test_of_as_many_photos_the_name_that_was_enrolled_first_is_kept(crowd, shoot):
+    enroll(crowd, ("Ada", shoot((ADA, 6))))
+    assert proposed(crowd) == [("Ada", ("Annie",))]
+
+
+def test_a_merge_that_is_proposed_takes_no_third_person(crowd):
+    """immich #6374: a merge took a third person with it and hid it."""
+    others = {row.name: row for row in crowd.people() if row.name.startswith("P")}
+    crowd.curation.merge_all((g.others, g.keep) for g in crowd.same_people().groups)
+    left = {row.name: row for row in crowd.people()}
+    assert left.keys() == {*others, "Annie"}
+    assert all(left[name] == row for name, row in others.items())
+    assert left["Annie"].photos == 5
+
+
+def test_who_was_called_not_the_same_is_never_proposed_even_after_a_merge_of_a_third(crowd, shoot):
+    """immich #8956, photoprism #3654: what a human said has to stick."""
+    crowd.curation.not_same("Ada", "Annie")
+    assert proposed(crowd, at_least=0.01) == []
+    enroll(crowd, ("Third", shoot((ADA, 7))), ("Third", shoot((ADA, 8))))
+    for pair in crowd.same_people().pairs:
+        assert set(pair.people) != {"Ada", "Annie"}
+    crowd.curation.merge(["Ada"], into="Third")
+    assert proposed(crowd, at_least=0.01) == []
+    assert crowd.same_people().pairs == ()
+
+
+def test_a_merge_that_would_be_refused_for_a_rejection_is_not_proposed(crowd, shoot):
+    """One such pair would stop all others that are merged with it."""
+    photo = shoot((ADA, 1))
+    crowd.curation.reject(photo, "Annie")
+    assert proposed(crowd) == []
+
+
+def test_names_equal_but_for_case_are_pairs_and_no_group(crowd):
+    crowd.rename("P2", "p  1")
+    (pair,) = [pair for pair in crowd.same_people().pairs if pair.same_name]
+    assert pair.people == ("P1", "p  1")
+    assert not pair.grouped
+    assert proposed(crowd) == [("Annie", ("Ada",))]
+
+
+def test_a_gallery_of_nobody_or_one_has_nobody_twice(fake_gallery, shoot):
+    for people in (0, 1):
+        found = fake_gallery.same_people()
+        assert (found.pairs, found.groups, found.people) == ((), (), people)
+        assert fake_gallery.two_in_one() == ()
+        assert fake_gallery.same_faces() == ()
+        enroll(fake_gallery, ("Ada", shoot((ADA, 1))))
+
+
+def photos_of(camp):
+    return {Path(face.photo).name for face in camp}
+
+
+@pytest.fixture
+def two_as_one(crowd, shoot):
+    """The crowd, with Zoe, under whose name are three pictures of hers and two of Hedy."""
+    pairs = [("Zoe", shoot((GRACE, k))) for k in (1, 2, 3)]
+    pairs += [("Zoe", shoot((HEDY, k))) for k in (1, 2)]
+    assert statuses(enroll(crowd, *pairs)) == ["enrolled"] * 5
+    return crowd
+
+
+def test_both_camps_of_a_name_that_holds_two_people_are_shown(two_as_one):
+    (two,) = two_as_one.two_in_one()
+    assert two.person == "Zoe"
+    assert two.probability > 0.9
+    larger, smaller = two.camps
+    assert photos_of(larger) == {"20-1_0.png", "20-2_0.png", "20-3_0.png"}
+    assert photos_of(smaller) == {"30-1_0.png", "30-2_0.png"}
+    two_as_one.curation.split("Zoe", [face.photo for face in smaller], "Hedy")
+    assert two_as_one.two_in_one() == ()
+    assert ("Zoe", "Hedy") not in {p.people for p in two_as_one.same_people(0.0).pairs}
+
+
+def test_what_a_human_merged_is_not_called_two_people(two_as_one):
+    (two,) = two_as_one.two_in_one()
+    curation = two_as_one.curation
+    split = curation.split("Zoe", [face.photo for face in two.camps[1]], "Hedy")
+    merge = curation.merge(["Hedy"], into="Zoe")
+    assert two_as_one.two_in_one() == ()
+    curation.undo(merge.id)
+    curation.undo(split.id)
+    assert two_as_one.two_in_one() == (two,)
+
+
+def test_camps_of_which_a_human_gave_a_face_each_are_not_called_two_people(two_as_one, shoot):
+    larger, smaller = two_as_one.two_in_one()[0].camps
+    curation = two_as_one.curation
+    decisions = []
+    for camp in (larger, smaller):
+        photo = camp[0].photo
+        curation.move([photo], "Zoe", "P1")
+        decisions.append(curation.confirm(photo, "Zoe"))
+    assert two_as_one.two_in_one() == ()
+    curation.undo(decisions[1].id)
+    assert "Zoe" in {two.person for two in two_as_one.two_in_one()}
+
+
+def test_the_same_picture_under_two_names_is_found_with_both_photos(crowd, shoot):
+    copies = shoot((ADA, 1), salt=1), shoot((ADA, 1), salt=2)
+    assert statuses(enroll(crowd, ("Copied", copies[0]), ("P1", copies[1])))[0] == "enrolled"
+    pairs = {tuple(face.person for face in same.faces) for same in crowd.same_faces()}
+    assert ("Ada", "Copied") in pairs
+    found = next(s for s in crowd.same_faces() if s.faces[1].person == "Copied")
+    assert [face.photo for face in found.faces] == [str(shoot((ADA, 1))), str(copies[0])]
+    assert found.cosine > 0.99
+
+
+def test_who_was_forgotten_is_in_no_proposal(crowd):
+    crowd.same_people()  # brings the index into memory
+    crowd.forget("Annie")
+    assert crowd.same_people(0.0).people == 41
+    assert "Annie" not in repr((crowd.same_people(0.0), crowd.two_in_one(0.0), crowd.same_faces()))
+
+
 # The gallery file
 
 
