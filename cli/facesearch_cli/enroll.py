@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facesearch_cli.history import say_how_to_undo
 from facesearch_cli.options import (
     INTERRUPTED,
     NO,
@@ -83,6 +84,9 @@ def enroll(
             screen.line(summary(counts, people - before, total, opened.path))
         for result in alike:
             complain(warning_of(result, opened, words[0], model))
+        newest = opened.curation.history(limit=1)
+    if counts["enrolled"] and newest[0].id is not None:
+        say_how_to_undo(newest[0].id, gallery)
     complain_of("Enrolled, but worth a look", remarked)
     complain_of("Not enrolled", unused)
     if counts["unreadable"]:

@@ -75,9 +75,14 @@ def told(decision: "Decision", gallery: Path | None, as_json: bool, dry_run: boo
     else:
         typer.echo(f"{printable(capitalised(decision.summary))}.")
     if decision.id is not None:
-        named = gallery is not None and str(gallery) != os.environ.get("FACESEARCH_HOME")
-        where = f" --gallery {shlex.quote(str(gallery))}" if named else ""
-        complain(f"To undo: facesearch undo {decision.id}{where}")
+        say_how_to_undo(decision.id, gallery)
+
+
+def say_how_to_undo(number: int, gallery: Path | None) -> None:
+    """Tell on stderr which command undoes a decision in the gallery that `--gallery` named."""
+    named = gallery is not None and str(gallery) != os.environ.get("FACESEARCH_HOME")
+    where = f" --gallery {shlex.quote(str(gallery))}" if named else ""
+    complain(f"To undo: facesearch undo {number}{where}")
 
 
 def capitalised(text: str) -> str:

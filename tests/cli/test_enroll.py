@@ -40,6 +40,14 @@ def test_enrolling_again_adds_nothing_and_is_no_failure(facesearch, people):
     assert result.stdout.startswith("Enrolled 0 photos, 2 there already.")
 
 
+def test_enrolling_says_how_to_take_it_back(facesearch, people, own_home):
+    result = facesearch("enroll", people)
+    (command,) = (line for line in result.stderr.splitlines() if line.startswith("To undo: "))
+    assert "To undo: " not in facesearch("enroll", people).stderr  # nothing was enrolled
+    assert facesearch(*command.removeprefix("To undo: facesearch ").split()).exit_code == 0
+    assert names(own_home) == []
+
+
 def test_files_with_a_name_are_all_that_person(facesearch, portraits, own_home):
     assert facesearch("enroll", portraits.grace, "--name", "Grace  Hopper ").exit_code == 0
     assert names(own_home) == ["Grace  Hopper"]
