@@ -303,6 +303,12 @@ def grouping(labels: Ids, people: Ids) -> dict[str, float]:
     }
 
 
+def labelled(labels: Ids) -> Ids:
+    """Return `labels` (n,) with those below 0, noise, as groups of one."""
+    alone = labels < 0
+    return np.where(alone, labels.max() + np.cumsum(alone), labels)
+
+
 def unnamed(model: Model, people: Ids, faces: Floats) -> dict[str, float]:
     """Return how well the faces of people nobody has named are grouped, and by rivals."""
     nobody = fit_strangers(faces[:0], 0, model.cohort)
@@ -312,9 +318,8 @@ def unnamed(model: Model, people: Ids, faces: Floats) -> dict[str, float]:
         start = process_time()
         labels = work()
         seconds = process_time() - start
-        alone = labels < 0  # noise: groups of one
-        labels[alone] = labels.max() + 1 + np.arange(alone.sum())
-        figures.update({f"{k}{suffix}": v for k, v in grouping(labels, people).items()})
+        found = grouping(labelled(labels), people)
+        figures.update({f"{k}{suffix}": v for k, v in found.items()})
         figures[f"cluster_cpu_s{suffix}"] = seconds
 
     def ours() -> Ids:

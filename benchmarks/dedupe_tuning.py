@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.dedupe_people import Ids, enrolled_as, grouping, parted, twice, two
+from benchmarks.dedupe_people import Ids, enrolled_as, grouping, labelled, parted, twice, two
+from benchmarks.lfw import embed_rows
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
 from facesearch.dedupe import clusters, people
@@ -37,7 +38,6 @@ from facesearch.dedupe.people import (
     two_camps,
 )
 from facesearch.engine import openvino_is_installed
-from facesearch.evaluation.protocols import read_crops
 from facesearch.openset import Evidence, fit_strangers
 from facesearch.vectors import Floats, unit
 
@@ -69,19 +69,7 @@ def read_development(model: Model, folder: Path) -> tuple[Ids, Ids, Floats, Floa
         ]
     numbers = np.array([int(row["identity"]) for row in rows], np.int64)
     sources = np.array([row["source"] for row in rows])
-    cache = Path("runs") / f"development_{model.fingerprint}.npz"
-    if cache.exists():
-        with np.load(cache) as stored:
-            return numbers, sources, stored["plain"], stored["mirrored"]
-    plain, mirrored = [], []
-    for start in range(0, len(rows), 256):
-        batch = read_crops(folder, rows[start : start + 256])
-        plain.append(model.embed(batch))
-        mirrored.append(model.embed(batch[:, :, ::-1]))
-        print(f"\r{start + len(batch):,} of {len(rows):,} crops", end="", file=sys.stderr)
-    cache.parent.mkdir(exist_ok=True)
-    np.savez(cache, plain=np.concatenate(plain), mirrored=np.concatenate(mirrored))
-    return numbers, sources, np.concatenate(plain), np.concatenate(mirrored)
+    return numbers, sources, *embed_rows(model, folder, rows, "development")
 
 
 def thinned(numbers: Ids, seed: int) -> Ids:
@@ -155,12 +143,6 @@ def tune_people(model: Model, numbers: Ids, sources: Ids, templates: Floats) -> 
                 figures[f"{source}, {way}, weight {label}: {name}"] = mean
                 each.setdefault(f"all, weight {label}: {name}", []).append(mean)
     return figures | {name: float(np.mean(means)) for name, means in each.items()}
-
-
-def labelled(labels: Ids) -> Ids:
-    """Return `labels` (n,) with those below 0, noise, as groups of one."""
-    alone = labels < 0
-    return np.where(alone, labels.max() + np.cumsum(alone), labels)
 
 
 def tune_groups(model: Model, numbers: Ids, faces: Floats) -> dict[str, float]:

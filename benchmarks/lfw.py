@@ -47,10 +47,20 @@ def embed_all(model: Model, folder: Path) -> tuple[dict[str, int], Floats, Float
     with (folder / "lfw_index.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     place = {f"{r['name']}_{int(r['image_number']):04d}": i for i, r in enumerate(rows)}
-    cache = Path("runs") / f"lfw_{model.fingerprint}.npz"
+    return place, *embed_rows(model, folder, rows, "lfw")
+
+
+def embed_rows(
+    model: Model, folder: Path, rows: list[dict[str, str]], name: str
+) -> tuple[Floats, Floats]:
+    """Return the embeddings (n, dim) of an index's `rows` and of their mirror images.
+
+    They are kept in runs/ under `name`, which stands for these very rows.
+    """
+    cache = Path("runs") / f"{name}_{model.fingerprint}.npz"
     if cache.exists():
         with np.load(cache) as stored:
-            return place, stored["plain"], stored["mirrored"]
+            return stored["plain"], stored["mirrored"]
     plain, mirrored = [], []
     for start in range(0, len(rows), 256):
         batch = read_crops(folder, rows[start : start + 256])
@@ -59,7 +69,7 @@ def embed_all(model: Model, folder: Path) -> tuple[dict[str, int], Floats, Float
         print(f"\r{start + len(batch):,} of {len(rows):,} crops", end="", file=sys.stderr)
     cache.parent.mkdir(exist_ok=True)
     np.savez(cache, plain=np.concatenate(plain), mirrored=np.concatenate(mirrored))
-    return place, np.concatenate(plain), np.concatenate(mirrored)
+    return np.concatenate(plain), np.concatenate(mirrored)
 
 
 class SecondLooks:

@@ -5,7 +5,6 @@ rows through a journal and appends one decision with these changes. Undoing is a
 changes are the inverse. Why, and what undo refuses: docs/decisions/0009-curation.md.
 """
 
-import hashlib
 import os
 import unicodedata
 from collections import Counter
@@ -19,7 +18,7 @@ from facesearch.detection import Face
 from facesearch.errors import FaceError, Refused, UnknownPerson
 from facesearch.identification import look
 from facesearch.model import Model, subject
-from facesearch.photo import read_photo
+from facesearch.photo import file_hash, read_photo
 from facesearch.storage.decisions import DecisionLog, DecisionRow
 from facesearch.storage.journal import Change, Journal, NameTaken, NotAsLeft
 from facesearch.storage.store import (
@@ -607,7 +606,7 @@ class Curation:
         faces: dict[int, None] = {}
         for photo in photos:
             was = hash_at.get(os.path.realpath(readable(os.fspath(photo))))
-            now_there = hash_of(photo)
+            now_there = file_hash(photo)
             found = by_hash.get(now_there or was or os.fspath(photo).lower())
             if not found and now_there and was:
                 raise FaceError(
@@ -629,15 +628,6 @@ class _OnlyTried(Exception):
 def undo_of(said: Sequence[DecisionRow]) -> str:
     """Return the end of a sentence that a decision forbids something: how to allow it."""
     return f" in decision {said[0].id}; undo that first" if said else ""
-
-
-def hash_of(photo: PhotoFile) -> str:
-    """Return the content hash of a file, nothing if it cannot be read."""
-    try:
-        with Path(photo).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
 
 
 def person_name(name: str) -> str:

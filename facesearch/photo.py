@@ -144,6 +144,20 @@ def read_photo(
     return photo_from_bytes(data, name, max_pixels=max_pixels)
 
 
+def file_hash(path: str | os.PathLike[str]) -> str | None:
+    """Return the SHA-256 of a regular file, which is a photo's content hash.
+
+    None if it cannot be read.
+    """
+    try:
+        if not Path(path).is_file():
+            return None
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
 def photo_from_bytes(data: bytes, name: str = "photo", *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Return the photo that `data`, the content of a picture file, holds; `name` is for messages.
 

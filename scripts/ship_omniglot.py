@@ -27,7 +27,7 @@ DATA = Path(os.environ.get("FACESEARCH_DATA", ROOT.parent / "shared" / "data")) 
 
 CARD = """# omniglot: handwritten characters from one drawing each
 
-A Siamese network whose branch turns a drawing into 128 numbers and whose L1-sigmoid head, trained
+A Siamese network whose branch turns a drawing into {dim} numbers and whose L1-sigmoid head, trained
 with it, says how alike two drawings are. It names characters of scripts it has never seen.
 
 - **For**: one-shot naming of hand-drawn characters, and as an example of what `facesearch train`
@@ -88,6 +88,7 @@ def main() -> None:
     rows.append(f"| pairs decided rightly at even odds | {100 * report.accuracy:.2f} % | |")
     training = model.manifest["training"]
     card = CARD.format(
+        dim=model.dim,
         classes=training["classes"],
         pictures=training["pictures"],
         seed=training["seed"],

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from facesearch.dedupe.page import Picture
     from facesearch.photo import Photo
 
+DOUBTFUL = 0.5  # a name that is two people's with this probability is merged with nobody
 SURE = 0.95  # how many proposals are at least this probable is told beside all
 LISTED = 3  # photos of the larger camp; of the smaller, which one would split off, all are told
 SAME_NAME = "the same name but for case, accents or spaces"
@@ -66,8 +67,13 @@ def dedupe_people(
 
     with open_gallery(gallery, model) as opened:
         _, bearers = bearer(subject(opened.model.manifest))
-        doubtful = frozenset(two.person for two in opened.two_in_one())
-        found = People(opened.same_people(at_least), opened.two_in_one(at_least), doubtful, bearers)
+        two_in_one = opened.two_in_one(min(at_least, DOUBTFUL))
+        found = People(
+            opened.same_people(at_least),
+            tuple(two for two in two_in_one if two.probability >= at_least),
+            frozenset(two.person for two in two_in_one if two.probability >= DOUBTFUL),
+            bearers,
+        )
         if html is not None:
             html.write_text(people_page(found, opened), "utf-8")
         if not as_json:

@@ -188,10 +188,10 @@ class EnrolledTwiceFinder:
         confirmed: set[int] = set()
         merges = []
         for row in self._log.select("kind IN ('confirm', 'move', 'split', 'merge') ORDER BY id"):
-            faces = {change.id for change in row.changes if change.table == "face"}
-            templates = {self._template_of[face] for face in faces if face in self._template_of}
             if row.id in undone:
                 continue
+            faces = {change.id for change in row.changes if change.table == "face"}
+            templates = {self._template_of[face] for face in faces if face in self._template_of}
             if row.kind == "merge":
                 merges.append(templates)
             else:

@@ -7,7 +7,6 @@ its place, in the trash, or at both while it is moved. `moved` and `undone` mark
 """
 
 import errno
-import hashlib
 import json
 import os
 import secrets
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from facesearch.dedupe.photos import TRASH_PLAN, PhotoGroup
 from facesearch.errors import TrashError
+from facesearch.photo import file_hash
 
 DEFAULT_NAME = "facesearch-trash"
 _PLAN = TRASH_PLAN
@@ -145,7 +145,7 @@ def _finish(folder: Path, moves: Sequence[Move]) -> Outcome:
     with _told(folder.parent):
         for move in moves:
             if move.keeper not in kept:
-                kept[move.keeper] = _hash(Path(move.keeper)) == move.keeper_hash
+                kept[move.keeper] = file_hash(move.keeper) == move.keeper_hash
             if (folder / move.kept_as).exists() and not os.path.lexists(move.path):
                 moved.append(move.path)  # before it was cut short
                 continue
@@ -164,7 +164,7 @@ def _away(path: Path, target: Path, move: Move) -> str:
     """Move a file to the trash; return why not, an empty text if it was."""
     if path.is_symlink():
         return "it is a link now"
-    content_hash = _hash(path)
+    content_hash = file_hash(path)
     if content_hash is None:
         return "it is gone or cannot be read"
     if content_hash != move.content_hash:
@@ -173,7 +173,7 @@ def _away(path: Path, target: Path, move: Move) -> str:
         if path.samefile(move.keeper):
             return "it is the file to keep under another name"
     if target.exists():  # copied already, then cut short
-        if _hash(target) != move.content_hash:
+        if file_hash(target) != move.content_hash:
             return f"{target} holds something else"
     else:
         try:
@@ -201,7 +201,7 @@ def _back(kept: Path, path: Path, content_hash: str) -> str | None:
     if not os.path.lexists(kept):
         return ""  # it was never moved, or is back already
     if os.path.lexists(path):
-        if _hash(path) != content_hash or path.is_symlink():
+        if file_hash(path) != content_hash or path.is_symlink():
             return "another file is at its place now"
         kept.unlink()  # cut short between copy and removal: both hold the same
         return None
@@ -234,7 +234,7 @@ def _copy(source: Path, target: Path, content_hash: str) -> None:
             writing.flush()
             os.fsync(writing.fileno())
         shutil.copystat(source, part)
-        if _hash(part) != content_hash:
+        if file_hash(part) != content_hash:
             raise OSError(errno.EIO, "the copy does not hold what the file does", str(source))
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
@@ -259,17 +259,6 @@ def _read_plan(folder: Path) -> list[Move]:
         return [Move(**line) for line in lines]
     except (OSError, ValueError, TypeError) as error:
         raise TrashError(f"{folder / _PLAN} is not what facesearch wrote there") from error
-
-
-def _hash(path: Path) -> str | None:
-    """Return the SHA-256 of a regular file, None if it cannot be read."""
-    try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
 
 
 def _write(path: Path, data: bytes) -> None:

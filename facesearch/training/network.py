@@ -130,8 +130,7 @@ class Trunk(nn.Module):
 class ResidualBranch(nn.Module):
     """Trunks side by side, each of which sees the whole picture; embeddings of unit length.
 
-    Trunks err in different ways, as networks trained apart do: two small ones name more than one
-    of twice the size.
+    Trunks that learn each by itself err in different ways, as networks trained apart do.
     """
 
     normalised = True

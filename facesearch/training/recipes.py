@@ -339,7 +339,7 @@ class Modern(Recipe):
     class_weight: float = 1.0
     matching_weight: float = 1.0
     pair_weight: float = 0.5
-    contrastive_weight: float = 0.0  # worth nothing beside the others: see the ablation
+    contrastive_weight: float = 0.0  # in the recipe it has no part; the ablation tries it
     contrastive_margin: float = 1.0  # of embeddings that are at most 2 apart
     distortion: Distortion = ELASTIC_DISTORTION
     quarter_turns: bool = True  # a drawing turned by a quarter is of another class
