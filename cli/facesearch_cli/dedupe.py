@@ -177,7 +177,7 @@ def tell_apart(
 
     first, second = (read_photo(photo).content_hash for photo in photos)
     with open_gallery(gallery, model, create=True) as opened:
-        told(opened.curation.not_same_photos([(first, second)]), gallery, as_json)
+        told(opened.curation.not_same_photos([(first, second)]), gallery, model, as_json)
 
 
 def told_apart(gallery: Path | None, model: str) -> set[frozenset[str]]:

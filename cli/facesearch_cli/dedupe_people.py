@@ -85,7 +85,7 @@ def dedupe_people(
     if as_json:
         print_json(**people_as_json(found, at_least, decision))
     elif decision is not None:
-        told(decision, gallery, as_json=False)
+        told(decision, gallery, model, as_json=False)
     elif apply:
         complain("Nothing was changed.")
 

@@ -86,7 +86,7 @@ def enroll(
             complain(warning_of(result, opened, words[0], model))
         newest = opened.curation.history(limit=1)
     if counts["enrolled"] and newest[0].id is not None:
-        say_how_to_undo(newest[0].id, gallery)
+        say_how_to_undo(newest[0].id, gallery, model)
     complain_of("Enrolled, but worth a look", remarked)
     complain_of("Not enrolled", unused)
     if counts["unreadable"]:

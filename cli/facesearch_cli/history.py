@@ -61,11 +61,13 @@ def undo(
 ) -> None:
     """Undo a decision, the last one unless you name it. An undo can be undone by its number."""
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.undo(number), gallery, as_json)
+        told(opened.curation.undo(number), gallery, model, as_json)
 
 
-def told(decision: "Decision", gallery: Path | None, as_json: bool, dry_run: bool = False) -> None:
-    """Print what was decided in the gallery that `--gallery` named, and how to undo it."""
+def told(
+    decision: "Decision", gallery: Path | None, model: str, as_json: bool, dry_run: bool = False
+) -> None:
+    """Print what was decided with this --gallery and --model, and how to undo it."""
     if as_json:
         print_json(**asdict(decision), dry_run=dry_run)
     elif dry_run:
@@ -75,14 +77,15 @@ def told(decision: "Decision", gallery: Path | None, as_json: bool, dry_run: boo
     else:
         typer.echo(f"{printable(capitalised(decision.summary))}.")
     if decision.id is not None:
-        say_how_to_undo(decision.id, gallery)
+        say_how_to_undo(decision.id, gallery, model)
 
 
-def say_how_to_undo(number: int, gallery: Path | None) -> None:
-    """Tell on stderr which command undoes a decision in the gallery that `--gallery` named."""
+def say_how_to_undo(number: int, gallery: Path | None, model: str) -> None:
+    """Tell on stderr which command undoes a decision made with this --gallery and --model."""
     named = gallery is not None and str(gallery) != os.environ.get("FACESEARCH_HOME")
     where = f" --gallery {shlex.quote(str(gallery))}" if named else ""
-    complain(f"To undo: facesearch undo {number}{where}")
+    option = "" if model == "default" else f" --model {shlex.quote(model)}"
+    complain(f"To undo: facesearch undo {number}{where}{option}")
 
 
 def capitalised(text: str) -> str:

@@ -131,7 +131,7 @@ def rename(
         names = {person.name for person in opened.people()}
         if name in names and new_name in names - {name}:
             raise typer.BadParameter(f"there is somebody called {printable(new_name)} already")
-        told(opened.rename(name, new_name), gallery, as_json)
+        told(opened.rename(name, new_name), gallery, model, as_json)
 
 
 @app.command(
@@ -151,7 +151,7 @@ def merge(
     """Say that people of several names are one: all that is theirs goes to one name."""
     names, into = [usable_name(name) for name in names], usable_name(into)
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.merge(names, into, dry_run=dry_run), gallery, as_json, dry_run)
+        told(opened.curation.merge(names, into, dry_run=dry_run), gallery, model, as_json, dry_run)
 
 
 @app.command(
@@ -173,7 +173,7 @@ def split(
     name, new_name = usable_name(name), usable_name(new_name)
     with open_gallery(gallery, model) as opened:
         decision = opened.curation.split(name, photos, new_name, dry_run=dry_run)
-        told(decision, gallery, as_json, dry_run)
+        told(decision, gallery, model, as_json, dry_run)
 
 
 @app.command(epilog=examples("facesearch people move beach.jpg sea.jpg --from Ann --to Bea"))
@@ -189,7 +189,13 @@ def move(
     """Say that some photos of a person show another who is enrolled."""
     name, to = usable_name(name), usable_name(to)
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.move(photos, name, to, dry_run=dry_run), gallery, as_json, dry_run)
+        told(
+            opened.curation.move(photos, name, to, dry_run=dry_run),
+            gallery,
+            model,
+            as_json,
+            dry_run,
+        )
 
 
 @app.command(
@@ -212,7 +218,7 @@ def confirm(
     """Say who a face is: it is enrolled as theirs and keeps that name whatever the machine says."""
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.confirm(photo, name, face, new=new), gallery, as_json)
+        told(opened.curation.confirm(photo, name, face, new=new), gallery, model, as_json)
 
 
 @app.command(epilog=examples("facesearch people reject party.jpg Ann --face 2"))
@@ -227,7 +233,7 @@ def reject(
     """Say who a face is not: it never gets that name again, nor is enrolled under it."""
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.reject(photo, name, face), gallery, as_json)
+        told(opened.curation.reject(photo, name, face), gallery, model, as_json)
 
 
 @app.command("not-same", epilog=examples("facesearch people not-same Ann 'Ann Lee'"))
@@ -241,7 +247,7 @@ def not_same(
     """Say that two people are not one: nothing proposes or allows to merge them any more."""
     name, other = usable_name(name), usable_name(other)
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.not_same(name, other), gallery, as_json)
+        told(opened.curation.not_same(name, other), gallery, model, as_json)
 
 
 @app.command(

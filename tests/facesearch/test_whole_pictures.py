@@ -267,12 +267,15 @@ def command(ink_folder, tmp_path, monkeypatch):
     return run
 
 
-def test_a_folder_of_letters_is_enrolled_and_a_drawing_identified(command, letters, tmp_path):
+def test_a_folder_of_letters_is_enrolled_and_a_drawing_identified(
+    command, letters, ink_folder, tmp_path
+):
     gallery = tmp_path / "g.db"
     enrolled = command("enroll", letters, "--gallery", gallery)
     assert enrolled.exit_code == 0
     assert "Enrolled 8 photos.\n4 classes" in enrolled.stdout
-    assert enrolled.stderr == f"To undo: facesearch undo 1 --gallery {gallery}\n"
+    undo = f"facesearch undo 1 --gallery {gallery} --model {ink_folder}"
+    assert enrolled.stderr == f"To undo: {undo}\n"
     probe = save(tmp_path / "probe.png", letter("X", paper=BLACK, ink=YELLOW))
     blank = save(tmp_path / "blank.png", np.zeros((50, 50, 3), np.uint8))
     args = ("identify", probe, blank, "--gallery", gallery)
