@@ -584,9 +584,14 @@ def prepare_to_write(db: sqlite3.Connection) -> None:
 
 def check_is_gallery(db: sqlite3.Connection, path: Path) -> int:
     """Return the schema version of the gallery in `db`, 0 where there is nothing yet."""
-    ((application,),) = db.execute("PRAGMA application_id")
-    ((version,),) = db.execute("PRAGMA user_version")
-    ((tables,),) = db.execute("SELECT count(*) FROM sqlite_master")
+    db.execute("BEGIN")  # the three of one moment, while another program makes the gallery
+    try:
+        ((application,),) = db.execute("PRAGMA application_id")
+        ((version,),) = db.execute("PRAGMA user_version")
+        ((tables,),) = db.execute("SELECT count(*) FROM sqlite_master")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
     if application != APPLICATION_ID and (application or version or tables):
         raise GalleryError(f"{path} is a SQLite file of another program, not a gallery")
     if version > SCHEMA_VERSION:

@@ -262,6 +262,31 @@ def test_another_programs_file_without_tables_is_refused_too(file):
     assert "another program" in refusal(file)
 
 
+def test_a_gallery_is_no_other_programs_while_another_process_makes_it(file, monkeypatch):
+    """Killed writers found it: one made the gallery between two questions of the other."""
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+
+    class Overtaken(sqlite3.Connection):
+        def execute(self, statement, *values):
+            if statement == "PRAGMA user_version":
+                monkeypatch.undo()
+                open_store(file).close()
+            return super().execute(statement, *values)
+
+    connect = store.connect
+    monkeypatch.setattr(
+        store,
+        "connect",
+        lambda path, how="mode=rwc": sqlite3.connect(
+            path, factory=Overtaken, isolation_level=None, check_same_thread=False
+        ),
+    )
+    with closing(open_store(file)) as opened:
+        assert store.connect is connect
+        assert opened.problems() == []
+
+
 def test_a_gallery_of_a_newer_schema_is_refused(filled):
     with closing(sqlite3.connect(filled)) as db:
         db.execute(f"PRAGMA user_version = {store.SCHEMA_VERSION + 1}")
