@@ -16,7 +16,7 @@ from pathlib import Path
 from facesearch.alignment import sharpness
 from facesearch.detection import Face
 from facesearch.errors import FaceError, Refused, UnknownPerson
-from facesearch.identification import look
+from facesearch.identification import Seen, look
 from facesearch.model import Model, subject
 from facesearch.photo import file_hash, read_photo
 from facesearch.storage.decisions import DecisionLog, DecisionRow
@@ -216,21 +216,11 @@ class Curation:
         place = self._place(photo, seen.faces, number)
         face = seen.faces[place]
         with self._deciding() as journal:
-            person = self._store.person_id(person_name(name)) if new else self._person(name)
-            if person is None:
-                person = self._new_person(journal, person_name(name))
+            person = self._known_or_new(journal, name) if new else self._person(name)
             others = []
             known = self._enrolled(seen.content_hash, face.box)
             if known is None:
-                self._store.insert_face(
-                    journal,
-                    person,
-                    (seen.content_hash, str(Path(photo).absolute()), seen.width, seen.height),
-                    FaceRow(face.box, face.landmarks, face.score, sharpness(seen.crops[place])),
-                    seen.embeddings[place],
-                    self._model.fingerprint,
-                    "human",
-                )
+                self._enroll(journal, person, photo, seen, place)
             elif (known.person_id, known.assigned_by) != (person, "human"):
                 others = [known.person_id] if known.person_id != person else []
                 journal.update("face", known.id, person_id=person, assigned_by="human")
@@ -240,6 +230,63 @@ class Curation:
                 summary += f" and not {known.person}"
             where = (seen.content_hash, photo)
             return self._decide("confirm", summary, journal, person, others, photo=where)
+
+    def confirm_all(
+        self, faces: Iterable[tuple[PhotoFile, Seen]], name: str
+    ) -> tuple[Decision, list[tuple[PhotoFile, str]]]:
+        """Say that faces of nobody enrolled are all `name`, whom somebody bears or nobody yet.
+
+        Each of `faces` is a photo and what is seen of it: one face. All are one decision. Also
+        returned is which were left out and why: what a human said of one of them, or of another
+        face of its photo, outranks what is said of all. Refused if none is left.
+        """
+        left_out: list[tuple[PhotoFile, str]] = []
+        with self._deciding() as journal:
+            person = self._known_or_new(journal, name)
+            n_faces, where = 0, None
+            for photo, seen in faces:
+                why = self._why_not(person, seen)
+                if why is not None:
+                    left_out.append((photo, why))
+                    continue
+                self._enroll(journal, person, photo, seen, 0)
+                n_faces, where = n_faces + 1, (seen.content_hash, photo)
+            if not n_faces:
+                raise Refused(
+                    "; ".join(f"{photo}: {why}" for photo, why in left_out[:SAID_IN_FULL])
+                )
+            one = f"a {self._what} is" if n_faces == 1 else f"{self._counted(n_faces)} are"
+            summary = f"said that {one} {self._name(person)}"
+            where = where if n_faces == 1 else None
+            return self._decide("confirm", summary, journal, person, photo=where), left_out
+
+    def _why_not(self, person: int, seen: Seen) -> str | None:
+        """Return why the one face of `seen` is not to be taken for `person`, None if it may be."""
+        (face,) = seen.faces
+        known = self._enrolled(seen.content_hash, face.box)
+        if known is not None:
+            return f"this {self._what} is enrolled as {known.person}"
+        said = self._store.rejections(seen.content_hash)
+        if any(r.person_id == person and same_place(r.box, face.box) for r in said):
+            return f"a human said that this {self._what} is not {self._name(person)}"
+        if any(k.person_id == person for k in self._store.known_faces(seen.content_hash)):
+            return f"another {self._what} of this photo is {self._name(person)}"
+        return None
+
+    def _enroll(
+        self, journal: Journal, person: int, photo: PhotoFile, seen: Seen, place: int
+    ) -> None:
+        """Store a face of `seen`, the one at `place`, as a person's, said by a human."""
+        face = seen.faces[place]
+        self._store.insert_face(
+            journal,
+            person,
+            (seen.content_hash, str(Path(photo).absolute()), seen.width, seen.height),
+            FaceRow(face.box, face.landmarks, face.score, sharpness(seen.crops[place])),
+            seen.embeddings[place],
+            self._model.fingerprint,
+            "human",
+        )
 
     def reject(self, photo: PhotoFile, name: str, number: int | None = None) -> Decision:
         """Say that a face of `photo` is not `name`, for ever; if it is enrolled so, take it out.
@@ -563,6 +610,10 @@ class Curation:
 
     def _name(self, person: int) -> str:
         return self._store.names([person])[person]
+
+    def _known_or_new(self, journal: Journal, name: str) -> int:
+        known = self._store.person_id(person_name(name))
+        return self._new_person(journal, person_name(name)) if known is None else known
 
     def _new_person(self, journal: Journal, name: str) -> int:
         if self._store.person_id(name) is not None:

@@ -35,6 +35,7 @@ from facesearch.errors import (
     FacesearchError,
     GalleryError,
     PhotoError,
+    Refused,
 )
 from facesearch.identification import IdentifiedFace, Seen, look, name_faces
 from facesearch.model import Model, subject
@@ -53,12 +54,14 @@ from facesearch.storage.store import (
 from facesearch.vectors import Floats, unit
 
 if TYPE_CHECKING:
+    from facesearch.dedupe.cache import FileState
     from facesearch.dedupe.enrolled import (
         EnrolledTwice,
         EnrolledTwiceFinder,
         FaceTwice,
         PerhapsTwo,
     )
+    from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, UnnamedGroup
     from facesearch_indexes.faiss_index import FaissIndex
 
 CANDIDATES = 10  # people whom the head looks at again; 50 change nothing
@@ -544,6 +547,115 @@ class Gallery:
 
         with self._reading() as view:
             yield EnrolledTwiceFinder(self._store, self._log, self.model, view.index)
+
+    # Who is not enrolled
+
+    def cluster(
+        self,
+        photos: Iterable[str | os.PathLike[str]],
+        *,
+        workers: int = 1,
+        advance: Callable[[], None] = lambda: None,
+    ) -> "Unnamed":
+        """Return the faces on `photos` of people who are not enrolled, in groups, largest first.
+
+        A group is probably one person, and never has two faces of one photo. It keeps its id from
+        run to run, when photos are added, too; `name_group` enrolls it. A run that was interrupted
+        can simply be started again: what was seen is kept beside the gallery, until somebody is
+        forgotten. `advance` is called after every photo. Raises GalleryError.
+        """
+        from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, group_unnamed, with_their_ids
+
+        faces: list[UnnamedFace] = []
+        embeddings, unreadable, seen_hashes, n_named = [], [], set(), 0
+        with self._store.transaction():  # fails here, not after the last photo, if it must
+            pass
+        for path, seen in self._seen_or_remembered(photos, workers):
+            advance()
+            if not isinstance(seen, Seen):
+                unreadable.append((path, str(seen)))
+                continue
+            if seen.content_hash in seen_hashes:
+                continue
+            seen_hashes.add(seen.content_hash)
+            for place, face in enumerate(self.identify_faces(seen)):
+                if face.person is not None or face.alternatives:
+                    n_named += 1
+                    continue
+                box, score = face.box, face.score
+                faces.append(UnnamedFace(path, place + 1, box, score, seen.content_hash))
+                embeddings.append(seen.embeddings[place])
+        none = np.zeros((0, self.model.dim), np.float32)
+        with self._store.snapshot():
+            owners, rows = self._store.templates_of_people(self._store.people_with_templates())
+        people = mean_templates(owners, rows) if len(owners) else none
+        unnamed = np.stack(embeddings) if embeddings else none
+        groups = group_unnamed(faces, unnamed, people, self.model.cohort)
+        several = [group for group in groups if len(group) > 1]
+        with self._store.transaction():
+            kept = with_their_ids(several, self._store)
+        n_alone = len(groups) - len(several)
+        return Unnamed(kept, n_alone, n_named, len(seen_hashes), tuple(unreadable))
+
+    def _seen_or_remembered(
+        self, photos: Iterable[str | os.PathLike[str]], workers: int
+    ) -> Iterator[tuple[str, Seen | PhotoError]]:
+        """Yield each of `photos` with what it shows, which is kept from run to run."""
+        from facesearch.dedupe.unnamed import SeenBefore, state_of
+
+        def jobs() -> Iterator[tuple[str, "FileState | None", Seen | None]]:
+            for photo in photos:
+                path = os.path.abspath(photo)  # noqa: PTH100  # names stay as they are, links too
+                state = state_of(path)
+                yield path, state, memory.recall(path, state) if state else None
+
+        memory = SeenBefore(self._index_folder / "photos.cache", self.model.fingerprint)
+        with closing(memory):
+            for (path, state, known), seen in in_order(
+                lambda job: job[2] or self._probe(job[0]), jobs(), workers
+            ):
+                if known is None and state is not None and isinstance(seen, Seen):
+                    memory.keep(path, state, seen)
+                yield path, seen
+
+    def name_group(
+        self, group: "UnnamedGroup", name: str, *, workers: int = 1
+    ) -> tuple[Decision, list[tuple[str, str]]]:
+        """Enroll the faces of `group` as `name`, whom somebody bears or nobody yet.
+
+        It is one decision. Also returned is which photos were left out and why: one that cannot
+        be read or has changed, or what a human said before. Refused if none is left.
+        """
+        faces: list[tuple[str | os.PathLike[str], Seen]] = []
+        left_out: list[tuple[str, str]] = []
+        for wanted, seen in in_order(lambda face: self._again(face), group.faces, workers):
+            if isinstance(seen, Seen):
+                faces.append((wanted.photo, seen))
+            else:
+                left_out.append((wanted.photo, str(seen)))
+        if not faces:
+            raise Refused(
+                "none of the photos can be used: " + "; ".join(w for _, w in left_out[:3])
+            )
+        decision, refused = self.curation.confirm_all(faces, person_name(name))
+        return decision, left_out + [(str(photo), why) for photo, why in refused]
+
+    def _again(self, face: "UnnamedFace") -> Seen | FacesearchError:
+        """Return what is seen of one face of a photo, as a reference; or why it is not there."""
+        try:
+            photo = read_photo(face.photo)
+            if photo.content_hash != face.content_hash:
+                return PhotoError(f"cannot read {face.photo}: it is another picture by now")
+            seen = look(photo, self.model, mirrored=True)
+        except PhotoError as error:
+            return error
+        for place, there in enumerate(seen.faces):
+            if same_place(there.box, face.box):
+                one = slice(place, place + 1)
+                return replace(
+                    seen, faces=[there], crops=seen.crops[one], embeddings=seen.embeddings[one]
+                )
+        return FaceError(f"{face.photo}: the {subject(self.model.manifest)} is not found again")
 
     # The gallery as a whole
 

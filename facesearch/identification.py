@@ -20,6 +20,7 @@ from facesearch.vectors import Floats, unit
 
 SECOND_LOOK = 0.5  # standard deviations around the threshold: there a face is looked at again
 ZOOMS = (1.06, 0.94)  # a little closer and wider: how the second look sees a crop
+NO_CROPS = np.zeros((0, 0, 0, 3), np.uint8)  # they are not at hand: nothing is looked at again
 AMBIGUOUS_ODDS = 3.0  # a name has to be this many times likelier than the runner-up
 
 
@@ -31,7 +32,7 @@ class Seen:
     width: int  # of the whole photo, in pixels
     height: int
     faces: list[Face]
-    crops: NDArray[np.uint8]  # (n, side, side, 3) RGB, of the model's side
+    crops: NDArray[np.uint8]  # (n, side, side, 3) RGB, of the model's side; or NO_CROPS
     embeddings: Floats  # (n, dim) unit rows
 
 
@@ -152,7 +153,7 @@ def name_faces(
     close = [row for row in compared if abs(z[row].max() - threshold) < SECOND_LOOK]
     # the views make up for landmarks that are a little off; a drawing is cut without any, and its
     # mirror image is another drawing
-    if close and subject(model.manifest) == "face":
+    if close and len(seen.crops) and subject(model.manifest) == "face":
         again = look_again(model, seen.crops[close], seen.embeddings[close])
         for row, embedding in zip(close, again, strict=True):
             compare(row, embedding)

@@ -207,6 +207,9 @@ def assign(gains: NDArray[np.float64]) -> NDArray[np.intp]:
     never taken. The Hungarian method with potentials (Kuhn 1955, Munkres 1957); each row may
     also stay alone at no gain, so that a matching always exists.
     """
+    result = np.full(len(gains), -1, np.intp)
+    able = np.flatnonzero((gains > 0).any(1))  # of many faces often a few
+    gains = gains[able]
     rows, columns = gains.shape
     finite = np.where(np.isfinite(gains), gains, -1.0)
     cost = np.hstack([-np.maximum(finite, -1.0), np.zeros((rows, rows))])  # own column: stay alone
@@ -233,8 +236,7 @@ def assign(gains: NDArray[np.float64]) -> NDArray[np.intp]:
         while column:
             owner[column] = owner[came_from[column]]
             column = int(came_from[column])
-    result = np.full(rows, -1, np.intp)
     for column in range(1, columns + 1):
         if owner[column] and gains[owner[column] - 1, column - 1] > 0:
-            result[owner[column] - 1] = column - 1
+            result[able[owner[column] - 1]] = column - 1
     return result

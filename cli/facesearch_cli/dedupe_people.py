@@ -29,14 +29,12 @@ if TYPE_CHECKING:
         ProbablyOne,
     )
     from facesearch.dedupe.page import Picture
-    from facesearch.photo import Photo
 
 DOUBTFUL = 0.5  # a name that is two people's with this probability is merged with nobody
 SURE = 0.95  # how many proposals are at least this probable is told beside all
 LISTED = 3  # photos of the larger camp; of the smaller, which one would split off, all are told
 SAME_NAME = "the same name but for case, accents or spaces"
 SHOWN = 4  # faces of a name on the page
-MARGIN = 0.3  # around a face on the page, of its longer side
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,33 +228,10 @@ def faces_of(opened: "Gallery", name: str, *, keep: bool = False) -> list["Pictu
 
 def pictured(face: "EnrolledFace", note: str, *, keep: bool = False) -> "Picture":
     """Return a face as the page shows it, by its caption alone if its photo is not there."""
-    from facesearch.dedupe.page import Picture
-    from facesearch.errors import PhotoError
+    from facesearch.dedupe.page import Picture, cut_out
 
-    caption = f"{face.person}: {where(face)}"
-    try:
-        return Picture(cut_out(face), caption, note, keep)
-    except PhotoError:
-        return Picture("", caption, note, keep)
-
-
-def cut_out(face: "EnrolledFace") -> "Photo":
-    """Return a face with what is around it; raises PhotoError if its photo is not as it was."""
-    from facesearch.dedupe.page import THUMBNAIL
-    from facesearch.errors import PhotoError
-    from facesearch.photo import Photo, read_photo
-
-    photo = read_photo(where(face))
-    if photo.content_hash != face.content_hash:
-        raise PhotoError(f"{face.photo} is another picture by now")
-    left, top, right, bottom = face.box
-    side = max(right - left, bottom - top)
-    pixels = photo.pixels(min(1.0, THUMBNAIL / side))
-    scale = pixels.shape[1] / photo.width
-    margin = MARGIN * side
-    rows = slice(max(0, int((top - margin) * scale)), int((bottom + margin) * scale) + 1)
-    columns = slice(max(0, int((left - margin) * scale)), int((right + margin) * scale) + 1)
-    return Photo.from_pixels(photo.name, pixels[rows, columns])
+    picture = cut_out(where(face), face.content_hash, face.box)
+    return Picture(picture, f"{face.person}: {where(face)}", note, keep)
 
 
 def people_as_json(

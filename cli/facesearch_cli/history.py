@@ -82,12 +82,17 @@ def told(
 
 def say_how_to_undo(number: int, gallery: Path | None, model: str) -> None:
     """Tell on stderr which command undoes a decision made with this --gallery and --model."""
-    named = gallery is not None and str(gallery) != os.environ.get("FACESEARCH_HOME")
-    where = f" --gallery {shlex.quote(str(gallery))}" if named else ""
-    option = "" if model == "default" else f" --model {shlex.quote(model)}"
-    complain(f"To undo: facesearch undo {number}{where}{option}")
+    complain(f"To undo: facesearch undo {number}{same_options(gallery, model)}")
 
 
 def capitalised(text: str) -> str:
     """Return `text` with a capital first letter; the rest, with its names, as it is."""
     return text[:1].upper() + text[1:]
+
+
+def same_options(gallery: Path | None, model: str) -> str:
+    """Return the options by which another command means this --gallery and --model."""
+    named = gallery is not None and str(gallery) != os.environ.get("FACESEARCH_HOME")
+    where = f" --gallery {shlex.quote(str(gallery))}" if named else ""
+    option = "" if model == "default" else f" --model {shlex.quote(model)}"
+    return where + option

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from facesearch_cli.cluster import cluster
 from facesearch_cli.compare import search, verify
 from facesearch_cli.dedupe import dedupe
 from facesearch_cli.demo import demo
@@ -156,6 +157,13 @@ add(
     "facesearch enroll people/                   one subfolder a person, named after them",
     "facesearch enroll ann1.jpg ann2.jpg --name 'Ann Lee'",
     "facesearch enroll people/ --gallery family.db",
+)
+add(
+    cluster,
+    KEEP,
+    "facesearch cluster photos/                  who is there that has no name",
+    "facesearch cluster photos/ --html groups.html",
+    "facesearch cluster photos/ --name 3 'Ann Lee'",
 )
 app.add_typer(people, name="people", rich_help_panel=KEEP)
 add(

@@ -1,7 +1,8 @@
 """What was computed of photos, kept from run to run: a cache, losing it costs time only.
 
-One SQLite file. It holds small pictures of people, so it lies in the folder of the gallery's index
-files, whose content `forget` deletes. What is not from this version, or damaged, is thrown away.
+One SQLite file. It holds small pictures and templates of people, so it lies in the folder of the
+gallery's index files, whose content `forget` deletes. What is not from this version, or damaged,
+is thrown away.
 """
 
 import contextlib
@@ -19,10 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.dedupe.picture import CODE_BYTES, RADIUS, SIDE, Likeness, Look, compare
+from facesearch.detection import Face
+from facesearch.identification import NO_CROPS, Seen
 
-VERSION = 2  # of the tables and of everything that looks and likenesses depend on
+VERSION = 3  # of the tables and of everything that looks and likenesses depend on
 COMMIT_AFTER_S = 1.0  # what a kill may cost
 _GREYS = 4096  # small pictures held at once, 36 MB
+_FACE_NUMBERS = 15  # of a face as it is kept: the box, the score, five landmarks
 _BATCH = 1024  # new pictures compared with all others in one step: what a kill may cost then
 _NEAREST = 8  # of each code; copies of one picture are found by each other
 
@@ -35,6 +39,10 @@ CREATE TABLE file (
 CREATE TABLE picture (
     id INTEGER PRIMARY KEY, content_hash TEXT UNIQUE, width INTEGER, height INTEGER,
     colourless INTEGER, plain INTEGER, grey BLOB, codes BLOB, compared INTEGER DEFAULT 0
+) STRICT;
+CREATE TABLE seen (
+    content_hash TEXT, fingerprint TEXT, width INTEGER, height INTEGER, faces BLOB, embeddings BLOB,
+    PRIMARY KEY (content_hash, fingerprint)
 ) STRICT;
 CREATE TABLE near (
     first INTEGER, second INTEGER, bits INTEGER, PRIMARY KEY (first, second)
@@ -132,6 +140,46 @@ class PhotoCache:
             raise sqlite3.DatabaseError("a small picture of the cache is damaged")
         small = np.asarray(unpacked, np.uint8)
         return Look(width, height, bool(colourless), bool(plain), small, _unpacked_codes(codes))
+
+    def seen(self, content_hash: str, fingerprint: str) -> Seen | None:
+        """Return what the model with that fingerprint saw on a photo, without the crops.
+
+        None if it did not look yet.
+        """
+        row = self._db.execute(
+            "SELECT width, height, faces, embeddings FROM seen "
+            "WHERE (content_hash, fingerprint) = (?, ?)",
+            (content_hash, fingerprint),
+        ).fetchone()
+        if row is None:
+            return None
+        width, height, packed, embeddings = row
+        try:
+            numbers = np.frombuffer(packed, np.float64).reshape(-1, _FACE_NUMBERS)
+            vectors = np.frombuffer(embeddings, np.float32)
+            rows = vectors.reshape(len(numbers), vectors.size // max(len(numbers), 1))
+        except ValueError as error:
+            raise sqlite3.DatabaseError("what was seen of a photo is damaged") from error
+        faces = [
+            Face((left, top, right, bottom), np.array(landmarks, np.float32).reshape(5, 2), score)
+            for left, top, right, bottom, score, *landmarks in numbers.tolist()
+        ]
+        return Seen(content_hash, width, height, faces, NO_CROPS, rows)
+
+    def add_seen(self, seen: Seen, fingerprint: str) -> None:
+        """Keep what the model with that fingerprint saw on a photo, but for the crops."""
+        faces = [[*face.box, face.score, *face.landmarks.ravel()] for face in seen.faces]
+        self._write(
+            "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                seen.content_hash,
+                fingerprint,
+                seen.width,
+                seen.height,
+                np.array(faces, np.float64).tobytes(),
+                seen.embeddings.astype(np.float32).tobytes(),
+            ),
+        )
 
     def compare_new(self) -> Iterator[tuple[int, int]]:
         """Find for every new picture those that may be the same; yield how many of all are done."""
@@ -231,6 +279,9 @@ class PhotoCache:
             and os.fsdecode(path) not in found
         ]
         self._db.executemany("DELETE FROM file WHERE path = ?", gone)
+        self._db.execute(
+            "DELETE FROM seen WHERE content_hash NOT IN (SELECT content_hash FROM file)"
+        )
         kept = "(SELECT id FROM picture)"
         self._db.execute(
             "DELETE FROM picture WHERE content_hash NOT IN (SELECT content_hash FROM file)"

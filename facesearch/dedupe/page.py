@@ -12,6 +12,7 @@ from facesearch.errors import PhotoError
 from facesearch.photo import Photo, read_photo
 
 THUMBNAIL = 220  # longest side, in pixels
+MARGIN = 0.3  # around a face, of its longer side
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -58,6 +59,27 @@ def page(title: str, summary: str, groups: Sequence[tuple[str, Sequence[Picture]
         + "\n".join(sections)
         + "</body></html>\n"
     )
+
+
+def cut_out(path: str, content_hash: str, box: tuple[float, float, float, float]) -> Photo | str:
+    """Return the face at `box` with what is around it, for a `Picture`.
+
+    An empty text, which shows nothing, if the photo is not there or not as it was.
+    """
+    try:
+        photo = read_photo(path)
+        if photo.content_hash != content_hash:
+            return ""
+        left, top, right, bottom = box
+        side = max(right - left, bottom - top)
+        pixels = photo.pixels(min(1.0, THUMBNAIL / side))
+    except PhotoError:
+        return ""
+    scale = pixels.shape[1] / photo.width
+    margin = MARGIN * side
+    rows = slice(max(0, int((top - margin) * scale)), int((bottom + margin) * scale) + 1)
+    columns = slice(max(0, int((left - margin) * scale)), int((right + margin) * scale) + 1)
+    return Photo.from_pixels(photo.name, pixels[rows, columns])
 
 
 def _figure(picture: Picture) -> str:

@@ -171,6 +171,30 @@ def m003_curation(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()  # type: ignore[untyped-decorator]
+def m004_groups_of_the_unnamed(db: Database) -> None:
+    """Which faces of nobody who is enrolled were one person's, so that groups keep their number."""
+    statements = [
+        """CREATE TABLE unnamed_group (
+            id INTEGER PRIMARY KEY AUTOINCREMENT  -- never used again
+        ) STRICT""",
+        """CREATE TABLE unnamed_face (  -- no template: what is known of strangers is a place
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            group_id INTEGER NOT NULL REFERENCES unnamed_group ON DELETE CASCADE,
+            content_hash TEXT NOT NULL,  -- of the photo, which need not be in the gallery
+            box_left REAL NOT NULL,
+            box_top REAL NOT NULL,
+            box_right REAL NOT NULL,
+            box_bottom REAL NOT NULL
+        ) STRICT""",
+        "CREATE INDEX unnamed_face_of_photo ON unnamed_face (content_hash)",
+        "CREATE INDEX unnamed_face_of_group ON unnamed_face (group_id)",
+        "PRAGMA user_version = 4",
+    ]
+    for statement in statements:
+        db.execute(statement)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the gallery behind `connection` up to date; call inside a transaction."""
     # without plugins: what else is installed has no business in a gallery

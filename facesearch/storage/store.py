@@ -12,7 +12,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 APPLICATION_ID = 0x46534731  # "FSG1": what tells a gallery from another program's SQLite file
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_TIMEOUT_S = 60.0
 SCRUB_TIMEOUT_S = 5.0  # how long erasing waits for other programs before it is left for later
 READ_ONLY = "it cannot be written here; choose another place with --gallery"
@@ -86,6 +86,15 @@ class Rejection:
     content_hash: str
     box: Box
     person_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnnamedRow:
+    """A face that nobody had named when its group was kept."""
+
+    id: int
+    group: int
+    box: Box
 
 
 class Store:
@@ -438,6 +447,42 @@ class Store:
     def not_same_photos(self) -> set[tuple[str, str]]:
         """Return the content hashes, smaller first, of what a human said are two pictures."""
         return set(self.rows("SELECT hash_a, hash_b FROM not_same_photo"))
+
+    # Who nobody named
+
+    def unnamed(self, content_hash: str) -> list[UnnamedRow]:
+        """Return the faces of a photo that were in a group when nobody had named them."""
+        rows = self.rows(
+            f"SELECT id, group_id, {', '.join(BOX_COLUMNS)} FROM unnamed_face "
+            "WHERE content_hash = ?",
+            (content_hash,),
+        )
+        return [UnnamedRow(row, group, tuple(box)) for row, group, *box in rows]
+
+    def next_unnamed_group(self) -> int:
+        """Return an id that no group of unnamed faces ever had."""
+        rows = self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'unnamed_group'")
+        return int(rows[0][0]) + 1 if rows else 1
+
+    def keep_unnamed(
+        self, groups: Mapping[int, Sequence[tuple[str, Box]]], instead_of: Iterable[int]
+    ) -> None:
+        """Keep which faces, (content hash, box), form which group, id -> faces.
+
+        They replace the rows with the ids `instead_of`. Call inside a transaction.
+        """
+        self.db.executemany("DELETE FROM unnamed_face WHERE id = ?", [(row,) for row in instead_of])
+        self.db.executemany(
+            "INSERT OR IGNORE INTO unnamed_group VALUES (?)", [(group,) for group in groups]
+        )
+        self.db.executemany(
+            f"INSERT INTO unnamed_face (group_id, content_hash, {', '.join(BOX_COLUMNS)}) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            [(group, photo, *box) for group, faces in groups.items() for photo, box in faces],
+        )
+        self.db.execute(
+            "DELETE FROM unnamed_group WHERE id NOT IN (SELECT group_id FROM unnamed_face)"
+        )
 
     # Erasing
 

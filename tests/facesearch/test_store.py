@@ -114,7 +114,7 @@ def test_every_promise_to_the_disk_is_switched_on(filled):
         assert values == ["wal", 2, 1, 1, store.APPLICATION_ID]
         tables = opened.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         ours = [sql for name, sql in tables if not name.startswith(("sqlite_", "_sqlite_"))]
-        assert len(ours) == 12
+        assert len(ours) == 14
         assert all(
             sql.endswith("STRICT") or name == "change" for name, sql in tables if sql in ours
         )

@@ -1,0 +1,113 @@
+"""facesearch cluster: who has no name, and a name for a group."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from facesearch_cli import cluster as command
+from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE
+
+WRONG_USAGE = 2
+
+
+@pytest.fixture
+def run(facesearch):
+    return lambda *args, **options: facesearch("cluster", *args, **options)
+
+
+@pytest.fixture
+def album(tmp_path, portraits):
+    """Grace Hopper on three photos, Eileen Collins on one."""
+    folder = tmp_path / "my album"
+    folder.mkdir()
+    grace = Image.open(portraits.grace)
+    shutil.copy(portraits.grace, folder / "grace.jpg")
+    grace.resize((400, 480)).save(folder / "small.png")
+    grace.convert("L").save(folder / "grey.png")
+    shutil.copy(portraits.eileen, folder / "eileen.png")
+    return folder
+
+
+def rows(result):
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+def test_a_group_gets_a_name_and_is_found_by_it_until_that_is_undone(run, album, facesearch):
+    result = run(album)
+    assert result.exit_code == 0
+    assert {(group, n, Path(photo).name, face) for group, n, photo, face in rows(result)} == {
+        ("1", "3", name, "1") for name in ("grace.jpg", "small.png", "grey.png")
+    }
+    assert "1 group of faces without a name, 1 face like no other" in result.stderr
+    assert f"To name one: facesearch cluster '{album}' --name GROUP NAME" in result.stderr
+    assert facesearch("people", "list").stdout == ""
+
+    named = run(album, "--name", 1, "Grace Hopper")
+    assert (named.exit_code, named.stdout) == (0, "Said that 3 faces are Grace Hopper.\n")
+    assert "To undo: facesearch undo 1" in named.stderr
+    assert "Grace Hopper" in facesearch("identify", album / "small.png").stdout
+    assert "No group of faces without a name" in run(album).stderr
+
+    assert facesearch("undo", 1).exit_code == 0
+    assert [row[0] for row in rows(run(album))] == ["1"] * 3
+
+
+def test_json_is_one_object_with_every_face(run, album):
+    told = json.loads(run(album, "--json").stdout)
+    (group,) = told["groups"]
+    assert (group["group"], len(group["faces"])) == (1, 3)
+    assert set(group["faces"][0]) == {"photo", "face", "box", "score", "sha256"}
+    assert (told["alone"], told["enrolled"], told["photos"], told["named"]) == (1, 0, 4, None)
+    told = json.loads(run(album, "--json", "--name", 1, "Grace").stdout)
+    assert told["named"]["kind"] == "confirm"
+
+
+def test_the_page_shows_the_faces(run, album, tmp_path):
+    assert run(album, "--html", tmp_path / "groups.html").exit_code == 0
+    page = (tmp_path / "groups.html").read_text()
+    assert page.count("<img") == 3
+    assert "Group 1: 3 faces" in page
+
+
+def test_of_large_groups_a_few_photos_are_listed(run, album, monkeypatch):
+    monkeypatch.setattr(command, "LISTED", 1)
+    assert [row[2:] for row in rows(run(album))][1:] == [["and 2 more", ""]]
+
+
+def test_bad_files_are_listed_and_the_rest_is_done(run, album, bad_photos):
+    result = run(album, *bad_photos.values())
+    assert result.exit_code == UNREADABLE
+    assert len(rows(result)) == 3
+    for name in ("empty", "text", "truncated"):
+        assert str(bad_photos[name]) in result.stderr
+    assert str(bad_photos["no_face"]) not in result.stderr
+
+
+def test_wrong_usage_is_told_and_nothing_is_enrolled(run, album, facesearch):
+    for name in ((7, "Ann"), ("Ann", "Ann"), (1, " ")):
+        assert run(album, "--name", *name).exit_code == WRONG_USAGE
+    assert facesearch("people", "list").stdout == ""
+
+
+def test_a_name_that_a_human_ruled_out_for_every_face_is_refused(run, album, facesearch, portraits):
+    facesearch("enroll", portraits.eileen, "--name", "Grace")
+    for name in ("grace.jpg", "small.png", "grey.png"):
+        assert facesearch("people", "reject", album / name, "Grace").exit_code == 0
+    result = run(album, "--name", 1, "Grace")
+    assert result.exit_code == NO
+    assert "a human said that this face is not Grace" in result.stderr
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(run, album, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("facesearch.gallery.Gallery.cluster", interrupted)
+    result = run(album)
+    assert (result.exit_code, result.stderr) == (
+        INTERRUPTED,
+        "Interrupted: the same command goes on from here.\n",
+    )
