@@ -471,14 +471,18 @@ def figures_of(
     }
 
 
+def people(data: Path) -> dict[str, float]:
+    """Return every figure of this benchmark."""
+    model = Model.load("default", engine="openvino" if openvino_is_installed() else "opencv")
+    figures = figures_of(model, *read_lfw(model, need(data / "lfw")))
+    figures |= copies_found(model, need(data / "faces"))
+    return {name: round(figure, 5) for name, figure in figures.items()}
+
+
 def main() -> None:
     arguments = parse_arguments(__doc__)
-    folder = need(arguments.data / "lfw")
-    model = Model.load("default", engine="openvino" if openvino_is_installed() else "opencv")
-    figures = figures_of(model, *read_lfw(model, folder))
-    figures |= copies_found(model, need(arguments.data / "faces"))
     show(
-        {name: round(figure, 5) for name, figure in figures.items()},
+        people(need(arguments.data)),
         "LFW, aligned crops; fractions; mean over 5 draws of people",
         as_json=arguments.json,
     )
