@@ -209,8 +209,9 @@ class Curation:
     ) -> Decision:
         """Say that a face of `photo` is `name`: it is enrolled as theirs, whatever it was before.
 
-        `number` counts the faces as `identify` lists them, from 1; None is the only one. With
-        `new` the name may be one that nobody bears. Raises PhotoError, FaceError.
+        If it is theirs already, that is confirmed: nobody else is under their name there. `number`
+        counts the faces as `identify` lists them, from 1; None is the only one. With `new` the name
+        may be one that nobody bears. Raises PhotoError, FaceError.
         """
         seen = look(read_photo(photo), self._model, mirrored=True)
         place = self._place(photo, seen.faces, number)
@@ -221,7 +222,10 @@ class Curation:
             known = self._enrolled(seen.content_hash, face.box)
             if known is None:
                 self._enroll(journal, person, photo, seen, place)
-            elif (known.person_id, known.assigned_by) != (person, "human"):
+            elif (known.person_id, known.assigned_by) != (
+                person,
+                "human",
+            ) or not self._is_confirmed(known.id):
                 others = [known.person_id] if known.person_id != person else []
                 journal.update("face", known.id, person_id=person, assigned_by="human")
             self._drop_rejections(journal, person)
@@ -259,6 +263,12 @@ class Curation:
             summary = f"said that {one} {self._name(person)}"
             where = where if n_faces == 1 else None
             return self._decide("confirm", summary, journal, person, photo=where), left_out
+
+    def _is_confirmed(self, face: int) -> bool:
+        """Return whether the last that was said of an enrolled face is that it is who it is."""
+        undone = self._log.undone()
+        said = [row.kind for row in self._log.on("face", face) if row.id not in undone]
+        return said[:1] == ["confirm"]
 
     def _why_not(self, person: int, seen: Seen) -> str | None:
         """Return why the one face of `seen` is not to be taken for `person`, None if it may be."""

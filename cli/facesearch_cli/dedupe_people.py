@@ -166,6 +166,9 @@ def sentences(found: People) -> list[str]:
         said.append(
             f"{names} may hold two {bearers}: facesearch people split NAME PHOTO... --as NEW_NAME"
         )
+        said.append(
+            "If not, for ever: facesearch people confirm PHOTO NAME, with a photo of each side"
+        )
     return said
 
 

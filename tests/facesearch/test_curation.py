@@ -355,7 +355,20 @@ def test_confirming_takes_back_a_rejection_and_a_wrong_name(trio, shoot):
     assert_undone(trio, before, decision)
 
 
+def test_confirming_a_face_that_was_enrolled_is_a_decision_once(trio, shoot):
+    photo, before = shoot((ADA, 1)), rows(trio)
+    decision = trio.curation.confirm(photo, "Ada")
+    assert decision.summary == "said that a face is Ada"
+    assert trio.curation.confirm(photo, "Ada").id is None
+    assert_undone(trio, before, decision)
+    trio.curation.undo()
+    trio.curation.undo(trio.curation.confirm(photo, "Ada").id)
+    trio.curation.move([photo], "Ada", "Grace")
+    assert trio.curation.confirm(photo, "Grace").id is not None
+
+
 def test_saying_what_is_known_already_is_no_decision(trio, shoot):
+    trio.curation.confirm(shoot((ADA, 1)), "Ada")
     history = trio.curation.history()
     for said in (
         trio.curation.confirm(shoot((ADA, 1)), "Ada"),

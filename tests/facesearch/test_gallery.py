@@ -422,6 +422,14 @@ def test_camps_of_which_a_human_gave_a_face_each_are_not_called_two_people(two_a
     assert "Zoe" in {two.person for two in two_as_one.two_in_one()}
 
 
+def test_one_person_is_not_called_two_once_a_face_of_each_camp_is_confirmed(two_as_one):
+    camps = two_as_one.two_in_one()[0].camps
+    decisions = [two_as_one.curation.confirm(camp[0].photo, "Zoe") for camp in camps]
+    assert two_as_one.two_in_one() == ()
+    two_as_one.curation.undo(decisions[0].id)
+    assert [two.person for two in two_as_one.two_in_one()] == ["Zoe"]
+
+
 def test_the_same_picture_under_two_names_is_found_with_both_photos(crowd, shoot):
     copies = shoot((ADA, 1), salt=1), shoot((ADA, 1), salt=2)
     assert statuses(enroll(crowd, ("Copied", copies[0]), ("P1", copies[1])))[0] == "enrolled"
