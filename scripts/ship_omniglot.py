@@ -37,8 +37,8 @@ with it, says how alike two drawings are. It names characters of scripts it has 
 - **Data**: Omniglot (Lake, Salakhutdinov and Tenenbaum 2015; MIT), {classes} characters of the 30
   background alphabets, {pictures:,} drawings by 20 people. Weights chosen and calibrated on the ten
   evaluation alphabets that are in none of Lake's trials. Licence of the weights: Apache-2.0.
-- **Training**: `facesearch train omniglot.npz.xz --recipe modern --seed {seed}`, {steps:,} batches,
-  {minutes:.0f} minutes on two cores.
+- **Training**: `facesearch train omniglot.npz.xz --recipe modern --seed {seed}`, {steps:,} batches;
+  `python -m benchmarks.training_speed` says how long that takes.
 
 ## Figures
 
@@ -93,7 +93,6 @@ def main() -> None:
         pictures=training["pictures"],
         seed=training["seed"],
         steps=training["steps"],
-        minutes=training["minutes"],
         rows="\n".join(rows),
         size=size,
         fpir_5=100 * promised[f"fpir_asked_0.05_n{size}"],

@@ -148,7 +148,7 @@ add(
     "facesearch identify holidays/ --fpir 0.001 --csv > who.csv",
     "facesearch identify --json *.jpg | jq -r '.faces[].person'",
 )
-add(demo, ASK, "facesearch demo")
+add(demo, ASK, "facesearch demo", "facesearch demo --glyphs")
 add(verify, ASK, "facesearch verify a.jpg b.jpg", "facesearch verify a.jpg b.jpg --json")
 add(search, ASK, "facesearch search stranger.jpg", "facesearch search stranger.jpg -k 3 --json")
 add(

@@ -7,10 +7,14 @@ from facesearch.model import DETECTOR, model_folder
 
 
 def test_models_list_names_the_default_and_its_licence(facesearch):
-    (model,) = json.loads(facesearch("models", "list", "--json").stdout)["models"]
-    assert model["default"] is True
-    assert "Apache-2.0" in model["licence"]["weights"]
-    assert model["name"] in facesearch("models", "list").stdout
+    models = json.loads(facesearch("models", "list", "--json").stdout)["models"]
+    assert [(model["name"], model["default"]) for model in models] == [
+        ("omniglot", False),
+        ("sface", True),
+    ]
+    for model in models:
+        assert "Apache-2.0" in model["licence"]["weights"]
+        assert model["name"] in facesearch("models", "list").stdout
 
 
 def test_models_show_tells_fingerprint_and_figures(facesearch):
