@@ -50,6 +50,20 @@ def test_forgetting_deletes_the_copies_that_an_undone_decision_left(fake_gallery
     assert not left.exists()
 
 
+def test_the_copies_go_with_the_next_opening_if_the_program_ended_before(
+    make_gallery, shoot, monkeypatch
+):
+    gallery = make_gallery()
+    kept = confirmed(gallery, shoot((1, 1)), "Ann")
+    with monkeypatch.context() as killed:
+        killed.setattr(gallery, "_scrub", dict)
+        gallery.forget("Ann")
+    gallery.close()
+    assert kept.exists()
+    make_gallery()
+    assert not kept.exists()
+
+
 def test_a_copy_that_a_forgetting_beside_it_deleted_is_made_again(fake_gallery, shoot):
     photo = shoot((1, 1))
     kept = confirmed(fake_gallery, photo, "Ann")

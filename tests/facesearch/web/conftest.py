@@ -3,14 +3,18 @@
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from facesearch import Gallery
 
 sys.path.insert(0, str(Path(__file__).parent))  # for odd_models, here and in other processes
 
@@ -100,3 +104,14 @@ def start_site():
 def site(start_site, tmp_path_factory):
     """A server of an empty gallery, for tests that change nothing."""
     return start_site("--gallery", tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="session")
+def crowded(start_site, _gallery_of_portraits, tmp_path_factory):
+    """A server of a gallery of the two and 130 people without a face; tests change nothing."""
+    path = tmp_path_factory.mktemp("crowded") / "gallery.db"
+    shutil.copy(_gallery_of_portraits, path)
+    with closing(Gallery(path)) as gallery, gallery._store.transaction():
+        for number in range(130):
+            gallery._store.add_person(f"Person {number:03}")
+    return start_site("--gallery", path)
