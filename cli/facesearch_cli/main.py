@@ -156,6 +156,7 @@ add(
     web,
     ASK,
     "facesearch web",
+    "facesearch web photos/                      and who on them has no name yet",
     "facesearch web --gallery family.db --port 8080 --no-browser",
 )
 add(

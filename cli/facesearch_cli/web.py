@@ -1,15 +1,23 @@
 """facesearch web: the gallery as a page in the browser."""
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from facesearch_cli.options import UNUSABLE, GalleryPath, ModelName, open_gallery
+from facesearch_cli.options import UNUSABLE, GalleryPath, ModelName, open_gallery, photos_in
 from facesearch_cli.render import complain
 
 
 def web(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PHOTO|FOLDER...]",
+            help="Group the faces without a name on these; folders are walked.",
+        ),
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option(
@@ -47,9 +55,10 @@ def web(
         if not no_browser:
             open_browser(address)
 
+    photos = list(photos_in(paths or ()))
     with listening, open_gallery(gallery, model, create=True) as opened:
         try:
-            serve(opened, partial(Model.load, model), listening, announce)
+            serve(opened, partial(Model.load, model), listening, announce, photos)
         except KeyboardInterrupt:  # the way to end it, not an accident
             complain("Ended.")
 

@@ -24,6 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from facesearch.curation import Decision, folded, person_name
+from facesearch.dedupe.unnamed import UnnamedFace
 from facesearch.errors import (
     FaceError,
     FacesearchError,
@@ -37,6 +38,7 @@ from facesearch.model import Model, subject
 from facesearch.photo import MAX_BYTES
 from facesearch.storage.store import KnownFace
 from facesearch.web.eyes import Eyes, Looked
+from facesearch.web.groups import Groups
 from facesearch.web.guard import refusal
 from facesearch.web.thumbnails import Thumbnails
 from facesearch.web.uploads import Upload, Uploads
@@ -46,6 +48,8 @@ IDLE_S = 30.0  # after which an upload that brings nothing is given up
 MAX_TOLD_BYTES = 64_000  # of what a script tells in JSON
 PROPOSED_NAMES = 12
 WINDOW = 60  # people or faces that come at once
+WINDOW_OF_GROUPS = 20
+SHOWN_FACES = 12  # of a group
 SHOWN_DECISIONS = 30  # on a person's page, from the newest
 STATIC = Path(__file__).parent / "static"
 
@@ -53,9 +57,11 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
-def make_app(gallery: Gallery, load_model: Callable[[], Model]) -> Starlette:
+def make_app(
+    gallery: Gallery, load_model: Callable[[], Model], photos: Sequence[Path]
+) -> Starlette:
     """Return the application; it is to be called by a guard only. See `server.serve`."""
-    page = Page(gallery, load_model)
+    page = Page(gallery, load_model, photos)
     return Starlette(
         routes=[
             Route("/", page.identify),
@@ -73,6 +79,11 @@ def make_app(gallery: Gallery, load_model: Callable[[], Model]) -> Starlette:
             Route("/people/{person}/rename", page.rename, methods=["POST"]),
             Route("/people/{person}/merge", page.merge, methods=["POST"]),
             Route("/people/{person}/forget", page.forget, methods=["POST"]),
+            Route("/groups", page.groups),
+            Route("/groups/rows", page.group_rows),
+            Route("/groups/progress", page.progress),
+            Route("/groups/{group}/name", page.name_group, methods=["POST"]),
+            Route("/groups/{group}/faces/{number}/picture", page.group_face),
             Route("/undo", page.undo, methods=["POST"]),
             Route("/names", page.names),
             Route("/faces/{face}/picture", page.face),
@@ -93,10 +104,13 @@ def make_app(gallery: Gallery, load_model: Callable[[], Model]) -> Starlette:
 class Page:
     """The answers to all requests of one run."""
 
-    def __init__(self, gallery: Gallery, load_model: Callable[[], Model]) -> None:
+    def __init__(
+        self, gallery: Gallery, load_model: Callable[[], Model], photos: Sequence[Path]
+    ) -> None:
         self._gallery = gallery
         self._what = subject(gallery.model.manifest)
         self._uploads = Uploads()
+        self._groups = Groups(gallery, photos)
         self._thumbnails = Thumbnails(gallery.index_folder)
         self._looking = Eyes(load_model)
         self._cutting = Eyes()
@@ -111,15 +125,19 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.globals["has_groups"] = bool(photos)
         self._templates.filters["percent"] = percent
         self._templates.filters["said"] = said_of
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         threading.Thread(target=self._looking.start, daemon=True).start()
+        if self._groups.photos:
+            self._groups.start()
         try:
             yield
         finally:
+            self._groups.close()
             threads = (self._looking_thread, self._cutting_thread, self._gallery_thread)
             for thread in threads:
                 thread.shutdown(wait=False, cancel_futures=True)
@@ -317,6 +335,56 @@ class Page:
 
         return person, await self._ask(asked)
 
+    # Groups
+
+    async def groups(self, request: Request) -> Response:
+        """Return the page of the faces without a name, or of how far they are looked for."""
+        return self._html("groups.html", **self._some_groups(request))
+
+    async def group_rows(self, request: Request) -> Response:
+        """Return the next groups, to be added to the page."""
+        return self._html("group_rows.html", **self._some_groups(request))
+
+    def _some_groups(self, request: Request) -> dict[str, Any]:
+        start, every = start_in(request), self._groups.unnamed()
+        more = start + WINDOW_OF_GROUPS if len(every) > start + WINDOW_OF_GROUPS else None
+        return {
+            "found": self._groups.found,
+            "n_photos": len(self._groups.photos),
+            "n_looked": self._groups.n_looked,
+            "groups": every[start : start + WINDOW_OF_GROUPS],
+            "n_shown": SHOWN_FACES,
+            "more": more,
+        }
+
+    async def progress(self, _: Request) -> Response:
+        """Return how many photos were looked at, and whether that is all."""
+        found = self._groups.found is not None
+        return JSONResponse({"looked": self._groups.n_looked, "found": found})
+
+    async def name_group(self, request: Request) -> Response:
+        """Enroll a group under one name, as one decision."""
+        group_id = number_in(request, "group")
+        name = text_of(await told(request), "name")
+        group = next((g for g in self._groups.unnamed() if g.id == group_id), None)
+        if group is None:
+            raise HTTPException(404, "There is no such group without a name.")
+        work = self._groups.naming(group, name)
+        loop = asyncio.get_running_loop()
+        decision, n_left_out = await loop.run_in_executor(self._groups.thread, work)
+        return decided(decision, left_out=n_left_out)
+
+    async def group_face(self, request: Request) -> Response:
+        """Return the JPEG of a face of a group, which is kept nowhere."""
+        face = self._groups.face(number_in(request, "group"), number_in(request, "number"))
+        if face is None:
+            raise HTTPException(404, "There is no such group without a name.")
+        try:
+            jpeg = await self._cut(face.photo, face)
+        except PhotoError:
+            return FileResponse(STATIC / "gone.svg")
+        return Response(jpeg, media_type="image/jpeg")
+
     # What is decided and who is enrolled
 
     async def undo(self, request: Request) -> Response:
@@ -324,7 +392,9 @@ class Page:
         number = (await told(request)).get("number")
         if type(number) is not int or not 0 < number < 2**62:
             raise HTTPException(400, "Say the number of a decision.")
-        return decided(await self._ask(lambda: self._gallery.curation.undo(number)))
+        decision = await self._ask(lambda: self._gallery.curation.undo(number))
+        self._groups.undone(number)
+        return decided(decision)
 
     async def names(self, request: Request) -> Response:
         """Return the names that what was typed may become, those that begin with it first."""
@@ -351,7 +421,7 @@ class Page:
                 self._thumbnails.drop(face)  # they were forgotten while it was made
         return Response(jpeg, media_type="image/jpeg")
 
-    async def _cut(self, path: str | None, face: KnownFace) -> bytes:
+    async def _cut(self, path: str | None, face: KnownFace | UnnamedFace) -> bytes:
         if path is None:
             raise PhotoError("nobody knows where the photo is")
         loop, cut_out = asyncio.get_running_loop(), self._cutting.cut_out
@@ -412,7 +482,7 @@ def window(faces: Sequence[tuple[str | None, KnownFace]], start: int) -> dict[st
     return {"faces": shown, "more": start + WINDOW if len(faces) > start + WINDOW else None}
 
 
-def decided(decision: Decision, **more: str) -> Response:
+def decided(decision: Decision, **more: str | int) -> Response:
     """Return what a script is told of a decision."""
     said = decision.summary[:1].upper() + decision.summary[1:] + "."
     if decision.id is None:

@@ -3,7 +3,8 @@
 import secrets
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import uvicorn
 
@@ -38,15 +39,17 @@ def serve(
     load_model: Callable[[], Model],
     listening: socket.socket,
     announce: Callable[[str], None],
+    photos: Sequence[Path] = (),
 ) -> None:
     """Serve the page of `gallery` on a socket from `listen`, until Ctrl-C or SIGTERM.
 
-    `load_model` returns the gallery's model once more, in another process, so it is pickled.
-    `announce` gets the address to open, when it can be opened. Raises KeyboardInterrupt at Ctrl-C.
+    `load_model` returns the gallery's model once more, in another process, so it is pickled. The
+    page groups the faces without a name on `photos`. `announce` gets the address to open, when it
+    can be opened. Raises KeyboardInterrupt at Ctrl-C.
     """
     port = listening.getsockname()[1]
     token = secrets.token_urlsafe(24)
-    guarded = Guard(make_app(gallery, load_model), port=port, token=token)
+    guarded = Guard(make_app(gallery, load_model, photos), port=port, token=token)
     config = uvicorn.Config(
         guarded,
         loop="asyncio",

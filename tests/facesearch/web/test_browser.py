@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's; no browser is ever downloaded
@@ -177,3 +178,27 @@ def test_no_page_is_wider_than_a_narrow_window(crowded, open_page, portraits):
     page.get_by_role("link", name="Eileen Collins").click()
     page.get_by_role("heading", name="Eileen Collins").wait_for()
     assert page.evaluate(width) == 390
+
+
+def test_a_group_is_named_by_one_key_and_the_next_has_the_focus(
+    start_site, open_page, tmp_path, portraits
+):
+    for name, portrait in zip("ab", portraits, strict=True):
+        photo = Image.open(portrait)
+        photo.resize((400, 400 * photo.height // photo.width)).save(tmp_path / f"{name}.png")
+        photo.save(tmp_path / f"{name}.jpg")
+    page = open_page(start_site(tmp_path, "--gallery", tmp_path / "home.db"))
+    page.get_by_role("link", name="Groups").press("Enter")
+    fields = page.get_by_label("Who is it?")
+    fields.nth(1).wait_for()
+    page.wait_for_load_state("load")
+    fields.first.fill("One of them")
+    fields.first.press("Enter")
+    said(page, "Said that 2 faces are One of them.")
+    page.keyboard.type("The other")
+    page.keyboard.press("Enter")
+    said(page, "Said that 2 faces are The other.")
+    assert fields.count() == 0
+    page.get_by_role("button", name="Undo").click()
+    said(page, "Undid")
+    fields.first.wait_for()
