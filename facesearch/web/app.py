@@ -131,7 +131,7 @@ class Page:
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        threading.Thread(target=self._looking.start, daemon=True).start()
+        threading.Thread(target=self._start_eyes, daemon=True).start()
         if self._groups.photos:
             self._groups.start()
         try:
@@ -146,6 +146,10 @@ class Page:
             for thread in threads:
                 thread.shutdown()
             self._uploads.close()
+
+    def _start_eyes(self) -> None:
+        self._looking.start()
+        self._cutting.start()
 
     # Identify
 

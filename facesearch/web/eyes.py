@@ -66,6 +66,7 @@ class Eyes:
         self._lock = threading.Lock()
         self._process: Any = None
         self._pipe: Connection | None = None
+        self._closed = False
 
     def look(self, path: Path, name: str) -> Looked:
         """Return what the photo at `path` shows; `name` is what the user calls it.
@@ -88,9 +89,11 @@ class Eyes:
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
+        self._closed = True
         process = self._process
         if process is not None:
-            process.kill()  # whoever waits for its answer gets an error
+            with suppress(ValueError):  # it was given up in this moment
+                process.kill()  # whoever waits for its answer gets an error
         with self._lock:
             self._end()
 
@@ -119,14 +122,18 @@ class Eyes:
         if self._pipe is not None and self._process.is_alive():
             return self._pipe
         self._end()
+        if self._closed:
+            raise PhotoError(f"cannot read {name}: the page is ending")
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         arguments = (theirs, self._load_model, self._memory_bytes)
-        self._process = context.Process(target=serve, args=arguments, daemon=True)
-        self._process.start()
-        theirs.close()
-        self._pipe = ours
+        process = context.Process(target=serve, args=arguments, daemon=True)
         try:
+            process.start()
+            theirs.close()
+            self._process, self._pipe = process, ours
+            if self._closed:  # while it started: `close` did not see it
+                process.kill()
             if ours.poll(START_TIMEOUT_S) and ours.recv() == "ready":
                 return ours
         except (EOFError, OSError):
