@@ -73,6 +73,7 @@ class SeenBefore:
             self._cache.add_seen(seen, self._fingerprint)
             if state_of(path) == state:
                 self._cache.add_file(path, state, seen.content_hash)
+            self._cache.commit()  # the next photo takes long, and another run may want to write
 
     def close(self) -> None:
         """Keep everything on the disk."""
@@ -82,11 +83,12 @@ class SeenBefore:
     def _losing_what_is_damaged(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
             with contextlib.suppress(sqlite3.Error):
                 self._cache.close()
-            with contextlib.suppress(OSError):
-                remove_cache(self._file)
+            if not isinstance(error, sqlite3.OperationalError):  # locked, read-only or full: sound
+                with contextlib.suppress(OSError):
+                    remove_cache(self._file)
             self._cache = PhotoCache(None)
 
 

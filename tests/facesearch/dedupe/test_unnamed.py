@@ -1,6 +1,7 @@
 """Faces that nobody has named: in groups that keep their number, until one is named."""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -220,6 +221,34 @@ def test_a_damaged_cache_costs_time_only(make_gallery, photos, home):
     assert members(make_gallery().cluster(photos)) == first
     cache.write_bytes(b"no database" * 1000)
     assert members(make_gallery().cluster(photos)) == first
+
+
+def test_two_runs_at_once_keep_what_they_see_in_one_cache(make_gallery, photos, home, monkeypatch):
+    """Neither waits for the other, which is slow to look, nor takes it for damage."""
+    monkeypatch.setattr("facesearch.dedupe.cache.BUSY_TIMEOUT_S", 0.0)
+    one, other, model = make_gallery(), make_gallery(), Counting()
+    left = photos[::-1]
+    one.cluster(photos[:4], advance=lambda: other.cluster([left.pop(0)]))
+    other.close()
+    other = make_gallery(model=model)
+    model.crops = 0
+    other.cluster(photos)
+    assert model.crops == 0
+
+
+def test_a_cache_that_another_program_writes_to_for_too_long_is_not_deleted(
+    make_gallery, photos, home, monkeypatch
+):
+    monkeypatch.setattr("facesearch.dedupe.cache.BUSY_TIMEOUT_S", 0.0)
+    gallery = make_gallery(model=(model := Counting()))
+    gallery.cluster(photos[:3])
+    cache = home / "gallery.db-index" / "photos.cache"
+    with closing(sqlite3.connect(cache, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        assert [len(group.faces) for group in gallery.cluster(photos).groups] == [4, 3]
+    model.crops = 0
+    gallery.cluster(photos[:3])
+    assert model.crops == 0
 
 
 def test_groups_are_copied_with_their_gallery(fake_gallery, photos, tmp_path, fake_model, shoot):
