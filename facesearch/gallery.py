@@ -37,7 +37,7 @@ from facesearch.errors import (
     PhotoError,
     Refused,
 )
-from facesearch.identification import IdentifiedFace, Seen, look, name_faces
+from facesearch.identification import NO_CROPS, IdentifiedFace, Seen, look, name_faces
 from facesearch.model import Model, subject
 from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.photo import read_photo
@@ -600,7 +600,10 @@ class Gallery:
     def _seen_or_remembered(
         self, photos: Iterable[str | os.PathLike[str]], workers: int
     ) -> Iterator[tuple[str, Seen | PhotoError]]:
-        """Yield each of `photos` with what it shows, which is kept from run to run."""
+        """Yield each of `photos` with what it shows, without crops: the cache has none either.
+
+        So the run that shows a group and the run that names it say the same of every face.
+        """
         from facesearch.dedupe.unnamed import SeenBefore, state_of
 
         def jobs() -> Iterator[tuple[str, "FileState | None", Seen | None]]:
@@ -616,7 +619,7 @@ class Gallery:
             ):
                 if known is None and state is not None and isinstance(seen, Seen):
                     memory.keep(path, state, seen)
-                yield path, seen
+                yield path, replace(seen, crops=NO_CROPS) if isinstance(seen, Seen) else seen
 
     def name_group(
         self, group: "UnnamedGroup", name: str, *, workers: int = 1
