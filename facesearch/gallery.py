@@ -654,11 +654,11 @@ class Gallery:
             return error
         for place, there in enumerate(seen.faces):
             if same_place(there.box, face.box):
-                one = slice(place, place + 1)
+                one = [place]  # copies: a slice would keep the crops of all faces in memory
                 return replace(
                     seen, faces=[there], crops=seen.crops[one], embeddings=seen.embeddings[one]
                 )
-        return FaceError(f"{face.photo}: the {subject(self.model.manifest)} is not found again")
+        return FaceError(f"the {subject(self.model.manifest)} is not found again")
 
     # The gallery as a whole
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from fake_model import FakeModel, save_photo
 
+from facesearch.curation import Curation
 from facesearch.errors import GalleryError, Refused
 from facesearch.gallery import Gallery, import_gallery
 
@@ -150,6 +151,31 @@ def test_a_photo_that_changed_or_went_is_left_out_and_the_others_are_named(
         photo.unlink(missing_ok=True)
     with pytest.raises(Refused, match="none of the photos can be used"):
         fake_gallery.name_group(group, "Ada")
+
+
+def test_a_face_that_is_not_found_again_is_left_out(fake_gallery, photos):
+    group = of_ada(fake_gallery.cluster(photos))
+    first, *others = group.faces
+    elsewhere = replace(first, box=(0.0, 0.0, 5.0, 5.0))
+    decision, left_out = fake_gallery.name_group(replace(group, faces=(elsewhere, *others)), "Ada")
+    assert decision.changed["face"] == 3
+    assert left_out == [(first.photo, "the face is not found again")]
+
+
+def test_of_the_photos_of_a_group_only_its_faces_are_held_in_memory(
+    fake_gallery, photos, monkeypatch
+):
+    held = []
+    confirm_all = Curation.confirm_all
+
+    def noting(curation, faces, name):
+        held.extend(seen for _, seen in faces)
+        return confirm_all(curation, faces, name)
+
+    monkeypatch.setattr(Curation, "confirm_all", noting)
+    fake_gallery.name_group(of_ada(fake_gallery.cluster(photos)), "Ada")
+    assert [len(seen.crops) for seen in held] == [1] * 4
+    assert all(seen.crops.base is None for seen in held), "a view keeps all crops of its photo"
 
 
 def test_bad_photos_are_listed_and_the_others_grouped(fake_gallery, photos, tmp_path):
