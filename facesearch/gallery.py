@@ -590,7 +590,7 @@ class Gallery:
             owners, rows = self._store.templates_of_people(self._store.people_with_templates())
         people = mean_templates(owners, rows) if len(owners) else none
         unnamed = np.stack(embeddings) if embeddings else none
-        groups = group_unnamed(faces, unnamed, people, self.model.cohort)
+        groups = group_unnamed(faces, unnamed, people, self.model)
         several = [group for group in groups if len(group) > 1]
         with self._store.transaction():
             kept = with_their_ids(several, self._store)

@@ -74,6 +74,16 @@ def test_a_face_that_is_one_of_two_enrolled_people_is_not_unnamed(
     assert (found.groups, found.named) == ((), 2)
 
 
+def test_what_a_head_of_its_own_order_says_of_strangers_is_not_taken_for_cosines(
+    make_gallery, photos
+):
+    model = FakeModel()
+    model.head = replace(model.head, follows_cosine=False)
+    model.cohort = replace(model.cohort, score_mean=-0.1, score_std=0.5)
+    found = make_gallery(model=model).cluster(photos)
+    assert [len(group.faces) for group in found.groups] == [4, 3]
+
+
 def test_a_group_keeps_its_number_when_photos_are_added_or_missing(fake_gallery, photos, shoot):
     first = fake_gallery.cluster(photos)
     more = [shoot((HEDY, 2)), shoot((HEDY, 3)), *(shoot((GRACE, k)) for k in (4, 5, 6)), *photos]
