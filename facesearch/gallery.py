@@ -559,10 +559,10 @@ class Gallery:
     ) -> "Unnamed":
         """Return the faces on `photos` of people who are not enrolled, in groups, largest first.
 
-        A group is probably one person, and never has two faces of one photo. It keeps its id from
-        run to run, when photos are added, too; `name_group` enrolls it. A run that was interrupted
-        can simply be started again: what was seen is kept beside the gallery, until somebody is
-        forgotten. `advance` is called after every photo. Raises GalleryError.
+        A group is probably one person, and never has two faces of one photo. Until somebody is
+        forgotten it keeps its id from run to run, when photos are added, too, and what was seen is
+        kept beside the gallery, so that a run that was interrupted can simply be started again.
+        `name_group` enrolls a group. `advance` is called after every photo. Raises GalleryError.
         """
         from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, group_unnamed, with_their_ids
 

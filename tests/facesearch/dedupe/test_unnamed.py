@@ -313,15 +313,22 @@ def test_a_gallery_that_cannot_be_written_says_so_before_anything_is_looked_at(
         fake_gallery.cluster(photos)
 
 
+@pytest.mark.parametrize("enrolled_from", ["a photo of the group", "another photo", "nothing now"])
 def test_forget_leaves_nothing_of_the_groups_that_somebody_was_in(
-    fake_gallery, photos, home, shoot
+    fake_gallery, photos, home, shoot, enrolled_from
 ):
-    fake_gallery.cluster(photos)
-    list(fake_gallery.enroll([("Ada", photos[0])]))  # the others of the group were hers, too
+    """Which group was theirs, the file need not know: they can be enrolled from any photo."""
+    group = of_ada(fake_gallery.cluster(photos))
+    if enrolled_from == "nothing now":
+        fake_gallery.curation.undo(fake_gallery.name_group(group, "Ada")[0].id)
+    else:
+        other = shoot((ADA, 7))
+        photo = other if enrolled_from == "another photo" else photos[0]
+        list(fake_gallery.enroll([("Ada", photo)]))
+        fake_gallery.cluster(photos)
     fake_gallery.forget("Ada")
-    kept = fake_gallery._store.rows("SELECT DISTINCT group_id FROM unnamed_face")
-    assert kept == [(2,)]
-    assert fake_gallery._store.rows("SELECT id FROM unnamed_group") == [(2,)]
+    assert fake_gallery._store.rows("SELECT * FROM unnamed_face") == []
+    assert fake_gallery._store.rows("SELECT * FROM unnamed_group") == []
     assert not list((home / "gallery.db-index").glob("*"))
 
 
