@@ -265,10 +265,10 @@ class Curation:
             return self._decide("confirm", summary, journal, person, photo=where), left_out
 
     def _is_confirmed(self, face: int) -> bool:
-        """Return whether the last that was said of an enrolled face is that it is who it is."""
+        """Return whether the last that was said of an enrolled face alone is who it is."""
         undone = self._log.undone()
-        said = [row.kind for row in self._log.on("face", face) if row.id not in undone]
-        return said[:1] == ["confirm"]
+        said = [row for row in self._log.on("face", face) if row.id not in undone]
+        return bool(said) and said[0].confirms_one_face
 
     def _why_not(self, person: int, seen: Seen) -> str | None:
         """Return why the one face of `seen` is not to be taken for `person`, None if it may be."""

@@ -144,16 +144,16 @@ def page_of(found: "Unnamed", what: str) -> str:
     """Return the groups as an HTML page, the faces side by side."""
     from facesearch.dedupe.page import Picture, cut_out, page
 
-    groups = [
+    groups = (  # a face is cut out when it is its turn: all of them at once fill the memory
         (
             f"Group {group.id}: {counted(len(group.faces), what)}",
-            [
+            (
                 Picture(cut_out(face.photo, face.content_hash, face.box), face.photo, "")
                 for face in group.faces[:SHOWN]
-            ],
+            ),
         )
         for group in found.groups
-    ]
+    )
     return page("Who has no name yet", summary(found, what), groups)
 
 
