@@ -240,13 +240,16 @@ class Curation:
     ) -> tuple[Decision, list[tuple[PhotoFile, str]]]:
         """Say that faces of nobody enrolled are all `name`, whom somebody bears or nobody yet.
 
+        Somebody who was merged into another is that person, as when they are enrolled.
         Each of `faces` is a photo and what is seen of it: one face. All are one decision. Also
         returned is which were left out and why: what a human said of one of them, or of another
         face of its photo, outranks what is said of all. Refused if none is left.
         """
         left_out: list[tuple[PhotoFile, str]] = []
         with self._deciding() as journal:
-            person = self._known_or_new(journal, name)
+            merged = self._log.merged(person_name(name))
+            is_gone = merged is not None and self._store.person_id(person_name(name)) is None
+            person = merged[1] if merged and is_gone else self._known_or_new(journal, name)
             n_faces, where = 0, None
             for photo, seen in faces:
                 why = self._why_not(person, seen)

@@ -23,6 +23,7 @@ from facesearch_cli.options import (
 from facesearch_cli.render import (
     Column,
     Screen,
+    bearer,
     complain,
     complain_of_skipped,
     counted,
@@ -136,7 +137,8 @@ def summary(found: "Unnamed", what: str) -> str:
     groups = counted(len(found.groups), "group") if found.groups else "No group"
     return (
         f"{groups} of {what}s without a name, {counted(found.alone, what)} like no other, "
-        f"{found.named:,} of who is enrolled; {counted(found.photos, 'photo')} looked at."
+        f"{found.named:,} of enrolled {bearer(what)[1]}; "
+        f"{counted(found.photos, 'photo')} looked at."
     )
 
 

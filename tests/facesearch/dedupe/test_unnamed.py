@@ -124,6 +124,14 @@ def test_a_group_can_be_of_somebody_who_is_enrolled_already(fake_gallery, photos
     assert [(p.name, p.photos) for p in fake_gallery.people()] == [("Ada", 5)]
 
 
+def test_a_name_that_was_merged_into_another_is_that_person(fake_gallery, photos, shoot):
+    list(fake_gallery.enroll([("Ada", shoot((MARY, 1))), ("Augusta", shoot((JOAN, 1)))]))
+    fake_gallery.curation.merge(["Augusta"], into="Ada")
+    decision, _ = fake_gallery.name_group(of_ada(fake_gallery.cluster(photos)), "Augusta")
+    assert decision.summary == "said that 4 faces are Ada"
+    assert [(p.name, p.photos) for p in fake_gallery.people()] == [("Ada", 6)]
+
+
 def test_what_a_human_said_of_one_face_outranks_the_name_of_its_group(fake_gallery, photos, shoot):
     list(fake_gallery.enroll([("Ada", shoot((MARY, 1)))]))
     fake_gallery.curation.reject(photos[0], "Ada")
