@@ -95,6 +95,20 @@ def test_a_group_keeps_its_number_when_photos_are_added_or_missing(fake_gallery,
     assert members(fake_gallery.cluster(more)) == members(then)
 
 
+def test_people_who_are_always_on_photos_together_keep_their_own_numbers(fake_gallery, shoot):
+    pair = [shoot((ADA, k), (GRACE, k)) for k in (1, 2)]
+    first = members(fake_gallery.cluster(pair))
+    then = members(fake_gallery.cluster([*pair, shoot((GRACE, 3))]))
+    grace = next(group for group, faces in first.items() if ("10-1_20-1_0.png", 2) in faces)
+    assert {group: len(faces) for group, faces in then.items()} == {grace: 3, 3 - grace: 2}
+
+
+def test_each_face_is_kept_once_however_often_it_is_seen(fake_gallery, photos):
+    for _ in range(3):
+        fake_gallery.cluster(photos)
+    assert fake_gallery._store.rows("SELECT count(*) FROM unnamed_face") == [(7,)]
+
+
 def test_a_number_is_never_given_to_another_group(fake_gallery, photos, shoot):
     fake_gallery.cluster(photos)
     fake_gallery.name_group(fake_gallery.cluster(photos).groups[1], "Grace")
