@@ -240,13 +240,16 @@ class Curation:
     ) -> tuple[Decision, list[tuple[PhotoFile, str]]]:
         """Say that faces of nobody enrolled are all `name`, whom somebody bears or nobody yet.
 
+        Somebody who was merged into another is that person, as when they are enrolled.
         Each of `faces` is a photo and what is seen of it: one face. All are one decision. Also
         returned is which were left out and why: what a human said of one of them, or of another
         face of its photo, outranks what is said of all. Refused if none is left.
         """
         left_out: list[tuple[PhotoFile, str]] = []
         with self._deciding() as journal:
-            person = self._known_or_new(journal, name)
+            merged = self._log.merged(person_name(name))
+            is_gone = merged is not None and self._store.person_id(person_name(name)) is None
+            person = merged[1] if merged and is_gone else self._known_or_new(journal, name)
             n_faces, where = 0, None
             for photo, seen in faces:
                 why = self._why_not(person, seen)
@@ -265,10 +268,10 @@ class Curation:
             return self._decide("confirm", summary, journal, person, photo=where), left_out
 
     def _is_confirmed(self, face: int) -> bool:
-        """Return whether the last that was said of an enrolled face is that it is who it is."""
+        """Return whether the last that was said of an enrolled face alone is who it is."""
         undone = self._log.undone()
-        said = [row.kind for row in self._log.on("face", face) if row.id not in undone]
-        return said[:1] == ["confirm"]
+        said = [row for row in self._log.on("face", face) if row.id not in undone]
+        return bool(said) and said[0].confirms_one_face
 
     def _why_not(self, person: int, seen: Seen) -> str | None:
         """Return why the one face of `seen` is not to be taken for `person`, None if it may be."""

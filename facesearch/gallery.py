@@ -37,7 +37,7 @@ from facesearch.errors import (
     PhotoError,
     Refused,
 )
-from facesearch.identification import IdentifiedFace, Seen, look, name_faces
+from facesearch.identification import NO_CROPS, IdentifiedFace, Seen, look, name_faces
 from facesearch.model import Model, subject
 from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.photo import read_photo
@@ -605,10 +605,10 @@ class Gallery:
     ) -> "Unnamed":
         """Return the faces on `photos` of people who are not enrolled, in groups, largest first.
 
-        A group is probably one person, and never has two faces of one photo. It keeps its id from
-        run to run, when photos are added, too; `name_group` enrolls it. A run that was interrupted
-        can simply be started again: what was seen is kept beside the gallery, until somebody is
-        forgotten. `advance` is called after every photo. Raises GalleryError.
+        A group is probably one person, and never has two faces of one photo. Until somebody is
+        forgotten it keeps its id from run to run, when photos are added, too, and what was seen is
+        kept beside the gallery, so that a run that was interrupted can simply be started again.
+        `name_group` enrolls a group. `advance` is called after every photo. Raises GalleryError.
         """
         from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, group_unnamed, with_their_ids
 
@@ -636,7 +636,7 @@ class Gallery:
             owners, rows = self._store.templates_of_people(self._store.people_with_templates())
         people = mean_templates(owners, rows) if len(owners) else none
         unnamed = np.stack(embeddings) if embeddings else none
-        groups = group_unnamed(faces, unnamed, people, self.model.cohort)
+        groups = group_unnamed(faces, unnamed, people, self.model)
         several = [group for group in groups if len(group) > 1]
         with self._store.transaction():
             kept = with_their_ids(several, self._store)
@@ -646,7 +646,10 @@ class Gallery:
     def _seen_or_remembered(
         self, photos: Iterable[str | os.PathLike[str]], workers: int
     ) -> Iterator[tuple[str, Seen | PhotoError]]:
-        """Yield each of `photos` with what it shows, which is kept from run to run."""
+        """Yield each of `photos` with what it shows, without crops: the cache has none either.
+
+        So the run that shows a group and the run that names it say the same of every face.
+        """
         from facesearch.dedupe.unnamed import SeenBefore, state_of
 
         def jobs() -> Iterator[tuple[str, "FileState | None", Seen | None]]:
@@ -662,7 +665,7 @@ class Gallery:
             ):
                 if known is None and state is not None and isinstance(seen, Seen):
                     memory.keep(path, state, seen)
-                yield path, seen
+                yield path, replace(seen, crops=NO_CROPS) if isinstance(seen, Seen) else seen
 
     def name_group(
         self, group: "UnnamedGroup", name: str, *, workers: int = 1
@@ -697,11 +700,11 @@ class Gallery:
             return error
         for place, there in enumerate(seen.faces):
             if same_place(there.box, face.box):
-                one = slice(place, place + 1)
+                one = [place]  # copies: a slice would keep the crops of all faces in memory
                 return replace(
                     seen, faces=[there], crops=seen.crops[one], embeddings=seen.embeddings[one]
                 )
-        return FaceError(f"{face.photo}: the {subject(self.model.manifest)} is not found again")
+        return FaceError(f"the {subject(self.model.manifest)} is not found again")
 
     # The gallery as a whole
 

@@ -23,6 +23,7 @@ from facesearch_cli.options import (
 from facesearch_cli.render import (
     Column,
     Screen,
+    bearer,
     complain,
     complain_of_skipped,
     counted,
@@ -136,7 +137,8 @@ def summary(found: "Unnamed", what: str) -> str:
     groups = counted(len(found.groups), "group") if found.groups else "No group"
     return (
         f"{groups} of {what}s without a name, {counted(found.alone, what)} like no other, "
-        f"{found.named:,} of who is enrolled; {counted(found.photos, 'photo')} looked at."
+        f"{found.named:,} of enrolled {bearer(what)[1]}; "
+        f"{counted(found.photos, 'photo')} looked at."
     )
 
 
@@ -144,16 +146,16 @@ def page_of(found: "Unnamed", what: str) -> str:
     """Return the groups as an HTML page, the faces side by side."""
     from facesearch.dedupe.page import Picture, cut_out, page
 
-    groups = [
+    groups = (  # a face is cut out when it is its turn: all of them at once fill the memory
         (
             f"Group {group.id}: {counted(len(group.faces), what)}",
-            [
+            (
                 Picture(cut_out(face.photo, face.content_hash, face.box), face.photo, "")
                 for face in group.faces[:SHOWN]
-            ],
+            ),
         )
         for group in found.groups
-    ]
+    )
     return page("Who has no name yet", summary(found, what), groups)
 
 

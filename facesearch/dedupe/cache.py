@@ -25,6 +25,7 @@ from facesearch.identification import NO_CROPS, Seen
 
 VERSION = 3  # of the tables and of everything that looks and likenesses depend on
 COMMIT_AFTER_S = 1.0  # what a kill may cost
+BUSY_TIMEOUT_S = 60.0  # how long another program may be at writing
 _GREYS = 4096  # small pictures held at once, 36 MB
 _FACE_NUMBERS = 15  # of a face as it is kept: the box, the score, five landmarks
 _BATCH = 1024  # new pictures compared with all others in one step: what a kill may cost then
@@ -79,6 +80,11 @@ class PhotoCache:
         self._db = _opened(path)
         self._committed = monotonic()
         self._look = lru_cache(_GREYS)(self._read_look)
+
+    def commit(self) -> None:
+        """Keep what was computed; until then no other program can keep anything here."""
+        self._db.commit()
+        self._committed = monotonic()
 
     def close(self) -> None:
         """Keep what was computed and close the file."""
@@ -198,7 +204,7 @@ class PhotoCache:
             self._db.executemany(
                 "UPDATE picture SET compared = 1 WHERE id = ?", [(i,) for i, _ in batch]
             )
-            self._commit()
+            self.commit()
             yield min(start + _BATCH, len(new)), len(new)
 
     def _find(self, asking: list[_Coded], asked: list[_Coded]) -> None:
@@ -291,17 +297,13 @@ class PhotoCache:
                 f"DELETE FROM {table} WHERE first NOT IN {kept} OR second NOT IN {kept}"
             )
         self._look.cache_clear()  # ids may be given again
-        self._commit()
+        self.commit()
 
     def _write(self, sql: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         cursor = self._db.execute(sql, values)
         if monotonic() - self._committed > COMMIT_AFTER_S:
-            self._commit()
+            self.commit()
         return cursor
-
-    def _commit(self) -> None:
-        self._db.commit()
-        self._committed = monotonic()
 
 
 def _packed(grey: NDArray[np.uint8]) -> bytes:
@@ -321,7 +323,7 @@ def _opened(path: Path | None) -> sqlite3.Connection:
         for _ in range(2):
             db = None
             try:
-                db = sqlite3.connect(path, timeout=60)
+                db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
                 version = db.execute("PRAGMA user_version").fetchone()[0]
                 if version == VERSION and db.execute("PRAGMA quick_check").fetchone() == ("ok",):
                     db.execute("PRAGMA synchronous = NORMAL")
@@ -344,7 +346,7 @@ def _opened(path: Path | None) -> sqlite3.Connection:
 
 
 def _begun(place: str) -> sqlite3.Connection:
-    db = sqlite3.connect(place, timeout=60)
+    db = sqlite3.connect(place, timeout=BUSY_TIMEOUT_S)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -183,18 +183,20 @@ class EnrolledTwiceFinder:
         return parted
 
     def _said_to_be_one(self) -> tuple[set[int], list[set[int]]]:
-        """Return the templates that a human gave to who has them, and those each merge gave."""
+        """Return the templates that a human gave to who has them, and those each merge gave.
+
+        Not those of a group that was given a name as a whole.
+        """
         undone = self._log.undone()
         confirmed: set[int] = set()
         merges = []
         for row in self._log.select("kind IN ('confirm', 'move', 'split', 'merge') ORDER BY id"):
             if row.id in undone:
                 continue
-            faces = {change.id for change in row.changes if change.table == "face"}
-            templates = {self._template_of[face] for face in faces if face in self._template_of}
+            templates = {self._template_of[face] for face in row.faces if face in self._template_of}
             if row.kind == "merge":
                 merges.append(templates)
-            else:
+            elif row.kind != "confirm" or row.confirms_one_face:
                 confirmed |= templates
         return confirmed, merges
 

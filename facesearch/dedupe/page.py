@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
@@ -38,7 +38,7 @@ class Picture:
     keep: bool = False  # the one proposed to be kept
 
 
-def page(title: str, summary: str, groups: Sequence[tuple[str, Sequence[Picture]]]) -> str:
+def page(title: str, summary: str, groups: Iterable[tuple[str, Iterable[Picture]]]) -> str:
     """Return the page as HTML; each of `groups` is a heading and its pictures.
 
     A picture that cannot be read is shown by its caption alone. Thumbnails are made one after the

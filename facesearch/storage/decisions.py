@@ -35,6 +35,16 @@ class DecisionRow:
         changes: list[Change] = self.payload["changes"]
         return changes
 
+    @property
+    def faces(self) -> set[int]:
+        """The ids of the faces that it changed; see `changes`."""
+        return {change.id for change in self.changes if change.table == "face"}
+
+    @property
+    def confirms_one_face(self) -> bool:
+        """Whether it says of one face whose it is: who names a group has not looked at all."""
+        return self.kind == "confirm" and len(self.faces) == 1
+
 
 class DecisionLog:
     """The decisions stored in a gallery; append to it inside `Store.transaction`."""

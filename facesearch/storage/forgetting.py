@@ -84,14 +84,8 @@ def rows_to_delete(store: Store, person_id: int, traces: Traces) -> list[tuple[s
         for r in store.rejections(photo)
         if traces.shown(r.content_hash, r.box)
     }
-    unnamed = {  # whole groups: the other faces of one are probably theirs
-        face.group
-        for photo in traces.places
-        for face in store.unnamed(photo)
-        if traces.shown(photo, face.box)
-    }
     rows = [
-        *(("unnamed_group", group) for group in sorted(unnamed)),
+        *found("unnamed_group", "true"),  # any may be of theirs: nothing in the file tells
         *found("template", "face_id IN (SELECT id FROM face WHERE person_id = ?)", person_id),
         *found("face", "person_id = ?", person_id),
         *(("rejection", row) for row in sorted(rejections)),

@@ -243,7 +243,7 @@ class Koch(Recipe):
 
     name: ClassVar[str] = "koch"
     side_px: int = 105
-    steps: int = 1_500  # an hour on two cores; it had not stopped learning
+    steps: int = 4_000
     rate: float = 3e-4
     weight_decay: float = 0.0  # the paper's penalty is in the loss
     ema: float = 0.99

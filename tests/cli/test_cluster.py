@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from facesearch.dedupe import page
 from facesearch_cli import cluster as command
 from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE
 
@@ -67,9 +69,25 @@ def test_json_is_one_object_with_every_face(run, album):
 
 def test_the_page_shows_the_faces(run, album, tmp_path):
     assert run(album, "--html", tmp_path / "groups.html").exit_code == 0
-    page = (tmp_path / "groups.html").read_text()
-    assert page.count("<img") == 3
-    assert "Group 1: 3 faces" in page
+    written = (tmp_path / "groups.html").read_text()
+    assert written.count("<img") == 3
+    assert "Group 1: 3 faces" in written
+
+
+def test_of_the_faces_on_the_page_one_at_a_time_is_in_memory(run, album, tmp_path, monkeypatch):
+    cut, most = [], []
+
+    def noting(*face):
+        most.append(sum(there() is not None for there in cut))
+        picture = cut_out(*face)
+        cut.append(weakref.ref(picture.pixels()))
+        return picture
+
+    cut_out = page.cut_out
+    monkeypatch.setattr(page, "cut_out", noting)
+    run(album, "--html", tmp_path / "groups.html")
+    assert len(most) == 3
+    assert max(most) <= 1
 
 
 def test_of_large_groups_a_few_photos_are_listed(run, album, monkeypatch):

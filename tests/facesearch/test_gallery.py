@@ -430,6 +430,21 @@ def test_one_person_is_not_called_two_once_a_face_of_each_camp_is_confirmed(two_
     assert [two.person for two in two_as_one.two_in_one()] == ["Zoe"]
 
 
+def test_a_group_that_got_a_name_may_hold_two_people_until_a_face_of_each_is_confirmed(
+    crowd, shoot
+):
+    """Who names a group has not looked at every face of it."""
+    photos = [shoot((person, k)) for person, k in ((GRACE, 1), (GRACE, 2), (HEDY, 1), (HEDY, 2))]
+    one, other = crowd.cluster(photos).groups
+    crowd.name_group(replace(one, faces=one.faces + other.faces), "Zoe")
+    (two,) = crowd.two_in_one()
+    assert two.person == "Zoe"
+    for camp in two.camps:
+        assert crowd.curation.confirm(camp[0].photo, "Zoe").id is not None
+        assert crowd.curation.confirm(camp[0].photo, "Zoe").id is None
+    assert crowd.two_in_one() == ()
+
+
 def test_the_same_picture_under_two_names_is_found_with_both_photos(crowd, shoot):
     copies = shoot((ADA, 1), salt=1), shoot((ADA, 1), salt=2)
     assert statuses(enroll(crowd, ("Copied", copies[0]), ("P1", copies[1])))[0] == "enrolled"

@@ -219,6 +219,10 @@ def test_the_assignment_is_the_best_there_is(gain):
     assert total == pytest.approx(padded[best].sum())
 
 
+def test_any_gain_is_worth_a_name_and_a_loss_is_not():
+    assert assign(np.array([[-0.5], [0.001], [0.0]])).tolist() == [-1, 0, -1]
+
+
 def test_two_faces_that_both_want_one_person_the_better_gets_them_immich_12921():
     assert assign(np.array([[5.0, -np.inf], [9.0, -np.inf]])).tolist() == [-1, 0]
 

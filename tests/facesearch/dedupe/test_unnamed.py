@@ -1,11 +1,13 @@
 """Faces that nobody has named: in groups that keep their number, until one is named."""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from fake_model import FakeModel, save_photo
 
+from facesearch.curation import Curation
 from facesearch.errors import GalleryError, Refused
 from facesearch.gallery import Gallery, import_gallery
 
@@ -72,6 +74,16 @@ def test_a_face_that_is_one_of_two_enrolled_people_is_not_unnamed(
     assert (found.groups, found.named) == ((), 2)
 
 
+def test_what_a_head_of_its_own_order_says_of_strangers_is_not_taken_for_cosines(
+    make_gallery, photos
+):
+    model = FakeModel()
+    model.head = replace(model.head, follows_cosine=False)
+    model.cohort = replace(model.cohort, score_mean=-0.1, score_std=0.5)
+    found = make_gallery(model=model).cluster(photos)
+    assert [len(group.faces) for group in found.groups] == [4, 3]
+
+
 def test_a_group_keeps_its_number_when_photos_are_added_or_missing(fake_gallery, photos, shoot):
     first = fake_gallery.cluster(photos)
     more = [shoot((HEDY, 2)), shoot((HEDY, 3)), *(shoot((GRACE, k)) for k in (4, 5, 6)), *photos]
@@ -81,6 +93,20 @@ def test_a_group_keeps_its_number_when_photos_are_added_or_missing(fake_gallery,
     some = fake_gallery.cluster(photos[:2])
     assert members(some) == {1: {("10-1_0.png", 1), ("10-2_0.png", 1)}}
     assert members(fake_gallery.cluster(more)) == members(then)
+
+
+def test_people_who_are_always_on_photos_together_keep_their_own_numbers(fake_gallery, shoot):
+    pair = [shoot((ADA, k), (GRACE, k)) for k in (1, 2)]
+    first = members(fake_gallery.cluster(pair))
+    then = members(fake_gallery.cluster([*pair, shoot((GRACE, 3))]))
+    grace = next(group for group, faces in first.items() if ("10-1_20-1_0.png", 2) in faces)
+    assert {group: len(faces) for group, faces in then.items()} == {grace: 3, 3 - grace: 2}
+
+
+def test_each_face_is_kept_once_however_often_it_is_seen(fake_gallery, photos):
+    for _ in range(3):
+        fake_gallery.cluster(photos)
+    assert fake_gallery._store.rows("SELECT count(*) FROM unnamed_face") == [(7,)]
 
 
 def test_a_number_is_never_given_to_another_group(fake_gallery, photos, shoot):
@@ -110,6 +136,14 @@ def test_a_group_can_be_of_somebody_who_is_enrolled_already(fake_gallery, photos
     list(fake_gallery.enroll([("Ada", shoot((MARY, 1)))]))
     fake_gallery.name_group(of_ada(fake_gallery.cluster(photos)), " Ada ")
     assert [(p.name, p.photos) for p in fake_gallery.people()] == [("Ada", 5)]
+
+
+def test_a_name_that_was_merged_into_another_is_that_person(fake_gallery, photos, shoot):
+    list(fake_gallery.enroll([("Ada", shoot((MARY, 1))), ("Augusta", shoot((JOAN, 1)))]))
+    fake_gallery.curation.merge(["Augusta"], into="Ada")
+    decision, _ = fake_gallery.name_group(of_ada(fake_gallery.cluster(photos)), "Augusta")
+    assert decision.summary == "said that 4 faces are Ada"
+    assert [(p.name, p.photos) for p in fake_gallery.people()] == [("Ada", 6)]
 
 
 def test_what_a_human_said_of_one_face_outranks_the_name_of_its_group(fake_gallery, photos, shoot):
@@ -151,6 +185,31 @@ def test_a_photo_that_changed_or_went_is_left_out_and_the_others_are_named(
         fake_gallery.name_group(group, "Ada")
 
 
+def test_a_face_that_is_not_found_again_is_left_out(fake_gallery, photos):
+    group = of_ada(fake_gallery.cluster(photos))
+    first, *others = group.faces
+    elsewhere = replace(first, box=(0.0, 0.0, 5.0, 5.0))
+    decision, left_out = fake_gallery.name_group(replace(group, faces=(elsewhere, *others)), "Ada")
+    assert decision.changed["face"] == 3
+    assert left_out == [(first.photo, "the face is not found again")]
+
+
+def test_of_the_photos_of_a_group_only_its_faces_are_held_in_memory(
+    fake_gallery, photos, monkeypatch
+):
+    held = []
+    confirm_all = Curation.confirm_all
+
+    def noting(curation, faces, name):
+        held.extend(seen for _, seen in faces)
+        return confirm_all(curation, faces, name)
+
+    monkeypatch.setattr(Curation, "confirm_all", noting)
+    fake_gallery.name_group(of_ada(fake_gallery.cluster(photos)), "Ada")
+    assert [len(seen.crops) for seen in held] == [1] * 4
+    assert all(seen.crops.base is None for seen in held), "a view keeps all crops of its photo"
+
+
 def test_bad_photos_are_listed_and_the_others_grouped(fake_gallery, photos, tmp_path):
     (tmp_path / "empty.jpg").touch()
     found = fake_gallery.cluster([tmp_path / "empty.jpg", *photos, tmp_path / "gone.jpg"])
@@ -172,6 +231,15 @@ class Counting(FakeModel):
     def embed(self, crops):
         self.crops += len(crops)
         return super().embed(crops)
+
+
+def test_the_first_run_finds_the_groups_that_the_next_ones_find(fake_gallery, photos, monkeypatch):
+    """Who names a group means the faces that were shown, not others that the cache leads to."""
+    list(fake_gallery.enroll([("Ada", photos[0])]))
+    monkeypatch.setattr("facesearch.identification.SECOND_LOOK", 100.0)
+    monkeypatch.setattr("facesearch.identification.look_again", lambda model, crops, rows: -rows)
+    first = fake_gallery.cluster(photos)
+    assert members(fake_gallery.cluster(photos)) == members(first)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -222,6 +290,34 @@ def test_a_damaged_cache_costs_time_only(make_gallery, photos, home):
     assert members(make_gallery().cluster(photos)) == first
 
 
+def test_two_runs_at_once_keep_what_they_see_in_one_cache(make_gallery, photos, home, monkeypatch):
+    """Neither waits for the other, which is slow to look, nor takes it for damage."""
+    monkeypatch.setattr("facesearch.dedupe.cache.BUSY_TIMEOUT_S", 0.0)
+    one, other, model = make_gallery(), make_gallery(), Counting()
+    left = photos[::-1]
+    one.cluster(photos[:4], advance=lambda: other.cluster([left.pop(0)]))
+    other.close()
+    other = make_gallery(model=model)
+    model.crops = 0
+    other.cluster(photos)
+    assert model.crops == 0
+
+
+def test_a_cache_that_another_program_writes_to_for_too_long_is_not_deleted(
+    make_gallery, photos, home, monkeypatch
+):
+    monkeypatch.setattr("facesearch.dedupe.cache.BUSY_TIMEOUT_S", 0.0)
+    gallery = make_gallery(model=(model := Counting()))
+    gallery.cluster(photos[:3])
+    cache = home / "gallery.db-index" / "photos.cache"
+    with closing(sqlite3.connect(cache, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        assert [len(group.faces) for group in gallery.cluster(photos).groups] == [4, 3]
+    model.crops = 0
+    gallery.cluster(photos[:3])
+    assert model.crops == 0
+
+
 def test_groups_are_copied_with_their_gallery(fake_gallery, photos, tmp_path, fake_model, shoot):
     first = fake_gallery.cluster(photos)
     fake_gallery.export(tmp_path / "export.db")
@@ -239,15 +335,22 @@ def test_a_gallery_that_cannot_be_written_says_so_before_anything_is_looked_at(
         fake_gallery.cluster(photos)
 
 
+@pytest.mark.parametrize("enrolled_from", ["a photo of the group", "another photo", "nothing now"])
 def test_forget_leaves_nothing_of_the_groups_that_somebody_was_in(
-    fake_gallery, photos, home, shoot
+    fake_gallery, photos, home, shoot, enrolled_from
 ):
-    fake_gallery.cluster(photos)
-    list(fake_gallery.enroll([("Ada", photos[0])]))  # the others of the group were hers, too
+    """Which group was theirs, the file need not know: they can be enrolled from any photo."""
+    group = of_ada(fake_gallery.cluster(photos))
+    if enrolled_from == "nothing now":
+        fake_gallery.curation.undo(fake_gallery.name_group(group, "Ada")[0].id)
+    else:
+        other = shoot((ADA, 7))
+        photo = other if enrolled_from == "another photo" else photos[0]
+        list(fake_gallery.enroll([("Ada", photo)]))
+        fake_gallery.cluster(photos)
     fake_gallery.forget("Ada")
-    kept = fake_gallery._store.rows("SELECT DISTINCT group_id FROM unnamed_face")
-    assert kept == [(2,)]
-    assert fake_gallery._store.rows("SELECT id FROM unnamed_group") == [(2,)]
+    assert fake_gallery._store.rows("SELECT * FROM unnamed_face") == []
+    assert fake_gallery._store.rows("SELECT * FROM unnamed_group") == []
     assert not list((home / "gallery.db-index").glob("*"))
 
 
@@ -264,7 +367,7 @@ def test_what_is_remembered_of_a_photo_is_what_was_seen(fake_gallery, photos, mo
         )
         assert (what.embeddings == before.embeddings).all()
         assert (what.width, what.height) == (before.width, before.height)
-        assert len(what.crops) == (len(what.faces) if what is before else 0)
+        assert len(what.crops) == 0
         return identify(gallery, what)
 
     identify = Gallery.identify_faces
