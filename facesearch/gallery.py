@@ -43,6 +43,7 @@ from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.photo import read_photo
 from facesearch.storage.decisions import DecisionLog
 from facesearch.storage.forgetting import forget_person
+from facesearch.storage.kept import keep, kept_at, sweep
 from facesearch.storage.store import (
     FaceRow,
     KnownFace,
@@ -503,17 +504,62 @@ class Gallery:
             person = self.curation.gone_person(name)
             gone = forget_person(self._store, self._log, person or self._person(name))
         self._view = None
-        gone["index files"] = self._scrub()
-        return gone
+        return gone | self._scrub()
 
-    def _scrub(self) -> int:
-        """Erase the last bytes of what was deleted; return how many index files that cost."""
+    def _scrub(self) -> dict[str, int]:
+        """Erase the last bytes of what was deleted; return how many files that cost."""
         n_files = self._drop_index_files()
+        with reported(self.path):
+            n_photos = sweep(self._photo_folder, self._store.photos_with_paths())
         self._store.scrub()
-        return n_files
+        return {"index files": n_files} | ({"copies of photos": n_photos} if n_photos else {})
 
     def _person(self, name: str) -> int:
         return person_id(self._store, self._log, name)
+
+    # For who shows the gallery
+
+    def names(self) -> list[str]:
+        """Return the names of everyone who is enrolled, in their order."""
+        return self._store.every_name()
+
+    def name_of(self, person_id: int) -> str | None:
+        """Return the name of a person by their id, None if they are not there any more."""
+        return self._store.names([person_id]).get(person_id)
+
+    def person_id(self, name: str) -> int:
+        """Return the id of a person, which stays when they are renamed; raises UnknownPerson."""
+        return self._person(name)
+
+    def face(self, face_id: int) -> tuple[str | None, KnownFace] | None:
+        """Return an enrolled face and the path of its photo; None if it is not there any more."""
+        with self._store.snapshot():
+            face = self._store.face(face_id)
+            path = self._store.photo_path(face.content_hash) if face else None
+        if face is None:
+            return None
+        if path is not None and not Path(path).is_file():
+            copy = self._photo_folder / Path(path).name  # if the gallery was moved with its copies
+            path = str(copy) if Path(path).stem == face.content_hash else path
+        return path, face
+
+    def keep_photo(self, photo: Path, content_hash: str) -> Path:
+        """Return the path to enroll `photo` from, whose own will not last.
+
+        Where the gallery knows those bytes from, else a copy beside the gallery file, which goes
+        with the last person on it: `forget` deletes it. Whoever enrolls the path calls this once
+        more after it: a `forget` of another program may have deleted the copy in between. Raises
+        GalleryError if the copy cannot be made.
+        """
+        known = self._store.photo_path(content_hash)
+        if known is not None and known != str(kept_at(self._photo_folder, photo, content_hash)):
+            return Path(known) if Path(known).is_file() else photo
+        with reported(self.path):
+            return keep(self._photo_folder, photo, content_hash)
+
+    @property
+    def _photo_folder(self) -> Path:
+        return self.path.absolute().with_name(self.path.name + "-photos")
 
     # Who is enrolled twice
 
@@ -612,7 +658,7 @@ class Gallery:
                 state = state_of(path)
                 yield path, state, memory.recall(path, state) if state else None
 
-        memory = SeenBefore(self._index_folder / "photos.cache", self.model.fingerprint)
+        memory = SeenBefore(self.index_folder / "photos.cache", self.model.fingerprint)
         with closing(memory):
             for (path, state, known), seen in in_order(
                 lambda job: job[2] or self._probe(job[0]), jobs(), workers
@@ -716,14 +762,15 @@ class Gallery:
         self._store.copy_to(target)
 
     @property
-    def _index_folder(self) -> Path:
+    def index_folder(self) -> Path:
+        """Return the folder of what can be computed again; `forget` deletes all that is in it."""
         return self.path.with_name(self.path.name + "-index")
 
     def _drop_index_files(self) -> int:
         """Delete the index files, unfinished ones too; return how many there were."""
         n_files = 0
         with reported(self.path):
-            for file in self._index_folder.glob("*"):
+            for file in self.index_folder.glob("*"):
                 file.unlink(missing_ok=True)
                 n_files += 1
         return n_files
@@ -769,7 +816,7 @@ class Gallery:
         nobody = fit_strangers(none, 0, self.model.cohort, self.model.head)
         newest = self._newest_stamp()
         if newest is not None:
-            stored = load_newest(self._index_folder, newest, self.model.dim, self._store.seq())
+            stored = load_newest(self.index_folder, newest, self.model.dim, self._store.seq())
             if stored is not None:
                 index, seq = stored
                 return _View(newest, seq, index, nobody, filed_seq=seq)
@@ -785,7 +832,7 @@ class Gallery:
         where it knows the number.
         """
         known = []
-        for file in self._index_folder.glob("*-*-*.index"):
+        for file in self.index_folder.glob("*-*-*.index"):
             stamp, seq, _ = file.name.split("-", 2)
             if seq.isdecimal() and self._store.stamp(int(seq)) == stamp:
                 known.append((int(seq), stamp))
@@ -804,9 +851,9 @@ class Gallery:
         try:
             with self._store.transaction():  # nobody may be forgotten while their rows are written
                 if self._store.stamp(self._store.seq()) == view.stamp:
-                    save(view.index, self._index_folder, view.stamp, view.seq)
+                    save(view.index, self.index_folder, view.stamp, view.seq)
         except (OSError, GalleryError) as error:  # costs time, not the answer
-            log.warning("the index could not be kept in %s: %s", self._index_folder, error)
+            log.warning("the index could not be kept in %s: %s", self.index_folder, error)
 
     def _fit(self) -> Strangers:
         """Return how strangers score against the gallery, from at most STATISTICS_PEOPLE people."""

@@ -27,6 +27,7 @@ from facesearch_cli.options import INTERRUPTED, NO, READER_GONE, UNREADABLE, UNU
 from facesearch_cli.people import app as people
 from facesearch_cli.render import complain
 from facesearch_cli.train import train
+from facesearch_cli.web import web
 
 BUG = 70  # sysexits' EX_SOFTWARE: Python's own 1 would read as "the answer is no"
 
@@ -151,6 +152,13 @@ add(
 add(demo, ASK, "facesearch demo", "facesearch demo --glyphs")
 add(verify, ASK, "facesearch verify a.jpg b.jpg", "facesearch verify a.jpg b.jpg --json")
 add(search, ASK, "facesearch search stranger.jpg", "facesearch search stranger.jpg -k 3 --json")
+add(
+    web,
+    ASK,
+    "facesearch web",
+    "facesearch web photos/                      and who on them has no name yet",
+    "facesearch web --gallery family.db --port 8080 --no-browser",
+)
 add(
     enroll,
     KEEP,

@@ -306,6 +306,16 @@ class Store:
         rows = self.rows(f"SELECT {KNOWN_FACE} WHERE content_hash = ?", (content_hash,))
         return [known_face(row) for row in rows]
 
+    def photo_path(self, content_hash: str) -> str | None:
+        """Return where the photo with these bytes was enrolled from; None if that is not kept."""
+        rows = self.rows("SELECT path FROM photo WHERE content_hash = ?", (content_hash,))
+        return rows[0][0] if rows else None
+
+    def photos_with_paths(self) -> set[str]:
+        """Return the content hashes of the photos of which it is kept where they are."""
+        rows = self.rows("SELECT content_hash FROM photo WHERE path IS NOT NULL")
+        return {content_hash for (content_hash,) in rows}
+
     def face(self, face_id: int) -> KnownFace | None:
         """Return a face, None if it is gone."""
         rows = self.rows(f"SELECT {KNOWN_FACE} WHERE face.id = ?", (face_id,))

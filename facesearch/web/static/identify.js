@@ -1,0 +1,167 @@
+// Photos that are dropped or chosen go up, two at a time; their cards come down.
+
+import "./names.js";
+import { complain, element, get, post, refuseTrouble, say } from "./talk.js";
+
+const AT_ONCE = 2;
+const files = document.getElementById("files");
+const drop = document.getElementById("drop");
+const waiting = document.getElementById("waiting");
+const photos = document.getElementById("photos");
+const queue = [];
+let nUnderWay = 0;
+
+files.addEventListener("change", () => {
+  add(files.files);
+  files.value = ""; // so that the same file can be chosen again
+});
+for (const kind of ["dragenter", "dragover"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+}
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) drop.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault(); // else the browser leaves the page for the photo
+  drop.classList.remove("over");
+  add(event.dataTransfer.files);
+});
+
+function add(some) {
+  for (const file of some) {
+    const line = document.createElement("li");
+    line.textContent = `${file.name}: waiting`;
+    waiting.append(line);
+    queue.push({ file, line });
+  }
+  goOn();
+}
+
+function goOn() {
+  while (queue.length && nUnderWay < AT_ONCE) {
+    nUnderWay += 1;
+    look(queue.shift()).finally(() => {
+      nUnderWay -= 1;
+      goOn();
+    });
+  }
+}
+
+async function look({ file, line }) {
+  line.textContent = `${file.name}: looking`;
+  try {
+    const response = await fetch(`/photos?name=${encodeURIComponent(file.name)}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/octet-stream", Accept: "application/json" },
+      body: file,
+    });
+    await refuseTrouble(response);
+    photos.prepend(element(await response.text()));
+    line.remove();
+  } catch (error) {
+    line.textContent = `${file.name}: ${error.message}`;
+    line.classList.add("trouble");
+    if (error instanceof TypeError) complain(error);
+  }
+}
+
+// A face opens what is known of it
+
+const panel = document.getElementById("panel");
+let opened = null; // the card and number of the face that is shown
+
+photos.addEventListener("click", (event) => {
+  const face = event.target.closest("[data-face]");
+  if (face) showFace(face.closest(".photo"), face.dataset.face);
+});
+for (const [kind, lit] of [["mouseover", true], ["mouseout", false], ["focusin", true], ["focusout", false]]) {
+  photos.addEventListener(kind, (event) => {
+    const button = event.target.closest("button[data-face]");
+    if (!button) return;
+    const box = button.closest(".photo").querySelector(`g[data-face="${button.dataset.face}"]`);
+    box.classList.toggle("lit", lit);
+  });
+}
+
+async function showFace(card, number) {
+  try {
+    const response = await get(`${card.dataset.address}/faces/${number}`);
+    opened = { id: card.id, number };
+    panel.replaceChildren(element(await response.text()));
+    panel.showModal();
+    panel.querySelector("h2").focus();
+  } catch (error) {
+    complain(error);
+  }
+}
+
+panel.addEventListener("close", () => focusFace());
+panel.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (event.target === panel || button?.matches(".close")) panel.close();
+  else if (button?.dataset.is) decide("is", { name: button.dataset.is });
+  else if (button?.dataset.isNot) decide("is-not", { name: button.dataset.isNot });
+});
+panel.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = event.target.elements.name.value;
+  decide("is", { name, new: event.submitter?.value === "new" });
+});
+
+async function decide(verb, told) {
+  const address = panel.querySelector(".panel").dataset.address;
+  setBusy(true);
+  try {
+    const { said, undo } = await post(`${address}/${verb}`, told);
+    panel.close();
+    await refresh();
+    say(said, { undo: undo && (() => takeBack(undo)) });
+  } catch (error) {
+    tell(error);
+  } finally {
+    setBusy(false);
+  }
+}
+
+async function takeBack(number) {
+  try {
+    const { said, undo } = await post("/undo", { number });
+    await refresh();
+    say(said, { undo: undo && (() => takeBack(undo)) });
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function setBusy(busy) {
+  for (const button of panel.querySelectorAll("button")) button.disabled = busy;
+}
+
+// What is refused is said inside the dialog: the foot of the page lies behind it
+function tell(error) {
+  let place = panel.querySelector(".panel > .trouble");
+  if (!place) {
+    place = document.createElement("p");
+    place.className = "trouble";
+    place.setAttribute("role", "alert");
+    panel.querySelector("form").before(place);
+  }
+  place.textContent = error.message;
+}
+
+// One name can change what is known of every photo
+async function refresh() {
+  for (const card of [...photos.children]) {
+    const response = await get(card.dataset.address);
+    card.replaceWith(element(await response.text()));
+  }
+  focusFace();
+}
+
+function focusFace() {
+  if (!opened) return;
+  document.getElementById(opened.id)?.querySelector(`button[data-face="${opened.number}"]`)?.focus();
+}

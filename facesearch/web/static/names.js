@@ -1,0 +1,26 @@
+// Completes names in inputs whose list is the datalist `names`, as the gallery has them.
+
+import { get } from "./talk.js";
+
+const WAIT_MS = 120;
+let timer = 0;
+let newest = 0;
+
+document.addEventListener("input", (event) => {
+  if (event.target.getAttribute("list") !== "names") return;
+  clearTimeout(timer);
+  timer = setTimeout(() => propose(event.target.value), WAIT_MS);
+});
+
+async function propose(typed) {
+  newest += 1;
+  const asked = newest;
+  try {
+    const names = await (await get(`/names?typed=${encodeURIComponent(typed)}`)).json();
+    if (asked !== newest) return; // more was typed meanwhile
+    const proposals = document.getElementById("names"); // pages exchange it
+    proposals.replaceChildren(...names.map((name) => new Option(name, name)));
+  } catch {
+    // completion is a help; what is typed is told all the same
+  }
+}

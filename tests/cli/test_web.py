@@ -1,0 +1,62 @@
+"""facesearch web: how it starts, how it ends, and what it says when it cannot."""
+
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("starlette", reason="the extra web is not installed")
+pytest.importorskip("uvicorn", reason="the extra web is not installed")
+
+
+def test_it_prints_its_address_and_ctrl_c_ends_it_well(command, own_home):
+    process = subprocess.Popen(
+        [*command, "web", "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    address = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert address.startswith("http://127.0.0.1:")
+    assert "?token=" in address
+    assert process.returncode == 0
+    assert "Traceback" not in said
+
+
+def test_a_port_in_use_is_one_sentence(facesearch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = facesearch("web", "--no-browser", "--port", port)
+    assert result.exit_code == 4
+    assert result.stderr.count("\n") == 1
+    assert f"port {port}" in result.stderr
+
+
+def test_without_its_extra_it_says_how_to_get_it(facesearch, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("facesearch.web")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "starlette.requests", None)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = facesearch("web", "--no-browser")
+    assert result.exit_code == 4
+    assert "facesearch[web]" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_gallery_of_another_model_is_one_sentence(facesearch, enrolled_gallery):
+    result = facesearch("web", "--no-browser", "--gallery", enrolled_gallery, "-m", "omniglot")
+    assert result.exit_code == 4
+    assert result.stderr.count("\n") == 1
+    assert "was made with the model" in result.stderr
+
+
+def test_what_is_no_gallery_is_one_sentence(facesearch, tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    result = facesearch("web", "--no-browser", "--gallery", tmp_path / "a.png")
+    assert result.exit_code == 4
+    assert result.stderr.count("\n") == 1

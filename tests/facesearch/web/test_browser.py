@@ -1,0 +1,204 @@
+"""The page in a real browser, by keyboard where a keyboard does: few ways, each to its end."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = Path("/usr/bin/chromium")  # Debian's; no browser is ever downloaded
+if not CHROMIUM.exists():
+    pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
+
+DROP = """([name, data]) => {
+    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const held = new DataTransfer();
+    held.items.add(new File([bytes], name));
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: held, bubbles: true }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open a site in a page of its own; after the test its console has to be without an error.
+
+    But for refusals that the test says it provoked, in `open_page.refusals`: a browser notes every
+    answer that is none.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(30_000)
+    troubles = []
+
+    def open_page(site):
+        page = context.new_page()
+        page.on(
+            "console",
+            lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None,
+        )
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(site.address)
+        page.get_by_role("heading", name="Who is in this photo?").wait_for()
+        page.wait_for_load_state("load")  # modules have run then
+        return page
+
+    open_page.refusals = []
+    yield open_page
+    context.close()
+    for status in open_page.refusals:
+        assert f"the server responded with a status of {status} " in troubles.pop(0)
+    assert troubles == []
+
+
+def drop(page, photo):
+    page.evaluate(DROP, [photo.name, base64.b64encode(photo.read_bytes()).decode()])
+
+
+def said(page, sentence):
+    page.locator("#said", has_text=sentence).wait_for()
+
+
+def name_of_face(page, name):
+    page.locator(".faces button", has_text=name).wait_for()
+
+
+def test_from_an_empty_gallery_to_a_name_its_correction_and_back(
+    start_site, open_page, tmp_path, portraits
+):
+    open_page.refusals += [404, 422]  # a name that nobody bears, a file that is no picture
+    page = open_page(start_site("--gallery", tmp_path / "home.db"))
+    page.get_by_text("The gallery is empty").wait_for()
+    drop(page, portraits.eileen)
+    name_of_face(page, "unknown")
+
+    page.locator(".faces button").press("Enter")
+    page.get_by_label("Name").fill("Eilen")
+    page.get_by_label("Name").press("Enter")  # "This is them" is what Enter means
+    page.get_by_role("alert").get_by_text("nobody called Eilen").wait_for()
+    page.get_by_role("button", name="Enroll a new name").press("Enter")
+    said(page, "Said that a face is Eilen.")
+    name_of_face(page, "Eilen")
+    assert page.evaluate("document.activeElement.dataset.face") == "1"
+
+    page.keyboard.press("Enter")  # the focus is on the face: correct it
+    page.get_by_label("Name").fill("Eileen Collins")
+    page.get_by_role("button", name="Enroll a new name").click()
+    said(page, "Said that a face is Eileen Collins and not Eilen.")
+    name_of_face(page, "Eileen Collins")
+
+    page.get_by_role("button", name="Undo").press("Enter")
+    said(page, "Undid")
+    name_of_face(page, "Eilen")
+
+    page.locator("svg rect").click()
+    page.get_by_role("button", name="This is not Eilen").first.click()
+    said(page, "Said that a face is not Eilen and took it out.")
+    name_of_face(page, "unknown")
+    page.get_by_role("button", name="Undo").click()
+    name_of_face(page, "Eilen")
+
+    page.locator(".faces button").press("Enter")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    drop(page, Path(__file__))
+    page.get_by_text("cannot read test_browser.py").wait_for()
+
+
+def test_a_person_is_renamed_merged_parted_and_forgotten(start_site, open_page, enrolled_gallery):
+    page = open_page(start_site("--gallery", enrolled_gallery))
+    page.get_by_role("link", name="People").press("Enter")
+    page.get_by_role("link", name="Grace Hopper").click()
+    page.locator(".actions button:enabled", has_text="Rename").wait_for()
+
+    page.get_by_label("Another name").fill("Amazing Grace")
+    page.get_by_label("Another name").press("Enter")
+    said(page, "Renamed Grace Hopper to Amazing Grace.")
+    page.get_by_role("heading", name="Amazing Grace").wait_for()
+    page.locator(".history").get_by_role("button", name="Undo: renamed").click()
+    said(page, "Undid")
+    page.get_by_role("heading", name="Grace Hopper").wait_for()
+
+    page.get_by_label("The same person as").press_sequentially("eil")
+    page.locator("#names option[value='Eileen Collins']").wait_for(state="attached")
+    page.get_by_label("The same person as").fill("Eileen Collins")
+    page.get_by_role("button", name="Merge into them").click()
+    said(page, "Merged Grace Hopper into Eileen Collins")
+    page.get_by_text("2 enrolled faces").wait_for()
+    page.locator("#undo").click()
+    page.get_by_text("1 enrolled face").wait_for()
+
+    page.get_by_text("Forget Eileen Collins").click()
+    page.get_by_label("Type the name to be sure").fill("Eileen Collins")
+    page.get_by_role("button", name="Forget for good").click()
+    page.get_by_role("heading", name="Forgot Eileen Collins. Deleted: ").wait_for()
+    page.get_by_role("link", name="All people").click()
+    page.get_by_text("1 person").wait_for()
+
+
+def test_people_come_as_one_scrolls_and_are_found_as_one_types(crowded, open_page):
+    page = open_page(crowded)
+    page.get_by_role("link", name="People").click()
+    tiles = page.locator("a.tile")
+    tiles.nth(59).wait_for()
+    while tiles.count() < 132:
+        page.mouse.wheel(0, 2000)
+        page.wait_for_timeout(100)
+    assert len(set(tiles.all_inner_texts())) == 132
+    assert page.get_by_role("button", name="More people").count() == 0
+
+    page.get_by_label("Search by name").fill("PERSON 12")
+    page.get_by_text("10 people").wait_for()
+    assert tiles.count() == 10
+    page.reload()
+    tiles.nth(9).wait_for()
+    assert page.get_by_label("Search by name").input_value() == "PERSON 12"
+
+
+def test_no_page_is_wider_than_a_narrow_window(crowded, open_page, portraits):
+    page = open_page(crowded)
+    page.set_viewport_size({"width": 390, "height": 844})
+    drop(page, portraits.grace)
+    name_of_face(page, "Grace Hopper")
+    width = "document.documentElement.scrollWidth"
+    assert page.evaluate(width) == 390
+    page.get_by_role("link", name="People").click()
+    page.locator("a.tile").nth(59).wait_for()
+    assert page.evaluate(width) == 390
+    page.get_by_role("link", name="Eileen Collins").click()
+    page.get_by_role("heading", name="Eileen Collins").wait_for()
+    assert page.evaluate(width) == 390
+
+
+def test_a_group_is_named_by_one_key_and_the_next_has_the_focus(
+    start_site, open_page, tmp_path, portraits
+):
+    for name, portrait in zip("ab", portraits, strict=True):
+        photo = Image.open(portrait)
+        photo.resize((400, 400 * photo.height // photo.width)).save(tmp_path / f"{name}.png")
+        photo.save(tmp_path / f"{name}.jpg")
+    page = open_page(start_site(tmp_path, "--gallery", tmp_path / "home.db"))
+    page.get_by_role("link", name="Groups").press("Enter")
+    fields = page.get_by_label("Who is it?")
+    fields.nth(1).wait_for()
+    page.wait_for_load_state("load")
+    fields.first.fill("One of them")
+    fields.first.press("Enter")
+    said(page, "Said that 2 faces are One of them.")
+    page.keyboard.type("The other")
+    page.keyboard.press("Enter")
+    said(page, "Said that 2 faces are The other.")
+    assert fields.count() == 0
+    page.get_by_role("button", name="Undo").click()
+    said(page, "Undid")
+    fields.first.wait_for()

@@ -1,0 +1,77 @@
+"""The faces without a name on photos that the command line named: found, shown, named, undone."""
+
+import re
+import shutil
+import time
+from contextlib import closing
+
+import pytest
+from PIL import Image
+
+from facesearch import Gallery
+
+
+@pytest.fixture
+def album(tmp_path, portraits):
+    """Grace Hopper on three photos, Eileen Collins on one, and a file that is no photo."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    grace = Image.open(portraits.grace)
+    shutil.copy(portraits.grace, folder / "grace.jpg")
+    grace.resize((400, 480)).save(folder / "small.png")
+    grace.convert("L").save(folder / "grey.png")
+    shutil.copy(portraits.eileen, folder / "eileen.png")
+    (folder / "text.jpg").write_text("no photo")
+    return folder
+
+
+def found(site):
+    """Return the page of the groups when they are found."""
+    while b'"found":false' in site.ask("GET", "/groups/progress")[2]:
+        time.sleep(0.2)
+    return text(site, "/groups")
+
+
+def text(site, path, expected=200):
+    status, _, body = site.ask("GET", path)
+    assert status == expected
+    return body.decode()
+
+
+def test_a_group_is_shown_named_at_once_and_shown_again_when_that_is_undone(
+    start_site, album, tmp_path
+):
+    site = start_site(album, "--gallery", tmp_path / "home.db")
+    assert text(site, "/people")  # while the photos are looked at
+    html = found(site)
+    assert "1 group of faces without a name on 4 photos, 1 like no other" in html
+    assert "1 photos could not be read" in html
+    assert str(album) not in html
+    pictures = re.findall(r'src="(/groups/\d+/faces/\d+/picture)"', html)
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert site.ask("GET", picture)[1]["content-type"] == "image/jpeg"
+    (group,) = re.findall(r'data-group="(\d+)"', html)
+    text(site, f"/groups/{group}/faces/4/picture", 404)
+    text(site, "/groups/99/faces/1/picture", 404)
+
+    (album / "grey.png").write_bytes(b"another file by now")
+    assert site.tell("/groups/99/name", name="Grace")[0] == 404
+    assert site.tell(f"/groups/{group}/name", name="\a")[0] == 400
+    status, named = site.tell(f"/groups/{group}/name", name="Grace Hopper")
+    assert (status, named["said"]) == (200, "Said that 2 faces are Grace Hopper.")
+    assert named["left_out"] == 1
+    assert "data-group" not in text(site, "/groups")
+    assert site.tell(f"/groups/{group}/name", name="Grace Hopper")[0] == 404
+    with closing(Gallery(tmp_path / "home.db")) as gallery:
+        assert len(gallery.faces_of("Grace Hopper")) == 2
+    assert not (tmp_path / "home.db-photos").exists()  # they have a place of their own
+
+    assert site.tell("/undo", number=named["undo"])[0] == 200
+    assert f'data-group="{group}"' in text(site, "/groups")
+
+
+def test_without_photos_there_are_no_groups(site):
+    assert 'href="/groups"' not in text(site, "/")
+    assert text(site, "/groups/rows").strip() == ""
+    text(site, "/groups/1/faces/1/picture", 404)

@@ -1,0 +1,128 @@
+"""From a dropped photo to a name, a correction, and back again; all by what the page sends."""
+
+import re
+from contextlib import closing
+
+import pytest
+
+from facesearch import Gallery
+
+
+@pytest.fixture
+def at_home(start_site, tmp_path):
+    """A server of an empty gallery of its own."""
+    return start_site("--gallery", tmp_path / "home.db")
+
+
+def dropped(site, photo):
+    """Return the address of a photo after it was dropped, and its card."""
+    status, _, card = site.ask("POST", f"/photos?name={photo.name}", photo.read_bytes())
+    assert status == 201, card
+    return re.search(r'data-address="([^"]+)"', card.decode())[1], card.decode()
+
+
+def names_on(card):
+    return re.findall(r'<span class="name">([^<]*)</span>', card)
+
+
+def card_of(site, address):
+    return site.ask("GET", address)[2].decode()
+
+
+def test_the_first_name_its_correction_and_the_way_back(at_home, portraits, tmp_path):
+    site, (address, card) = at_home, dropped(at_home, portraits.eileen)
+    assert names_on(card) == ["unknown"]
+    assert str(tmp_path) not in card
+
+    status, refused = site.tell(f"{address}/faces/1/is", name="Eileen")
+    assert (status, "nobody called Eileen" in refused["error"]) == (404, True)
+    assert not (tmp_path / "home.db-photos").exists()
+
+    status, named = site.tell(f"{address}/faces/1/is", name="Eileen", new=True)
+    assert (status, named["said"]) == (200, "Said that a face is Eileen.")
+    assert names_on(card_of(site, address)) == ["Eileen"]
+    assert "as you said" in card_of(site, address)
+
+    status, rejected = site.tell(f"{address}/faces/1/is-not", name="Eileen")
+    assert status == 200
+    assert names_on(card_of(site, address)) == ["unknown"]
+    for decision in (rejected, named):
+        assert site.tell("/undo", number=decision["undo"])[0] == 200
+    assert names_on(card_of(site, address)) == ["unknown"]
+    status, refused = site.tell("/undo", number=named["undo"])
+    assert (status, "undone already" in refused["error"]) == (409, True)
+
+
+def test_what_is_enrolled_outlives_the_page_with_its_photo(at_home, portraits, tmp_path):
+    address, _ = dropped(at_home, portraits.grace)
+    at_home.tell(f"{address}/faces/1/is", name="Grace Hopper", new=True)
+    at_home.process.terminate()
+    at_home.process.wait()
+    with closing(Gallery(tmp_path / "home.db")) as gallery:
+        ((path, _),) = gallery.faces_of("Grace Hopper")
+        (photo,) = gallery.identify([path])
+    assert photo.faces[0].person == "Grace Hopper"
+    assert path.startswith(str(tmp_path / "home.db-photos"))
+
+
+def test_a_face_opens_what_is_known_of_it(start_site, enrolled_gallery, portraits):
+    site = start_site("--gallery", enrolled_gallery)
+    address, card = dropped(site, portraits.grace)
+    assert names_on(card) == ["Grace Hopper"]
+    status, _, panel = site.ask("GET", f"{address}/faces/1")
+    panel = panel.decode()
+    assert status == 200
+    assert "Compared with 2 people" in panel
+    assert "a false-positive rate of 1 %" in panel
+    for picture in [f"{address}/picture", *re.findall(r'src="([^"]+)"', panel)]:
+        status, headers, body = site.ask("GET", picture)
+        assert (status, headers["content-type"], body[:2]) == (200, "image/jpeg", b"\xff\xd8")
+        assert headers["cache-control"] == "no-store"
+    assert site.ask("GET", f"{address}/faces/2")[0] == 404
+    assert site.ask("GET", f"{address}/faces/0")[0] == 404
+    assert site.ask("GET", f"{address}/faces/{'9' * 30}/picture")[0] == 404
+
+    thumbnails = enrolled_gallery.with_name("enrolled.db-index").glob("face-*.jpg")
+    assert len(list(thumbnails)) == len(re.findall(r'src="/faces/', panel))
+    with closing(Gallery(enrolled_gallery)) as gallery:
+        ((_, face),) = gallery.faces_of("Grace Hopper")
+        gallery.forget("Grace Hopper")
+    assert not list(enrolled_gallery.with_name("enrolled.db-index").glob("*"))
+    assert site.ask("GET", f"/faces/{face.id}/picture")[0] == 404
+    assert names_on(card_of(site, address)) == ["unknown"]  # the page follows other programs
+
+
+def test_names_are_completed_whatever_their_case_and_accents(start_site, enrolled_gallery):
+    site = start_site("--gallery", enrolled_gallery)
+    assert site.ask("GET", "/names?typed=GR%C3%81")[2] == b'["Grace Hopper"]'
+    assert site.ask("GET", "/names?typed=o")[2] == b'["Eileen Collins","Grace Hopper"]'
+    assert site.ask("GET", "/names?typed=xyz")[2] == b"[]"
+
+
+def test_a_photo_that_cannot_be_read_says_so_by_its_own_name(site):
+    status, headers, body = site.ask("POST", "/photos?name=../../<b>x.jpg", b"text")
+    assert (status, headers["content-type"]) == (422, "application/json")
+    assert b"cannot read <b>x.jpg: it is no picture" in body
+
+
+def test_what_scripts_tell_wrongly_is_one_sentence(site, portraits):
+    address, _ = dropped(site, portraits.eileen)
+    say = f"{address}/faces/1/is"
+    json_type = {"Content_Type": "application/json"}
+    for body in (b"[1]", b"{", b"\xff", b'{"name": 3}', b'{"name": " "}', b'{"name": "a\\u0007"}'):
+        status, _, answer = site.ask("POST", say, body, **json_type)
+        assert (status, b'"error"' in answer) == (400, True), body
+    assert site.ask("POST", say, b"{}" * 50_000, **json_type)[0] == 413
+    assert site.ask("POST", say, b"{}")[0] == 415
+    assert site.ask("GET", say)[0] == 405
+    for number in (None, "1", True, 0, 2**70):
+        assert site.tell("/undo", number=number)[0] == 400
+    assert site.ask("GET", "/photos/nothing")[0] == 404
+
+
+def test_a_name_in_a_page_is_text_and_never_markup(at_home, portraits):
+    address, _ = dropped(at_home, portraits.eileen)
+    name = '<script>alert(1)</script> & "O\'Hara"'
+    assert at_home.tell(f"{address}/faces/1/is", name=name, new=True)[0] == 200
+    for page in (address, f"{address}/faces/1"):
+        assert b"<script>" not in at_home.ask("GET", page)[2]

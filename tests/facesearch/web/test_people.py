@@ -1,0 +1,129 @@
+"""Who is enrolled: the grid, a person's page, and what can be said there."""
+
+import re
+import shutil
+from contextlib import closing
+
+import pytest
+
+from facesearch import Gallery
+
+
+@pytest.fixture
+def pair(start_site, enrolled_gallery):
+    """A server of a gallery of the two of its own."""
+    return start_site("--gallery", enrolled_gallery)
+
+
+def text(site, path, expected=200):
+    status, _, body = site.ask("GET", path)
+    assert status == expected
+    return body.decode()
+
+
+def names_in(html):
+    return re.findall(r'<span class="name">([^<]*)</span>', html)
+
+
+def page_of(site, name):
+    """Return the address of a person's page."""
+    (number,) = re.findall(r'href="(/people/\d+)"', text(site, f"/people?search={name}"))
+    return number
+
+
+def test_people_come_sixty_at_once_and_each_of_them_once(crowded):
+    shown = names_in(text(crowded, "/people"))
+    assert len(shown) == 60
+    while start := re.search(r'data-start="(\d+)"', text(crowded, f"/people?start={len(shown)}")):
+        shown += names_in(text(crowded, f"/people/rows?start={len(shown)}"))
+        assert int(start[1]) == len(shown)
+    shown += names_in(text(crowded, f"/people/rows?start={len(shown)}"))
+    people = [f"Person {number:03}" for number in range(130)]
+    assert shown == ["Eileen Collins", "Grace Hopper", *people]
+    assert "132 people" in text(crowded, "/people")
+
+
+def test_a_search_finds_names_whatever_case_and_accents(crowded):
+    html = text(crowded, "/people?search=EIL%C3%89EN")
+    assert names_in(html) == ["Eileen Collins"]
+    assert "1 person" in html
+    assert names_in(text(crowded, "/people/rows?search=person&start=120")) == [
+        f"Person {number:03}" for number in range(120, 130)
+    ]
+    assert names_in(text(crowded, "/people?search=nobody")) == []
+
+
+@pytest.mark.parametrize("start", ["-1", "x", "9" * 40, "1e3", "%00"])
+def test_a_start_that_is_no_number_is_the_beginning(crowded, start):
+    assert names_in(text(crowded, f"/people?start={start}"))[0] == "Eileen Collins"
+
+
+def test_a_persons_page_shows_faces_and_never_a_path(pair, portraits):
+    html = text(pair, page_of(pair, "grace"))
+    (picture,) = re.findall(r'src="(/faces/\d+/picture)"', html)
+    assert pair.ask("GET", picture)[1]["content-type"] == "image/jpeg"
+    assert portraits.grace.name in html
+    assert str(portraits.grace.parent) not in html
+    for nobody in ("/people/999", "/people/0", "/people/x", f"/people/{'9' * 30}"):
+        text(pair, nobody, 404)
+
+
+def test_a_photo_that_is_gone_is_said_to_be(start_site, tmp_path, portraits):
+    photo = tmp_path / "own.png"
+    shutil.copy(portraits.eileen, photo)
+    with closing(Gallery(tmp_path / "a.db")) as gallery:
+        list(gallery.enroll([("Eileen", photo)]))
+    photo.unlink()
+    site = start_site("--gallery", tmp_path / "a.db")
+    html = text(site, page_of(site, "eileen"))
+    assert "The photo is gone" in html
+    (picture,) = re.findall(r'src="(/faces/\d+/picture)"', html)
+    assert site.ask("GET", picture)[1]["content-type"] == "image/svg+xml"
+
+
+def test_a_renaming_and_its_undoing(pair):
+    page = page_of(pair, "grace")
+    status, renamed = pair.tell(f"{page}/rename", name="Amazing Grace")
+    assert (status, renamed["said"]) == (200, "Renamed Grace Hopper to Amazing Grace.")
+    assert "<h1>Amazing Grace</h1>" in text(pair, page)
+    assert f'data-undo="{renamed["undo"]}"' in text(pair, page)
+    assert pair.tell(f"{page}/rename", name="Eileen Collins")[0] == 409
+    assert pair.tell("/undo", number=renamed["undo"])[0] == 200
+    assert "<h1>Grace Hopper</h1>" in text(pair, page)
+
+
+def test_a_merging_says_where_they_are_and_can_be_undone(pair):
+    page, other = page_of(pair, "grace"), page_of(pair, "eileen")
+    assert pair.tell(f"{page}/merge", name="Nobody")[0] == 404
+    status, merged = pair.tell(f"{page}/merge", name="Eileen Collins")
+    assert (status, merged["go"]) == (200, other)
+    assert "2 enrolled faces" in text(pair, other)
+    text(pair, page, 404)
+    assert pair.tell("/undo", number=merged["undo"])[0] == 200
+    assert "1 enrolled face<" in text(pair, page)
+
+
+def test_forgetting_asks_for_the_name_gives_a_receipt_and_drops_what_the_page_holds(
+    pair, portraits, enrolled_gallery
+):
+    page = page_of(pair, "grace")
+    html = text(pair, page)
+    (picture,) = re.findall(r'src="(/faces/\d+/picture)"', html)
+    text_before = pair.ask("GET", picture)[2]
+    _, _, card = pair.ask("POST", "/photos?name=a.jpg", portraits.grace.read_bytes())
+    held = re.search(r'data-address="([^"]+)"', card.decode())[1]
+
+    status, refused = pair.tell(f"{page}/forget", name="Grace")
+    assert (status, "nothing was deleted" in refused["error"]) == (409, True)
+    assert text(pair, page) == html
+
+    status, gone = pair.tell(f"{page}/forget", name="Grace Hopper")
+    assert status == 200
+    assert "1 templates" in gone["said"]
+    text(pair, page, 404)
+    text(pair, picture, 404)
+    text(pair, held, 404)
+    folder = enrolled_gallery.parent
+    left = [file for file in folder.rglob("*") if file.is_file()]
+    assert all(text_before not in file.read_bytes() for file in left)
+    assert all(b"Grace Hopper" not in file.read_bytes() for file in left)
