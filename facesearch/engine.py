@@ -76,6 +76,9 @@ def _compiled(onnx_file: Path) -> tuple[Any, list[str]]:
     """Return the graph compiled by OpenVINO, which takes about half a second, and its outputs."""
     import openvino  # 0.4 s, so only here
 
+    # OpenVINO fills a table at the first call of this. Two threads that are there first wait for
+    # each other for ever: one has the table's lock and wants Python's, the other has that.
+    openvino.Tensor(np.zeros(1, np.float32)).element_type.to_dtype()
     core = openvino.Core()
     source = unfolded(onnx_file)
     graph = core.read_model(source.SerializeToString())

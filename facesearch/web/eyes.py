@@ -66,7 +66,7 @@ class Eyes:
         self._lock = threading.Lock()
         self._process: Any = None
         self._pipe: Connection | None = None
-        self._closed = False
+        self._closed = threading.Event()
 
     def look(self, path: Path, name: str) -> Looked:
         """Return what the photo at `path` shows; `name` is what the user calls it.
@@ -89,7 +89,7 @@ class Eyes:
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
-        self._closed = True
+        self._closed.set()
         process = self._process
         if process is not None:
             with suppress(ValueError):  # it was given up in this moment
@@ -122,7 +122,7 @@ class Eyes:
         if self._pipe is not None and self._process.is_alive():
             return self._pipe
         self._end()
-        if self._closed:
+        if self._closed.is_set():
             raise PhotoError(f"cannot read {name}: the page is ending")
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
@@ -132,7 +132,7 @@ class Eyes:
             process.start()
             theirs.close()
             self._process, self._pipe = process, ours
-            if self._closed:  # while it started: `close` did not see it
+            if self._closed.is_set():  # while it started: `close` did not see it
                 process.kill()
             if ours.poll(START_TIMEOUT_S) and ours.recv() == "ready":
                 return ours

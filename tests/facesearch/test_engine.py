@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +114,36 @@ def test_what_is_no_graph_is_refused_in_a_sentence(tmp_path):
         make_engine("opencv", file)
     with pytest.raises(ModelError, match="there is no engine 'tpu'"):
         make_engine("tpu", Path(BRANCH))
+
+
+FIRST_RUNS = """
+import sys, threading
+import numpy as np
+from facesearch.engine import make_engine
+from facesearch.model import DETECTOR
+
+make_engine("openvino", DETECTOR)  # one thread has made an engine, then four run their first
+import openvino
+meet = threading.Barrier(4)
+def ask():
+    meet.wait()
+    openvino.Type.f32.to_dtype()
+sys.setswitchinterval(1e-6)
+threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+@needs_openvino
+def test_threads_that_run_openvino_for_the_first_time_do_not_wait_for_each_other_for_ever():
+    """An enrollment hung so: in most of such starts, if not one thread was there alone first."""
+    command = [sys.executable, "-c", FIRST_RUNS]
+    for process in [subprocess.Popen(command) for _ in range(3)]:
+        with process:
+            try:
+                assert process.wait(timeout=60) == 0
+            finally:
+                process.kill()
