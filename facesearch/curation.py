@@ -222,10 +222,10 @@ class Curation:
             known = self._enrolled(seen.content_hash, face.box)
             if known is None:
                 self._enroll(journal, person, photo, seen, place)
-            elif (known.person_id, known.assigned_by) != (
-                person,
-                "human",
-            ) or not self._is_confirmed(known.id):
+            elif not (
+                (known.person_id, known.assigned_by) == (person, "human")
+                and self._is_confirmed(known.id)
+            ):
                 others = [known.person_id] if known.person_id != person else []
                 journal.update("face", known.id, person_id=person, assigned_by="human")
             self._drop_rejections(journal, person)
@@ -247,9 +247,10 @@ class Curation:
         """
         left_out: list[tuple[PhotoFile, str]] = []
         with self._deciding() as journal:
-            merged = self._log.merged(person_name(name))
-            is_gone = merged is not None and self._store.person_id(person_name(name)) is None
-            person = merged[1] if merged and is_gone else self._known_or_new(journal, name)
+            person = self._store.person_id(person_name(name))
+            if person is None:
+                merged = self._log.merged(person_name(name))
+                person = merged[1] if merged else self._new_person(journal, person_name(name))
             n_faces, where = 0, None
             for photo, seen in faces:
                 why = self._why_not(person, seen)

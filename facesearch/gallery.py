@@ -677,7 +677,7 @@ class Gallery:
         """
         faces: list[tuple[str | os.PathLike[str], Seen]] = []
         left_out: list[tuple[str, str]] = []
-        for wanted, seen in in_order(lambda face: self._again(face), group.faces, workers):
+        for wanted, seen in in_order(self._again, group.faces, workers):
             if isinstance(seen, Seen):
                 faces.append((wanted.photo, seen))
             else:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 settings.register_profile("facesearch", deadline=None)  # a test never asserts a time
 settings.load_profile("facesearch")
@@ -33,6 +34,19 @@ def portraits() -> Portraits:
         eileen=carried("skimage", "data/astronaut.png"),
         grace=carried("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
     )
+
+
+@pytest.fixture
+def album(tmp_path, portraits) -> Path:
+    """A folder with Grace Hopper on three photos, Eileen Collins on one."""
+    folder = tmp_path / "my album"
+    folder.mkdir()
+    grace = Image.open(portraits.grace)
+    shutil.copy(portraits.grace, folder / "grace.jpg")
+    grace.resize((400, 480)).save(folder / "small.png")
+    grace.convert("L").save(folder / "grey.png")
+    shutil.copy(portraits.eileen, folder / "eileen.png")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -67,12 +67,12 @@ class SeenBefore:
 
     def recall(self, path: str, state: FileState) -> Seen | None:
         """Return what was seen on the file in that state, without crops; None if nothing was."""
-        found: list[Seen | None] = [None]
+        seen: Seen | None = None
         with self._losing_what_is_damaged():
             content_hash = self._cache.hash_of(path, state)
             if content_hash is not None:
-                found.append(self._cache.seen(content_hash, self._fingerprint))
-        return found[-1]
+                seen = self._cache.seen(content_hash, self._fingerprint)
+        return seen
 
     def keep(self, path: str, state: FileState, seen: Seen) -> None:
         """Keep what is seen on the file that was in that state before it was read."""

@@ -24,14 +24,14 @@ class Groups:
         self._model = gallery.model
         self.photos = photos
         self.n_looked = 0
-        self._thread = ThreadPoolExecutor(1, "groups")
+        self.thread = ThreadPoolExecutor(1, "groups")  # in which they are found and named
         self._found: Future[Unnamed] | None = None
         self._named: dict[int, int] = {}  # number of a decision -> id of the group that it named
         self._ended = False
 
     def start(self) -> None:
         """Begin to look."""
-        self._found = self._thread.submit(self._find)
+        self._found = self.thread.submit(self._find)
 
     def _find(self) -> Unnamed:
         with closing(Gallery(self._path, self._model, create=False)) as gallery:
@@ -74,11 +74,6 @@ class Groups:
 
         return name_it
 
-    @property
-    def thread(self) -> ThreadPoolExecutor:
-        """The thread in which groups are found and named."""
-        return self._thread
-
     def undone(self, decision: int) -> None:
         """Show the group again that this decision had named, if it was one."""
         self._named.pop(decision, None)
@@ -86,4 +81,4 @@ class Groups:
     def close(self) -> None:
         """Stop looking; what was seen is kept for the next time."""
         self._ended = True
-        self._thread.shutdown(cancel_futures=True)
+        self.thread.shutdown(cancel_futures=True)

@@ -1,12 +1,10 @@
 """facesearch cluster: who has no name, and a name for a group."""
 
 import json
-import shutil
 import weakref
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from facesearch.dedupe import page
 from facesearch_cli import cluster as command
@@ -18,19 +16,6 @@ WRONG_USAGE = 2
 @pytest.fixture
 def run(facesearch):
     return lambda *args, **options: facesearch("cluster", *args, **options)
-
-
-@pytest.fixture
-def album(tmp_path, portraits):
-    """Grace Hopper on three photos, Eileen Collins on one."""
-    folder = tmp_path / "my album"
-    folder.mkdir()
-    grace = Image.open(portraits.grace)
-    shutil.copy(portraits.grace, folder / "grace.jpg")
-    grace.resize((400, 480)).save(folder / "small.png")
-    grace.convert("L").save(folder / "grey.png")
-    shutil.copy(portraits.eileen, folder / "eileen.png")
-    return folder
 
 
 def rows(result):

@@ -1,28 +1,10 @@
 """The faces without a name on photos that the command line named: found, shown, named, undone."""
 
 import re
-import shutil
 import time
 from contextlib import closing
 
-import pytest
-from PIL import Image
-
 from facesearch import Gallery
-
-
-@pytest.fixture
-def album(tmp_path, portraits):
-    """Grace Hopper on three photos, Eileen Collins on one, and a file that is no photo."""
-    folder = tmp_path / "album"
-    folder.mkdir()
-    grace = Image.open(portraits.grace)
-    shutil.copy(portraits.grace, folder / "grace.jpg")
-    grace.resize((400, 480)).save(folder / "small.png")
-    grace.convert("L").save(folder / "grey.png")
-    shutil.copy(portraits.eileen, folder / "eileen.png")
-    (folder / "text.jpg").write_text("no photo")
-    return folder
 
 
 def found(site):
@@ -41,6 +23,7 @@ def text(site, path, expected=200):
 def test_a_group_is_shown_named_at_once_and_shown_again_when_that_is_undone(
     start_site, album, tmp_path
 ):
+    (album / "text.jpg").write_text("no photo")
     site = start_site(album, "--gallery", tmp_path / "home.db")
     assert text(site, "/people")  # while the photos are looked at
     html = found(site)
