@@ -1,0 +1,129 @@
+"""What all pages share: the gallery and the thread that asks it, photos, pictures, templates."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import jinja2
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from facesearch.curation import Decision
+from facesearch.dedupe.unnamed import UnnamedFace
+from facesearch.errors import PhotoError
+from facesearch.gallery import Gallery
+from facesearch.identification import IdentifiedFace
+from facesearch.model import Model, subject
+from facesearch.storage.store import KnownFace
+from facesearch.web.eyes import Eyes
+from facesearch.web.groups import Groups
+from facesearch.web.thumbnails import Thumbnails
+from facesearch.web.uploads import Uploads
+
+FPIR = 0.01  # as `Gallery.identify` has it, and as the page says
+WINDOW = 60  # people or faces that come at once
+STATIC = Path(__file__).parent / "static"
+
+Result = TypeVar("Result")
+
+
+class Desk:
+    """The gallery, and all that the pages of one run have in common."""
+
+    def __init__(
+        self, gallery: Gallery, load_model: Callable[[], Model], photos: Sequence[Path]
+    ) -> None:
+        self.gallery = gallery  # to be asked by `ask` only
+        self.what = subject(gallery.model.manifest)  # face, character ...
+        self.uploads = Uploads()
+        self.groups = Groups(gallery, photos)
+        self.thumbnails = Thumbnails(gallery.index_folder)
+        self.looking = Eyes(load_model)
+        self._cutting = Eyes()
+        # one thread each, so that one waits for its like and for nothing else
+        self._gallery_thread = ThreadPoolExecutor(1, "gallery")
+        self._looking_thread = ThreadPoolExecutor(1, "looking")
+        self._cutting_thread = ThreadPoolExecutor(1, "cutting")
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("facesearch.web"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals["has_groups"] = bool(photos)
+        self._templates.filters["percent"] = percent
+        self._templates.filters["said"] = said_of
+
+    def open(self) -> None:
+        """Start what works beside the answers."""
+        threading.Thread(target=self._start_eyes, daemon=True).start()
+        if self.groups.photos:
+            self.groups.start()
+
+    def _start_eyes(self) -> None:
+        self.looking.start()
+        self._cutting.start()
+
+    def close(self) -> None:
+        """End all work, and delete the uploads."""
+        self.groups.close()
+        threads = (self._looking_thread, self._cutting_thread, self._gallery_thread)
+        for thread in threads:
+            thread.shutdown(wait=False, cancel_futures=True)
+        self.looking.close()
+        self._cutting.close()
+        for thread in threads:
+            thread.shutdown()
+        self.uploads.close()
+
+    async def ask(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` returns, which asks the gallery, one after the other."""
+        return await asyncio.get_running_loop().run_in_executor(self._gallery_thread, work)
+
+    async def see(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Return what `work` returns, which looks at a photo, one after the other."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._looking_thread, work, *arguments)
+
+    async def cut(self, path: str | None, face: KnownFace | UnnamedFace) -> bytes:
+        """Return the JPEG of a face on the photo at `path`; raises PhotoError."""
+        if path is None:
+            raise PhotoError("nobody knows where the photo is")
+        loop, cut_out = asyncio.get_running_loop(), self._cutting.cut_out
+        arguments = (path, face.content_hash, face.box)
+        return await loop.run_in_executor(self._cutting_thread, cut_out, *arguments)
+
+    def cover(self, name: str) -> int | None:
+        """Return the id of the face that stands for a person; asks the gallery."""
+        faces = self.gallery.faces_of(name)
+        return faces[0][1].id if faces else None
+
+    def html(self, template: str, status: int = 200, **values: object) -> Response:
+        """Return the HTML of a template."""
+        text = self._templates.get_template(template).render(what=self.what, **values)
+        return HTMLResponse(text, status)
+
+
+def percent(share: float) -> str:
+    """Return a probability for people: never a certainty that it is not."""
+    if share > 0.999:
+        return "over 99.9 %"
+    return "under 0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %")
+
+
+def said_of(face: IdentifiedFace) -> str:
+    """Return whose a face is said to be."""
+    if face.person is not None:
+        return face.person
+    return " or ".join(face.alternatives) or "unknown"
+
+
+def decided(decision: Decision, **more: str | int) -> Response:
+    """Return what a script is told of a decision."""
+    said = decision.summary[:1].upper() + decision.summary[1:] + "."
+    if decision.id is None:
+        said = f"Already {decision.summary}; nothing was changed."
+    return JSONResponse({"said": said, "undo": decision.id, **more})
