@@ -764,7 +764,7 @@ class Gallery:
     @property
     def index_folder(self) -> Path:
         """Return the folder of what can be computed again; `forget` deletes all that is in it."""
-        return self.path.with_name(self.path.name + "-index")
+        return index_folder(self.path)
 
     def _drop_index_files(self) -> int:
         """Delete the index files, unfinished ones too; return how many there were."""
@@ -812,6 +812,7 @@ class Gallery:
         from facesearch_indexes.faiss_index import FaissIndex
         from facesearch_indexes.files import load_newest
 
+        check_model(self._store, self.model)  # another program may have given it another
         none = np.zeros((0, self.model.dim), np.float32)
         nobody = fit_strangers(none, 0, self.model.cohort, self.model.head)
         newest = self._newest_stamp()
@@ -894,6 +895,11 @@ def gallery_file(path: str | os.PathLike[str]) -> Path:
     return file / "gallery.db" if file.is_dir() or not file.suffix else file
 
 
+def index_folder(file: Path) -> Path:
+    """Return the folder of what can be computed again from the gallery `file`."""
+    return file.with_name(file.name + "-index")
+
+
 def import_gallery(source: Path, target: str | os.PathLike[str], model: Model) -> Gallery:
     """Return the gallery at `target`, made from the exported file `source`.
 
@@ -918,7 +924,8 @@ def check_model(store: Store, model: Model) -> None:
         raise EmbeddingMismatch(
             f"the gallery {store.path} was made with the model {about['model']} "
             f"({about['fingerprint']}), not with {model.name} ({model.fingerprint}); "
-            "name that model or another gallery"
+            "name that model or another gallery, or make this one anew with "
+            "facesearch gallery migrate"
         )
 
 

@@ -1,11 +1,13 @@
 """facesearch gallery: the gallery as a whole."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from facesearch_cli.options import (
+    INTERRUPTED,
     UNUSABLE,
     AsJson,
     GalleryPath,
@@ -14,11 +16,21 @@ from facesearch_cli.options import (
     gallery_path,
     load_model,
     open_gallery,
+    workers,
 )
-from facesearch_cli.render import Column, Screen, bearer, complain, counted, print_json, printable
+from facesearch_cli.render import (
+    Column,
+    Screen,
+    bearer,
+    complain,
+    complain_of_skipped,
+    counted,
+    print_json,
+    printable,
+)
 
 app = typer.Typer(
-    help="Inspect, check, rebuild, export and import a gallery.", no_args_is_help=True
+    help="Inspect, check, rebuild, export, import and migrate a gallery.", no_args_is_help=True
 )
 File = Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)]
 
@@ -116,3 +128,56 @@ def import_(
         print_json(path=str(target), people=people)
     else:
         typer.echo(f"Imported {counted(people, *words)} into {printable(target)}.")
+
+
+@app.command(
+    epilog=examples(
+        "facesearch gallery migrate --model mymodel",
+        "facesearch gallery migrate --model default --leave-out",
+    )
+)
+def migrate(
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", metavar="MODEL", help="The other model: a name or a folder."),
+    ],
+    leave_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out", help="Take out the faces whose photos are gone, in place of refusing."
+        ),
+    ] = False,
+    gallery: GalleryPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the gallery anew with another model: people and decisions stay as they are.
+
+    Every photo is looked at again. Until all is done the gallery is as it was; if it is
+    interrupted, the same command goes on from there.
+    """
+    from facesearch import Refused
+    from facesearch.another_model import migrate_gallery, photos_to_see
+
+    path = gallery_path(gallery)
+    n_photos = photos_to_see(path, load_model(model))
+    made_with = load_model(model, n_photos)
+    try:
+        with Screen().progress("Looking", n_photos) as advance:
+            done = migrate_gallery(
+                path, made_with, leave_out=leave_out, workers=workers(n_photos), advance=advance
+            )
+    except KeyboardInterrupt:
+        complain("Interrupted: nothing was changed yet; the same command goes on from here.")
+        raise typer.Exit(INTERRUPTED) from None
+    except Refused as error:
+        raise Refused(f"{error} with --leave-out") from None
+    if as_json:
+        print_json(**asdict(done), model=made_with.name)
+    elif done.former == made_with.name and not done.templates:
+        typer.echo(f"The gallery is of the model {printable(made_with.name)} already.")
+    else:
+        typer.echo(
+            f"Made {counted(done.templates, 'template')} anew: {printable(done.former)} before, "
+            f"{printable(made_with.name)} now."
+        )
+    complain_of_skipped("Left out:", [(f.photo or f.person, f.why) for f in done.left_out])

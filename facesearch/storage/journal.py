@@ -12,6 +12,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from facesearch.errors import EmbeddingMismatch
+
 Row = dict[str, Any]
 
 # The columns in which rows may change; in all others they stay as they were inserted.
@@ -65,10 +67,11 @@ class Journal:
         """Insert `row`, under its own id if it has one; return the id.
 
         Raises NotAsLeft if a row that it refers to is missing, or another is in its place,
-        NameTaken if it is a person's.
+        NameTaken if it is a person's, EmbeddingMismatch for a template of another model.
         """
         self._check_free(table, row)
         self._check_parents(table, row)
+        self._check_model(table, row)
         names, marks = ", ".join(row), ", ".join("?" * len(row))
         cursor = self._db.execute(
             f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values())
@@ -141,6 +144,17 @@ class Journal:
         for column, parent in PARENTS.get(table, {}).items():
             if column in row:
                 self._row(parent, row[column])
+
+    def _check_model(self, table: str, row: Row) -> None:
+        """Raise EmbeddingMismatch for a template of another model than the gallery's."""
+        if table != "template":
+            return
+        ((fingerprint, model),) = self._db.execute("SELECT fingerprint, model FROM gallery")
+        if row["fingerprint"] != fingerprint:
+            raise EmbeddingMismatch(
+                f"the gallery is of the model {model} by now: what another model saw cannot be "
+                "stored in it"
+            )
 
     def _check_free(self, table: str, row: Row) -> None:
         """Raise NameTaken, NotAsLeft if another row has what only one may have."""

@@ -171,3 +171,33 @@ def test_an_empty_gallery_is_called_empty(facesearch, drawings, enrolled):
     assert facesearch("people", "list", *enrolled).stderr == (
         "The gallery is empty; facesearch enroll fills it.\n"
     )
+
+
+def test_a_gallery_can_be_made_anew_with_another_model(facesearch, drawings, enrolled):
+    _, drawing, *where = enrolled
+    migrate = ("gallery", "migrate", *where, "--model")
+    assert "is of the model" in facesearch(*migrate, drawing).stdout
+    result = facesearch(*migrate, "omniglot")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "Made 2 templates anew: letters before, omniglot now.\n",
+    )
+    refused = facesearch("identify", drawings["a"], *enrolled)
+    assert refused.exit_code == 4
+    assert "facesearch gallery migrate" in refused.stderr
+    people = facesearch("people", "list", "--model", "omniglot", *where, "--json")
+    assert [person["person"] for person in json.loads(people.stdout)["people"]] == ["A", "X"]
+    drawings["x"].unlink()
+    gone = facesearch(*migrate, drawing)
+    assert gone.exit_code == 1
+    assert "X: cannot read" in gone.stderr
+    why = f"cannot read {drawings['x']}: No such file or directory"
+    left = facesearch(*migrate, drawing, "--leave-out", "--json")
+    assert json.loads(left.stdout) == {
+        "schema_version": 1,
+        "former": "omniglot",
+        "templates": 1,
+        "left_out": [{"person": "X", "photo": str(drawings["x"]), "why": why}],
+        "model": "letters",
+    }
+    assert str(drawings["x"]) in left.stderr

@@ -1,0 +1,198 @@
+"""A gallery goes from one model to another: people and decisions stay, templates are made anew.
+
+Faces are made up (fake_model.py); the other model sees the same, numbers in another order.
+"""
+
+import numpy as np
+import pytest
+from fake_model import FakeModel
+
+from facesearch.another_model import migrate_gallery, photos_to_see
+from facesearch.errors import EmbeddingMismatch, GalleryError, Refused
+
+ADA, GRACE, STRANGER = 10, 20, 40
+
+
+class OtherModel(FakeModel):
+    looks = 0
+
+    def embed(self, crops):
+        type(self).looks += len(crops)
+        return np.roll(super().embed(crops), 7, axis=1)
+
+
+OTHER = OtherModel(name="other", fingerprint="07e5000000000000", manifest={"name": "other"})
+
+
+@pytest.fixture
+def duo(make_gallery, shoot):
+    """A gallery of Ada and Grace, two pictures each."""
+    gallery = make_gallery()
+    pairs = [(n, shoot((k, i))) for n, k in (("Ada", ADA), ("Grace", GRACE)) for i in (1, 2)]
+    assert [e.status for e in gallery.enroll(pairs)] == ["enrolled"] * 4
+    return gallery
+
+
+def who(gallery, photo):
+    (seen,) = gallery.identify([photo])
+    return [face.person for face in seen.faces]
+
+
+def test_everybody_is_known_to_the_other_model_and_back_again(duo, make_gallery, shoot, fake_model):
+    before = duo._store.templates()
+    assert photos_to_see(duo.path, OTHER) == 4
+    told = migrate_gallery(duo.path, OTHER)
+    assert (told.former, told.templates, told.left_out) == ("fake", 4, ())
+    migrated = make_gallery(model=OTHER, create=False)
+    assert who(migrated, shoot((ADA, 9), (STRANGER, 9), (GRACE, 9))) == ["Ada", None, "Grace"]
+    assert migrated.check() == []
+    assert migrated.info()["model"] == "other"
+    with pytest.raises(EmbeddingMismatch, match="facesearch gallery migrate"):
+        make_gallery(create=False)
+    migrate_gallery(duo.path, fake_model)
+    for mine, theirs in zip(before, make_gallery()._store.templates(), strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+def test_the_same_model_has_nothing_to_do(duo, fake_model):
+    assert migrate_gallery(duo.path, fake_model).templates == 0
+
+
+def test_what_humans_decided_is_true_of_the_other_model_too(duo, make_gallery, shoot):
+    group = shoot((STRANGER, 1), (GRACE, 3))
+    duo.curation.confirm(group, "Ada", 1)
+    duo.curation.reject(group, "Grace", 2)
+    migrate_gallery(duo.path, OTHER)
+    migrated = make_gallery(model=OTHER, create=False)
+    (photo,) = migrated.identify([group])
+    assert [(f.person, f.decided_by) for f in photo.faces] == [("Ada", "human"), (None, "machine")]
+
+
+def test_a_decision_from_before_is_undone_after(duo, make_gallery, shoot):
+    confirmed = duo.curation.confirm(shoot((STRANGER, 1)), "Ada", 1)
+    undone = duo.curation.undo(confirmed.id)  # takes the face out, template and all
+    migrate_gallery(duo.path, OTHER)
+    migrated = make_gallery(model=OTHER, create=False)
+    assert who(migrated, shoot((STRANGER, 2))) == [None]
+    migrated.curation.undo(undone.id)
+    assert who(migrated, shoot((STRANGER, 1))) == ["Ada"]
+    assert migrated.check() == []
+
+
+def test_a_decision_whose_photo_is_gone_waits_for_its_model(duo, make_gallery, shoot, fake_model):
+    photo = shoot((STRANGER, 1))
+    undone = duo.curation.undo(duo.curation.confirm(photo, "Ada", 1).id)
+    photo.unlink()
+    migrate_gallery(duo.path, OTHER)
+    with pytest.raises(EmbeddingMismatch, match="of the model other by now"):
+        make_gallery(model=OTHER, create=False).curation.undo(undone.id)
+    migrate_gallery(duo.path, fake_model)
+    back = make_gallery()
+    back.curation.undo(undone.id)
+    assert back.check() == []
+
+
+def test_faces_whose_photos_are_gone_stand_in_the_way(duo, shoot, make_gallery):
+    shoot((ADA, 2)).unlink()
+    with pytest.raises(Refused, match=r"1 face cannot be seen again \(Ada: .*nothing was changed"):
+        migrate_gallery(duo.path, OTHER)
+    assert who(make_gallery(), shoot((ADA, 9))) == ["Ada"]
+
+
+def test_a_photo_that_is_another_by_now_is_not_taken_for_the_face(duo, shoot):
+    shoot((ADA, 2)).write_bytes(shoot((STRANGER, 2)).read_bytes())
+    with pytest.raises(Refused, match="another picture by now"):
+        migrate_gallery(duo.path, OTHER)
+
+
+def test_a_file_that_held_two_enrolled_photos_is_not_taken_for_the_first(duo, shoot, make_gallery):
+    file = shoot((ADA, 3), name="same.png")
+    list(duo.enroll([("Ada", file)]))
+    file.write_bytes(shoot((STRANGER, 1)).read_bytes())
+    list(duo.enroll([("Hedy", file)]))
+    for _ in range(2):  # the second time from what was kept of the first
+        with pytest.raises(Refused, match=r"1 face cannot be seen again \(Ada: "):
+            migrate_gallery(duo.path, OTHER)
+
+
+def test_left_out_faces_come_back_with_their_photo(duo, shoot, make_gallery, fake_model):
+    photo = shoot((ADA, 2))
+    data = photo.read_bytes()
+    photo.unlink()
+    told = migrate_gallery(duo.path, OTHER, leave_out=True)
+    assert (told.templates, [(f.person, f.photo) for f in told.left_out]) == (
+        3,
+        [("Ada", str(photo))],
+    )
+    migrated = make_gallery(model=OTHER, create=False)
+    assert who(migrated, shoot((ADA, 9))) == ["Ada"]
+    assert migrated.check() == []
+    (last,) = migrated.curation.history(limit=1)
+    assert last.summary == "left out 1 face of Ada, which other has not seen"
+    with pytest.raises(EmbeddingMismatch):
+        migrated.curation.undo(last.id)
+    photo.write_bytes(data)
+    migrate_gallery(duo.path, fake_model)
+    make_gallery().curation.undo(last.id)
+    assert make_gallery().info()["template"] == 4
+
+
+def test_forgetting_somebody_takes_what_was_left_out_of_them(duo, shoot, make_gallery):
+    for name in ((ADA, 2), (GRACE, 2)):
+        shoot(name).unlink()
+    migrate_gallery(duo.path, OTHER, leave_out=True)
+    migrated = make_gallery(model=OTHER, create=False)
+    migrated.forget("Ada")
+    migrated.close()
+    for file in duo.path.parent.rglob("*"):
+        assert not file.is_file() or b"Ada" not in file.read_bytes()
+    reopened = make_gallery(model=OTHER, create=False)
+    assert reopened.curation.history("Grace", 1)[0].summary.startswith("left out 1 face of Grace")
+
+
+def test_an_interrupted_migration_changes_nothing_and_goes_on_where_it_stopped(
+    duo, shoot, make_gallery
+):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    OtherModel.looks = 0
+    with pytest.raises(KeyboardInterrupt):
+        migrate_gallery(duo.path, OTHER, advance=interrupt)
+    assert who(make_gallery(), shoot((ADA, 9))) == ["Ada"]
+    migrate_gallery(duo.path, OTHER, workers=2)
+    assert OtherModel.looks == 4 * 2  # each photo once, and its mirror image
+    assert not list(make_gallery(model=OTHER).index_folder.glob("*"))
+
+
+def test_who_is_enrolled_meanwhile_is_migrated_too(duo, shoot, make_gallery):
+    late = iter([("Hedy", shoot((STRANGER, 1)))])
+    migrate_gallery(duo.path, OTHER, advance=lambda: list(duo.enroll(late)))
+    assert who(make_gallery(model=OTHER, create=False), shoot((STRANGER, 9))) == ["Hedy"]
+
+
+def test_a_page_that_has_the_gallery_open_gives_no_wrong_name(duo, shoot):
+    assert who(duo, shoot((ADA, 9))) == ["Ada"]
+    migrate_gallery(duo.path, OTHER)
+    with pytest.raises(EmbeddingMismatch):
+        who(duo, shoot((ADA, 9)))
+    with pytest.raises(EmbeddingMismatch):
+        list(duo.enroll([("Hedy", shoot((STRANGER, 1)))]))
+    with pytest.raises(EmbeddingMismatch):
+        duo.curation.confirm(shoot((STRANGER, 1)), "Ada", 1)
+
+
+def test_a_gallery_that_is_not_there_is_not_made(home):
+    with pytest.raises(GalleryError, match="there is no gallery"):
+        migrate_gallery(home / "none.db", OTHER)
+
+
+def test_a_model_that_finds_no_face_is_refused_and_changes_nothing(duo):
+    class Blind:
+        def detect(self, photo):
+            return []
+
+    blind = OtherModel(name="blind", fingerprint="b11d000000000000", detector=Blind())
+    with pytest.raises(Refused, match=r"4 faces cannot be seen again .* and 1 more"):
+        migrate_gallery(duo.path, blind)
+    assert duo.check() == []
