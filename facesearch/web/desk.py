@@ -118,6 +118,8 @@ def said_of(face: IdentifiedFace) -> str:
     """Return whose a face is said to be."""
     if face.person is not None:
         return face.person
+    if face.dismissed_as is not None:
+        return "a stranger" if face.dismissed_as == "stranger" else "no face"
     return " or ".join(face.alternatives) or "unknown"
 
 
