@@ -415,13 +415,21 @@ class Curation:
                 return f"a human said that {self._dismissed(1, dismissal.verdict)}"
         return None
 
+    def undecided(self, faces: Sequence["UnnamedFace"]) -> list["UnnamedFace"]:
+        """Return those of `faces` about which no human decided; raises Refused if none is left."""
+        said = {face: self.said_of(face) for face in faces}
+        left = [face for face in faces if said[face] is None]
+        if not left:
+            raise Refused(f"that was decided meanwhile: {said[faces[0]]}")
+        return left
+
     def confirm_waiting(self, face: "UnnamedFace", seen: Seen, name: str) -> Decision:
         """Say that a face is `name`, whom somebody bears or nobody yet; as `confirm` does.
 
         `seen` is that one face. Refused if a human decided about it meanwhile.
         """
         with self._deciding() as journal:
-            self._undecided([face])
+            self.undecided([face])
             return self._confirm(journal, face.photo, seen, 0, self._somebody(journal, name))
 
     def reject_waiting(self, faces: Sequence["UnnamedFace"], name: str) -> Decision:
@@ -431,7 +439,7 @@ class Curation:
         """
         with self._deciding() as journal:
             person = self._person(name)
-            left = self._undecided(faces)
+            left = self.undecided(faces)
             for face in left:
                 self._reject(journal, person, face.content_hash, face.box)
             some = f"a {self._what} is" if len(left) == 1 else f"{self._counted(len(left))} are"
@@ -444,21 +452,13 @@ class Curation:
         Those are left out about which a human decided meanwhile; Refused if none is left.
         """
         with self._deciding() as journal:
-            left = self._undecided(faces)
+            left = self.undecided(faces)
             taken_out = [
                 self._dismiss(journal, verdict, face.content_hash, face.box) for face in left
             ]
             people = [person for person in taken_out if person is not None]
             summary = f"said that {self._dismissed(len(left), verdict)}"
             return self._decide("dismiss", summary, journal, None, people, photo=the_photo(left))
-
-    def _undecided(self, faces: Sequence["UnnamedFace"]) -> list["UnnamedFace"]:
-        """Return those of `faces` about which no human decided; raises Refused if none is left."""
-        said = {face: self.said_of(face) for face in faces}
-        left = [face for face in faces if said[face] is None]
-        if not left:
-            raise Refused(f"that was decided meanwhile: {said[faces[0]]}")
-        return left
 
     def not_same(self, name: str, other: str) -> Decision:
         """Say that two people are not one, for ever: nothing proposes or allows to merge them."""

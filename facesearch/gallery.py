@@ -710,10 +710,10 @@ class Gallery:
         """
         from facesearch.dedupe.unnamed import UnnamedGroup
 
-        if len(waiting.faces) > 1:
-            group = UnnamedGroup(waiting.group or 0, waiting.faces)
+        face, *more = self.curation.undecided(waiting.faces)
+        if more:
+            group = UnnamedGroup(waiting.group or 0, (face, *more))
             return self.name_group(group, name, workers=workers)[0]
-        (face,) = waiting.faces
         seen = self._again(face)
         if not isinstance(seen, Seen):
             raise seen

@@ -11,6 +11,7 @@ from facesearch.dedupe.unnamed import Unnamed, UnnamedFace
 from facesearch.identification import IdentifiedFace, Seen
 
 DOUBT = 0.1  # of which every tenth answer of the machine is wrong: that is asked for first
+ASKED_FROM = 0.1  # probability; below, nobody is asked "is it Ada?": a yes would be an accident
 PROPOSED_FROM = 0.01  # probability; below, a name would only distract
 PROPOSED = 9  # people at most: a key each
 ASKED_ANEW = 12  # faces of a group, the most typical, who say together who it may be
@@ -33,6 +34,11 @@ class Waiting:
     group: int | None  # its number, see UnnamedGroup; None of one face alone
     proposals: tuple[Proposal, ...]  # most probable first
     unknown_probability: float
+
+    @property
+    def n_askable(self) -> int:
+        """How many of the proposals are probable enough to ask if it is that person."""
+        return sum(proposal.probability >= ASKED_FROM for proposal in self.proposals)
 
     @property
     def doubt(self) -> float:

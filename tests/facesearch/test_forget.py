@@ -362,13 +362,19 @@ def reject_others_on_her_photo(gallery, portrait, shoot):
     gallery.curation.undo()
 
 
-def dismiss_her_and_others_on_her_photo(gallery, portrait, shoot):
+def call_her_a_stranger_and_take_it_back(gallery, portrait, shoot):
     """Zoë's face was a stranger's before, while, and after it was hers."""
     gallery.forget(NAME)
     gallery.curation.dismiss(portrait, "stranger")
     gallery.curation.confirm(portrait, NAME, new=True)
     gallery.curation.dismiss(portrait, "no face")
     gallery.curation.undo()
+
+
+def dismiss_a_stranger_beside_her(gallery, portrait, shoot):
+    photo = save_photo(portrait.parent / "beside.png", (ZOE, 4), (50, 1))
+    list(gallery.enroll([(NAME, photo)]))
+    gallery.curation.dismiss(photo, "stranger", 2)
 
 
 def call_her_a_stranger_at_last(gallery, portrait, shoot):
@@ -395,8 +401,9 @@ STORIES = [
     split_and_undo,
     tell_apart,
     reject_others_on_her_photo,
-    dismiss_her_and_others_on_her_photo,
+    call_her_a_stranger_and_take_it_back,
     call_her_a_stranger_at_last,
+    dismiss_a_stranger_beside_her,
     name_ada_after_her,
     lose_the_photo_of_ada_in_her_folder,
 ]

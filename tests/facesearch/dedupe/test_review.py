@@ -50,6 +50,11 @@ def test_a_group_is_who_its_faces_are_on_average():
     assert joined(faces[:1], 7).group is None
 
 
+def test_nobody_is_asked_about_who_is_hardly_proposed():
+    assert one("a", Ada=0.5, Eve=0.1, Bea=0.09).n_askable == 2
+    assert one("b", Bea=0.09).n_askable == 0
+
+
 @pytest.fixture
 def photos(shoot):
     """Ada on three photos, Grace on two, once with Ada; Hedy alone and once with Ada."""
@@ -164,12 +169,21 @@ def test_whoever_is_decided_meanwhile_is_refused_and_nothing_is_changed(ada_know
     assert ada_known.curation.history() == before
 
 
-def test_of_a_group_only_those_left_are_decided(fake_gallery, photos):
+def test_of_a_group_only_those_left_are_decided(fake_gallery, photos, monkeypatch):
+    monkeypatch.setattr("facesearch.dedupe.review.ASKED_ANEW", 2)
     ada = of(fake_gallery.review(photos).waiting, photos[0])
     fake_gallery.curation.confirm(photos[0], "Ada", new=True)
     left = fake_gallery.still_waiting(ada)
     assert len(left.faces) == 3
+    assert (left.group, len(left.seen)) == (ada.group, 3)
     assert left.proposals[0].person == "Ada"
+    named = fake_gallery.name_waiting(ada, "Ada")
+    assert named.summary == "said that 3 faces are Ada"
+    with pytest.raises(
+        Refused, match=r"^that was decided meanwhile: this face is enrolled as Ada$"
+    ):
+        fake_gallery.name_waiting(ada, "Ada")
+    fake_gallery.curation.undo(named.id)
     decision = fake_gallery.curation.reject_waiting(ada.faces, "Ada")
     assert decision.summary == "said that 3 faces are not Ada"
     assert fake_gallery.curation.reject_waiting(ada.faces, "Ada").id is None
