@@ -54,7 +54,7 @@ const KEYS = {
 
 if (bar) {
   follow(bar);
-} else {
+} else if (review) {
   take(document.getElementById("first").firstElementChild);
   show();
   listen();

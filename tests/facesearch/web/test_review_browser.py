@@ -323,3 +323,10 @@ def test_the_review_is_no_wider_than_a_narrow_window(review):
     for _ in range(2):
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         press(page, "j")
+
+
+def test_without_photos_the_page_says_how_to_be_asked(site, open_page):
+    page = open_page(site)
+    page.goto(f"http://{site.host}/review")
+    page.get_by_text("Nothing waits here.").wait_for()
+    page.keyboard.press("y")
