@@ -26,6 +26,7 @@ let isComing = false;
 let isUndoing = false;
 let asked = { since: 0 }; // what is on the screen: {one, question, since when}
 let sent = Promise.resolve(); // when all that was decided is told to the server
+let nUnsent = 0; // decisions that are not told yet
 
 const DOES = {
   yes: () => answer(() => askedAbout(current())?.querySelector("[data-is]").dataset.is),
@@ -62,6 +63,9 @@ if (bar) {
 
 function listen() {
   document.addEventListener("keydown", onKey);
+  window.addEventListener("beforeunload", (event) => {
+    if (nUnsent) event.preventDefault(); // the browser asks: what is not told would be lost
+  });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button?.dataset.does) DOES[button.dataset.does]();
@@ -228,6 +232,7 @@ function tell(one, verb, told) {
   const decision = { one, number: null };
   decisions.push(decision);
   one.nPending += 1;
+  nUnsent += 1;
   refusal.textContent = "";
   sent = sent.then(async () => {
     try {
@@ -242,6 +247,8 @@ function tell(one, verb, told) {
       decisions.splice(decisions.indexOf(decision), 1);
       await putBack(one, error.message);
       complain(error);
+    } finally {
+      nUnsent -= 1;
     }
   });
 }

@@ -243,6 +243,20 @@ def test_the_next_is_there_at_once_with_its_picture_and_requests_keep_their_orde
     ]
 
 
+def test_nobody_leaves_unasked_while_a_decision_is_not_told_yet(review, home):
+    page, asked = review(), []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    with held(page, "**/review/*/stranger") as routes:
+        press(page, "t")
+        page.get_by_role("link", name="People").click(no_wait_after=True)
+        page.wait_for_timeout(100)
+        assert (asked, len(routes)) == (["beforeunload"], 1)
+    said(page, "Said that 2 faces are a stranger's.")
+    page.get_by_role("link", name="People").click()
+    page.get_by_role("heading", name="People").wait_for()
+    assert asked == ["beforeunload"]
+
+
 def test_a_key_pressed_twice_counts_once(review, home):
     page = review()
     for key in ("t", "y", "n"):
