@@ -17,14 +17,14 @@ const refusal = document.getElementById("refused");
 const keys = document.getElementById("keys");
 const field = document.querySelector("#other input");
 
-const cases = []; // those who wait: {id, article, nPending}; those before `at` were passed over
-const decisions = []; // what was decided here and not undone: {one, number, refused}
+const cases = []; // those who wait: {article, nPending}; those before `at` were passed over
+const decisions = []; // what was decided here and not undone: {one, number}, null: not told yet
 let at = 0;
 let more = null; // where the cases begin that did not come yet; null: all have come
 let nToCome = 0;
 let isComing = false;
 let isUndoing = false;
-let asked = { since: 0 }; // what is on the screen: {one, question, since when}
+let asked = { since: 0 }; // what is on the screen: {one, meaning of the keys, since when}
 let sent = Promise.resolve(); // when all that was decided is told to the server
 let nUnsent = 0; // decisions that are not told yet
 
@@ -122,14 +122,10 @@ function askedAbout({ article }) {
   return article.querySelector("[data-question]");
 }
 
-function taken(article) {
-  return { id: article.dataset.item, article, nPending: 0 };
-}
-
 function take(list) {
   more = list.dataset.more ?? null;
   nToCome = Number(list.dataset.left);
-  for (const article of [...list.children]) cases.push(taken(article));
+  for (const article of [...list.children]) cases.push({ article, nPending: 0 });
 }
 
 async function fetchMore() {
@@ -172,7 +168,10 @@ function ask(one) {
   for (const verb of ["yes", "no"]) answers.querySelector(`[data-does=${verb}]`).disabled = !first;
   if (answers.contains(document.activeElement)) document.getElementById("asked").textContent = question;
   if (document.activeElement !== field) field.value = ""; // it was meant for another case
-  if (asked.one !== one || asked.question !== question) asked = { one, question, since: performance.now() };
+  const people = [...article.querySelectorAll("[data-is]")];
+  const keyed = people.map((button) => button.querySelector("kbd").textContent + button.dataset.is);
+  const meaning = [question, ...keyed].join();
+  if (asked.one !== one || asked.meaning !== meaning) asked = { one, meaning, since: performance.now() };
 }
 
 function focusQuestion() {
@@ -240,29 +239,34 @@ function tell(one, verb, told) {
       decision.number = number;
       say(said, { undo: number && undo });
       one.nPending -= 1;
-      // without who was rejected all others are more probable
-      if (verb === "is-not" && !one.nPending && cases.includes(one)) await renew(one);
+      nUnsent -= 1;
+      if (verb === "is-not") await renew(one);
     } catch (error) {
       one.nPending -= 1;
+      nUnsent -= 1;
       decisions.splice(decisions.indexOf(decision), 1);
       await putBack(one, error.message);
       complain(error);
-    } finally {
-      nUnsent -= 1;
     }
   });
 }
 
+// Asks anew who a case may be: without who was rejected all others are more probable
 async function renew(one) {
-  const wasShown = one === current();
-  const article = element(await (await get(one.article.dataset.address)).text());
-  if (one.nPending || !cases.includes(one)) return; // decided again meanwhile
-  one.article.querySelector(".asked").replaceWith(article.querySelector(".asked"));
-  if (wasShown) show();
+  if (one.nPending || !cases.includes(one)) return; // decided again already
+  try {
+    const article = element(await (await get(one.article.dataset.address)).text());
+    if (one.nPending || !cases.includes(one)) return;
+    one.article.querySelector(".asked").replaceWith(article.querySelector(".asked"));
+    if (one === current()) show();
+  } catch (error) {
+    complain(error); // the rejection is stored all the same
+  }
 }
 
 // Shows a case again, with the reason, unless somebody else decided it
 async function putBack(one, sentence) {
+  if (one.nPending) return; // more was decided about it, which is told next
   try {
     one.article = element(await (await get(one.article.dataset.address)).text());
   } catch (error) {
@@ -290,19 +294,19 @@ function undo() {
   isUndoing = true;
   const newest = decisions.at(-1);
   sent = sent.then(async () => {
-    try {
-      if (decisions.at(-1) !== newest) return; // it was refused meanwhile
-      decisions.pop();
-      if (newest.number !== null) {
-        const { said } = await post("/undo", { number: newest.number });
-        say(said);
-      }
-      await putBack(newest.one, "");
-      focusQuestion();
-    } catch (error) {
-      complain(error);
-    } finally {
-      isUndoing = false;
-    }
+    if (decisions.includes(newest)) await takeBack(newest); // else it was refused meanwhile
+    isUndoing = false;
   });
+}
+
+async function takeBack(decision) {
+  try {
+    if (decision.number !== null) say((await post("/undo", { number: decision.number })).said);
+  } catch (error) {
+    complain(error);
+    if (error instanceof TypeError) return; // nobody answered: it can be tried again
+  }
+  decisions.splice(decisions.indexOf(decision), 1);
+  await putBack(decision.one, ""); // also when it was undone elsewhere already
+  focusQuestion();
 }

@@ -317,6 +317,20 @@ def test_what_was_decided_on_another_page_is_told_and_left_out(review, home, ope
     assert decided(home) == ["said that 2 faces are a stranger's"]
 
 
+def test_what_was_undone_elsewhere_waits_again(review, home, open_page):
+    open_page.refusals += [409]
+    page = review()
+    press(page, "t")
+    said(page, "Said that 2 faces are a stranger's.")
+    with closing(Gallery(home)) as gallery:
+        gallery.curation.undo()
+    press(page, "u")
+    said(page, "is undone already")
+    asks(page, "Who is on these 2 faces?")
+    press(page, "u")
+    said(page, "Nothing was decided here that is not undone.")
+
+
 def test_when_nothing_waits_any_more_that_is_said_and_can_be_undone(review, home):
     page = review()
     for number in range(9, 0, -1):
