@@ -76,9 +76,11 @@ class Label:
 def annotated(photo: Photo, faces: Sequence[IdentifiedFace]) -> Image.Image:
     """Return the upright photo with a box around each of `faces` and a name at it, in RGB.
 
+    But for those of which a human said that they are none.
     At most MAX_SIDE_PX on the long side; a smaller photo keeps its size. The colour of a box says
     what became of the face: NAMED, EITHER (of several people) or UNKNOWN. Raises PhotoError.
     """
+    faces = [face for face in faces if face.dismissed_as != "no face"]
     scale = min(1.0, MAX_SIDE_PX / max(photo.width, photo.height))
     size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
     picture = Image.fromarray(photo.pixels(scale))  # a copy: what `pixels` returns is shared

@@ -1,8 +1,8 @@
 """What humans decide about the people of a gallery, each decision journalled and undoable.
 
-merge, split, move, confirm, reject, not-same, rename: every verb is one transaction that changes
-rows through a journal and appends one decision with these changes. Undoing is a decision whose
-changes are the inverse. Why, and what undo refuses: docs/decisions/0009-curation.md.
+merge, split, move, confirm, reject, dismiss, not-same, rename: every verb is one transaction that
+changes rows through a journal and appends one decision with these changes. Undoing is a decision
+whose changes are the inverse. Why, and what undo refuses: docs/decisions/0009-curation.md.
 """
 
 import os
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facesearch.alignment import sharpness
 from facesearch.detection import Face
@@ -24,6 +25,7 @@ from facesearch.storage.journal import Change, Journal, NameTaken, NotAsLeft
 from facesearch.storage.store import (
     BOX_COLUMNS,
     Box,
+    Dismissal,
     FaceRow,
     KnownFace,
     Store,
@@ -32,7 +34,11 @@ from facesearch.storage.store import (
     same_place,
 )
 
+if TYPE_CHECKING:
+    from facesearch.dedupe.unnamed import UnnamedFace
+
 PhotoFile = str | os.PathLike[str]
+VERDICTS = ("stranger", "no face")  # what a face can be dismissed as
 SAID_IN_FULL = 3  # decisions of a run, people of an enrollment; of more their number is told
 
 
@@ -46,7 +52,7 @@ class Decision:
     id: int | None  # None: nothing was stored, since it was only tried or was so already
     made_at: str
     made_by: str  # "human" or "machine"
-    kind: str  # enroll, merge, split, move, confirm, reject, not-same, rename, undo, forget, ...
+    kind: str  # enroll, merge, split, move, confirm, reject, dismiss, rename, undo, ...
     summary: str  # what was decided, in the past tense
     photo: str | None  # the photo that it is about, if it is about one, unless that is forgotten
     undoes: int | None
@@ -204,6 +210,12 @@ class Curation:
             if any(f.person_id == person and same_place(f.box, rejection.box) for f in faces):
                 journal.delete("rejection", rejection.id)
 
+    def _drop_dismissals(self, journal: Journal, content_hash: str, box: Box) -> None:
+        """Delete the dismissals of a face that a human has just contradicted."""
+        for dismissal in self._store.dismissals(content_hash):
+            if same_place(dismissal.box, box):
+                journal.delete("dismissal", dismissal.id)
+
     def confirm(
         self, photo: PhotoFile, name: str, number: int | None = None, *, new: bool = False
     ) -> Decision:
@@ -215,25 +227,31 @@ class Curation:
         """
         seen = look(read_photo(photo), self._model, mirrored=True)
         place = self._place(photo, seen.faces, number)
-        face = seen.faces[place]
         with self._deciding() as journal:
             person = self._known_or_new(journal, name) if new else self._person(name)
-            others = []
-            known = self._enrolled(seen.content_hash, face.box)
-            if known is None:
-                self._enroll(journal, person, photo, seen, place)
-            elif not (
-                (known.person_id, known.assigned_by) == (person, "human")
-                and self._is_confirmed(known.id)
-            ):
-                others = [known.person_id] if known.person_id != person else []
-                journal.update("face", known.id, person_id=person, assigned_by="human")
-            self._drop_rejections(journal, person)
-            summary = f"said that a {self._what} is {self._name(person)}"
-            if known is not None and others:
-                summary += f" and not {known.person}"
-            where = (seen.content_hash, photo)
-            return self._decide("confirm", summary, journal, person, others, photo=where)
+            return self._confirm(journal, photo, seen, place, person)
+
+    def _confirm(
+        self, journal: Journal, photo: PhotoFile, seen: Seen, place: int, person: int
+    ) -> Decision:
+        face = seen.faces[place]
+        others = []
+        known = self._enrolled(seen.content_hash, face.box)
+        if known is None:
+            self._enroll(journal, person, photo, seen, place)
+        elif not (
+            (known.person_id, known.assigned_by) == (person, "human")
+            and self._is_confirmed(known.id)
+        ):
+            others = [known.person_id] if known.person_id != person else []
+            journal.update("face", known.id, person_id=person, assigned_by="human")
+        self._drop_rejections(journal, person)
+        self._drop_dismissals(journal, seen.content_hash, face.box)
+        summary = f"said that a {self._what} is {self._name(person)}"
+        if known is not None and others:
+            summary += f" and not {known.person}"
+        where = (seen.content_hash, photo)
+        return self._decide("confirm", summary, journal, person, others, photo=where)
 
     def confirm_all(
         self, faces: Iterable[tuple[PhotoFile, Seen]], name: str
@@ -247,10 +265,7 @@ class Curation:
         """
         left_out: list[tuple[PhotoFile, str]] = []
         with self._deciding() as journal:
-            person = self._store.person_id(person_name(name))
-            if person is None:
-                merged = self._log.merged(person_name(name))
-                person = merged[1] if merged else self._new_person(journal, person_name(name))
+            person = self._somebody(journal, name)
             n_faces, where = 0, None
             for photo, seen in faces:
                 why = self._why_not(person, seen)
@@ -283,6 +298,9 @@ class Curation:
         said = self._store.rejections(seen.content_hash)
         if any(r.person_id == person and same_place(r.box, face.box) for r in said):
             return f"a human said that this {self._what} is not {self._name(person)}"
+        for dismissal in self._store.dismissals(seen.content_hash):
+            if same_place(dismissal.box, face.box):
+                return f"a human said that {self._dismissed(1, dismissal.verdict)}"
         if any(k.person_id == person for k in self._store.known_faces(seen.content_hash)):
             return f"another {self._what} of this photo is {self._name(person)}"
         return None
@@ -315,17 +333,59 @@ class Curation:
             taken_out = known is not None and known.person_id == person
             if known is not None and taken_out:
                 self._store.remove_face(journal, known.id)
-            said = self._store.rejections(content_hash)
-            if not any(r.person_id == person and same_place(r.box, box) for r in said):
-                where = dict(zip(BOX_COLUMNS, box, strict=True))
-                journal.insert(
-                    "rejection",
-                    {"content_hash": content_hash, **where, "person_id": person},
-                )
+            self._reject(journal, person, content_hash, box)
             summary = f"said that a {self._what} is not {self._name(person)}"
             summary += " and took it out" if taken_out else ""
             shown = (content_hash, path)
             return self._decide("reject", summary, journal, person, photo=shown)
+
+    def _reject(self, journal: Journal, person: int, content_hash: str, box: Box) -> None:
+        """Note that the face at `box` is not a person, if that is not noted yet."""
+        said = self._store.rejections(content_hash)
+        if not any(r.person_id == person and same_place(r.box, box) for r in said):
+            where = dict(zip(BOX_COLUMNS, box, strict=True))
+            journal.insert(
+                "rejection", {"content_hash": content_hash, **where, "person_id": person}
+            )
+
+    def dismiss(self, photo: PhotoFile, verdict: str, number: int | None = None) -> Decision:
+        """Say of a face of `photo` that nobody is to be named: it is a "stranger", or "no face".
+
+        If it is enrolled, it is taken out. Until it is confirmed to be somebody it gets no name,
+        and no template of it is stored: all that is known of it is its place. `number` as in
+        `confirm`. Raises PhotoError, FaceError.
+        """
+        read = read_photo(photo)
+        detected = self._model.detector.detect(read)
+        box = detected[self._place(photo, detected, number)].box
+        with self._deciding() as journal:
+            person = self._dismiss(journal, verdict, read.content_hash, box)
+            summary = f"said that {self._dismissed(1, verdict)}"
+            summary += "" if person is None else " and took it out"
+            where = (read.content_hash, photo)
+            return self._decide("dismiss", summary, journal, person, photo=where)
+
+    def _dismiss(self, journal: Journal, verdict: str, content_hash: str, box: Box) -> int | None:
+        """Note that nobody is to be named at `box`; return who was enrolled from there."""
+        if verdict not in VERDICTS:
+            raise ValueError(f"a {self._what} is dismissed as {' or '.join(VERDICTS)}")
+        known = self._enrolled(content_hash, box)
+        if known is not None:
+            self._store.remove_face(journal, known.id)
+        there = [d for d in self._store.dismissals(content_hash) if same_place(d.box, box)]
+        if [d.verdict for d in there] != [verdict]:
+            for other in there:
+                journal.delete("dismissal", other.id)
+            where = dict(zip(BOX_COLUMNS, box, strict=True))
+            journal.insert("dismissal", {"content_hash": content_hash, **where, "verdict": verdict})
+        return known.person_id if known is not None else None
+
+    def _dismissed(self, n_faces: int, verdict: str) -> str:
+        """Return what is said of faces that are dismissed."""
+        some = f"a {self._what}" if n_faces == 1 else self._counted(n_faces)
+        if verdict == "no face":
+            return f"what was taken for {some} is none"
+        return f"{some} {'is' if n_faces == 1 else 'are'} a stranger's"
 
     def _pointed_at(
         self, photo: PhotoFile, name: str, number: int | None
@@ -342,6 +402,63 @@ class Curation:
         read = read_photo(photo)
         detected = self._model.detector.detect(read)
         return read.content_hash, detected[self._place(photo, detected, number)].box, photo
+
+    # Of faces that wait for a decision, wherever that is made first
+
+    def said_of(self, face: "UnnamedFace") -> str | None:
+        """Return what a human said of a face: whose it is, or why nobody's; None if nothing."""
+        known = self._enrolled(face.content_hash, face.box)
+        if known is not None and known.assigned_by == "human":
+            return f"this {self._what} is enrolled as {known.person}"
+        for dismissal in self._store.dismissals(face.content_hash):
+            if same_place(dismissal.box, face.box):
+                return f"a human said that {self._dismissed(1, dismissal.verdict)}"
+        return None
+
+    def undecided(self, faces: Sequence["UnnamedFace"]) -> list["UnnamedFace"]:
+        """Return those of `faces` about which no human decided; raises Refused if none is left."""
+        said = {face: self.said_of(face) for face in faces}
+        left = [face for face in faces if said[face] is None]
+        if not left:
+            raise Refused(f"that was decided meanwhile: {said[faces[0]]}")
+        return left
+
+    def confirm_waiting(self, face: "UnnamedFace", seen: Seen, name: str) -> Decision:
+        """Say that a face is `name`, whom somebody bears or nobody yet; as `confirm` does.
+
+        `seen` is that one face. Refused if a human decided about it meanwhile.
+        """
+        with self._deciding() as journal:
+            self.undecided([face])
+            return self._confirm(journal, face.photo, seen, 0, self._somebody(journal, name))
+
+    def reject_waiting(self, faces: Sequence["UnnamedFace"], name: str) -> Decision:
+        """Say that faces are not `name`, for ever: as one decision, see `reject`.
+
+        Those are left out about which a human decided meanwhile; Refused if none is left.
+        """
+        with self._deciding() as journal:
+            person = self._person(name)
+            left = self.undecided(faces)
+            for face in left:
+                self._reject(journal, person, face.content_hash, face.box)
+            some = f"a {self._what} is" if len(left) == 1 else f"{self._counted(len(left))} are"
+            summary = f"said that {some} not {self._name(person)}"
+            return self._decide("reject", summary, journal, person, photo=the_photo(left))
+
+    def dismiss_waiting(self, faces: Sequence["UnnamedFace"], verdict: str) -> Decision:
+        """Say of faces that nobody is to be named: as one decision, see `dismiss`.
+
+        Those are left out about which a human decided meanwhile; Refused if none is left.
+        """
+        with self._deciding() as journal:
+            left = self.undecided(faces)
+            taken_out = [
+                self._dismiss(journal, verdict, face.content_hash, face.box) for face in left
+            ]
+            people = [person for person in taken_out if person is not None]
+            summary = f"said that {self._dismissed(len(left), verdict)}"
+            return self._decide("dismiss", summary, journal, None, people, photo=the_photo(left))
 
     def not_same(self, name: str, other: str) -> Decision:
         """Say that two people are not one, for ever: nothing proposes or allows to merge them."""
@@ -541,11 +658,26 @@ class Curation:
                     same_person = rejection.person_id == face.person_id
                     if same_person and same_place(rejection.box, face.box):
                         raise NotAsLeft("rejection", rejection.id)
+                for dismissal in self._store.dismissals(face.content_hash):
+                    if same_place(dismissal.box, face.box):
+                        raise NotAsLeft("dismissal", dismissal.id)
             elif table == "rejection":
                 (rejection,) = self._store.rejection(row)
                 known = self._enrolled(rejection.content_hash, rejection.box)
                 if known is not None and known.person_id == rejection.person_id:
                     raise NotAsLeft("face", known.id)
+            elif table == "dismissal":
+                for dismissal in self._store.dismissal(row):  # none if it went again
+                    self._check_dismissal(dismissal)
+
+    def _check_dismissal(self, dismissal: Dismissal) -> None:
+        """Raise NotAsLeft if a face is enrolled there, or another is dismissed, since."""
+        known = self._enrolled(dismissal.content_hash, dismissal.box)
+        if known is not None:
+            raise NotAsLeft("face", known.id)
+        for other in self._store.dismissals(dismissal.content_hash):
+            if other.id != dismissal.id and same_place(other.box, dismissal.box):
+                raise NotAsLeft("dismissal", other.id)
 
     def _what_is_later(self, run: Sequence[DecisionRow], error: NotAsLeft) -> str:
         """Return the sentence that says why `run` cannot be undone."""
@@ -629,6 +761,14 @@ class Curation:
         known = self._store.person_id(person_name(name))
         return self._new_person(journal, person_name(name)) if known is None else known
 
+    def _somebody(self, journal: Journal, name: str) -> int:
+        """Return who is called `name`, or was until they were merged; else somebody new."""
+        known = self._store.person_id(person_name(name))
+        if known is not None:
+            return known
+        merged = self._log.merged(person_name(name))
+        return merged[1] if merged else self._new_person(journal, person_name(name))
+
     def _new_person(self, journal: Journal, name: str) -> int:
         if self._store.person_id(name) is not None:
             raise Refused(f"there is a person called {name} already")
@@ -684,6 +824,11 @@ class Curation:
         if not faces:
             raise FaceError("no photo was named")
         return list(faces)
+
+
+def the_photo(faces: Sequence["UnnamedFace"]) -> tuple[str, PhotoFile] | None:
+    """Return content hash and path of the photo that a decision is about, if it is about one."""
+    return (faces[0].content_hash, faces[0].photo) if len(faces) == 1 else None
 
 
 class _OnlyTried(Exception):

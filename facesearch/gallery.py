@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         FaceTwice,
         PerhapsTwo,
     )
+    from facesearch.dedupe.review import Review, Waiting
     from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, UnnamedGroup
     from facesearch_indexes.faiss_index import FaissIndex
 
@@ -303,14 +304,18 @@ class Gallery:
     def _admissible(
         self, person: int | None, photo: Seen | FacesearchError | None
     ) -> Seen | FacesearchError | None:
-        """Return `photo` without the faces of which a human said that they are not this person."""
-        if person is None or not isinstance(photo, Seen):
+        """Return `photo` without the faces of which a human said that they are not this person.
+
+        Or that they are a stranger's, or none.
+        """
+        if not isinstance(photo, Seen):
             return photo
         boxes = [
             rejection.box
             for rejection in self._store.rejections(photo.content_hash)
             if rejection.person_id == person
         ]
+        boxes += [dismissal.box for dismissal in self._store.dismissals(photo.content_hash)]
         left = [
             place
             for place, face in enumerate(photo.faces)
@@ -410,6 +415,12 @@ class Gallery:
                 for place, face in enumerate(seen.faces):
                     if same_place(rejection.box, face.box):
                         rejected.setdefault(place, set()).add(rejection.person_id)
+            dismissed = {
+                place: dismissal.verdict
+                for dismissal in self._store.dismissals(seen.content_hash)
+                for place, face in enumerate(seen.faces)
+                if place not in decided and same_place(dismissal.box, face.box)
+            }
         return name_faces(
             seen,
             people,
@@ -420,6 +431,7 @@ class Gallery:
             prior=prior,
             decided=decided,
             rejected=rejected,
+            dismissed=dismissed,
         )
 
     def _candidates(self, embeddings: Floats, view: "_View") -> list[dict[int, Floats]]:
@@ -610,10 +622,26 @@ class Gallery:
         kept beside the gallery, so that a run that was interrupted can simply be started again.
         `name_group` enrolls a group. `advance` is called after every photo. Raises GalleryError.
         """
+        return self.review(photos, workers=workers, advance=advance).unnamed
+
+    def review(
+        self,
+        photos: Iterable[str | os.PathLike[str]],
+        *,
+        workers: int = 1,
+        advance: Callable[[], None] = lambda: None,
+    ) -> "Review":
+        """Return the faces on `photos` that no human decided about, what tells most first.
+
+        Those without a name wait in their groups, see `cluster`. Raises GalleryError.
+        """
+        from facesearch.dedupe.review import Review, joined, most_telling_first, waiting_face
         from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, group_unnamed, with_their_ids
 
+        waiting: dict[UnnamedFace, Waiting] = {}
         faces: list[UnnamedFace] = []
-        embeddings, unreadable, seen_hashes, n_named = [], [], set(), 0
+        embeddings, unreadable, seen_hashes = [], [], set()
+        n_named = n_dismissed = 0
         with self._store.transaction():  # fails here, not after the last photo, if it must
             pass
         for path, seen in self._seen_or_remembered(photos, workers):
@@ -624,12 +652,17 @@ class Gallery:
             if seen.content_hash in seen_hashes:
                 continue
             seen_hashes.add(seen.content_hash)
-            for place, face in enumerate(self.identify_faces(seen)):
-                if face.person is not None or face.alternatives:
+            for place, found in enumerate(self.identify_faces(seen)):
+                if found.dismissed_as is not None:
+                    n_dismissed += 1
+                    continue
+                face = UnnamedFace(path, place + 1, found.box, found.score, seen.content_hash)
+                if found.decided_by == "machine":
+                    waiting[face] = waiting_face(face, seen, found)
+                if found.person is not None or found.alternatives:
                     n_named += 1
                     continue
-                box, score = face.box, face.score
-                faces.append(UnnamedFace(path, place + 1, box, score, seen.content_hash))
+                faces.append(face)
                 embeddings.append(seen.embeddings[place])
         none = np.zeros((0, self.model.dim), np.float32)
         with self._store.snapshot():
@@ -640,8 +673,51 @@ class Gallery:
         several = [group for group in groups if len(group) > 1]
         with self._store.transaction():
             kept = with_their_ids(several, self._store)
+        together = [joined([waiting.pop(f) for f in group.faces], group.id) for group in kept]
         n_alone = len(groups) - len(several)
-        return Unnamed(kept, n_alone, n_named, len(seen_hashes), tuple(unreadable))
+        return Review(
+            Unnamed(kept, n_alone, n_named, n_dismissed, len(seen_hashes), tuple(unreadable)),
+            most_telling_first([*together, *waiting.values()]),
+        )
+
+    def still_waiting(self, waiting: "Waiting") -> "Waiting | None":
+        """Return who `waiting` may be by now, without faces that a human decided about meanwhile.
+
+        None if that is all of them.
+        """
+        from facesearch.dedupe.review import ASKED_ANEW, joined, waiting_face
+
+        left = [
+            (face, seen)
+            for face, seen in zip(waiting.faces, waiting.seen, strict=True)
+            if self.curation.said_of(face) is None
+        ]
+        if not left:
+            return None
+        asked = [
+            waiting_face(face, seen, self.identify_faces(seen)[face.number - 1])
+            for face, seen in left[:ASKED_ANEW]
+        ]
+        together = joined(asked, waiting.group)
+        faces, seen_photos = zip(*left, strict=True)
+        return replace(together, faces=faces, seen=seen_photos)
+
+    def name_waiting(self, waiting: "Waiting", name: str, *, workers: int = 1) -> Decision:
+        """Enroll the faces of `waiting` as `name`, whom somebody bears or nobody yet.
+
+        Of a group those are left out that `name_group` leaves out. Raises Refused if a human
+        decided about all of them meanwhile, PhotoError, FaceError.
+        """
+        from facesearch.dedupe.unnamed import UnnamedGroup
+
+        face, *more = self.curation.undecided(waiting.faces)
+        if more:
+            group = UnnamedGroup(waiting.group or 0, (face, *more))
+            return self.name_group(group, name, workers=workers)[0]
+        seen = self._again(face)
+        if not isinstance(seen, Seen):
+            raise seen
+        return self.curation.confirm_waiting(face, seen, name)
 
     def _seen_or_remembered(
         self, photos: Iterable[str | os.PathLike[str]], workers: int

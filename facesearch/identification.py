@@ -58,6 +58,7 @@ class IdentifiedFace:
     candidates: tuple[Candidate, ...]  # most alike first
     alternatives: tuple[str, ...]  # two or more names where the choice would be a coin toss
     decided_by: str  # "machine" or "human"
+    dismissed_as: str | None = None  # "stranger", "no face": nobody is to be named, a human said
 
     @property
     def margin(self) -> float:
@@ -122,6 +123,7 @@ def name_faces(
     prior: float,
     decided: Mapping[int, str],
     rejected: Mapping[int, Collection[int]] | None = None,
+    dismissed: Mapping[int, str] | None = None,
 ) -> list[IdentifiedFace]:
     """Return who each face of `seen` is, one person at most once.
 
@@ -129,11 +131,16 @@ def name_faces(
     mean of that person's templates; `names` gives their names. `decided` names faces (by their
     place in `seen.faces`) that a human named: they keep that name and nobody else gets it.
     `rejected` gives the people of whom a human said that a face is not them: for that face they
-    are as if they were not enrolled.
+    are as if they were not enrolled. `dismissed` says "stranger" or "no face" of those at
+    whom a human said that nobody is to be named: they take no name from the others.
     """
-    rejected = rejected or {}
+    rejected, dismissed = rejected or {}, dismissed or {}
     people = [
-        {p: reference for p, reference in candidates.items() if p not in rejected.get(row, ())}
+        {
+            p: reference
+            for p, reference in candidates.items()
+            if row not in dismissed and p not in rejected.get(row, ())
+        }
         for row, candidates in enumerate(people)
     ]
     order = list(dict.fromkeys(person for candidates in people for person in candidates))
@@ -170,6 +177,14 @@ def name_faces(
             name = decided[row]
             sure = Candidate(name, 1.0, float("inf"), 1.0)
             faces.append(IdentifiedFace(face.box, face.score, name, 1.0, 0.0, (sure,), (), "human"))
+            continue
+        if row in dismissed:
+            faces.append(
+                IdentifiedFace(
+                    *(face.box, face.score, None, 0.0, 1.0, (), (), "human"),
+                    dismissed_as=dismissed[row],
+                )
+            )
             continue
         llrs = np.where(np.isfinite(z[row]), model.evidence.llr(z[row]), -np.inf)
         for other, column in enumerate(assigned):

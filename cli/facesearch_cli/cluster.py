@@ -135,9 +135,11 @@ def show(found: "Unnamed", what: str, screen: Screen) -> None:
 def summary(found: "Unnamed", what: str) -> str:
     """Return what was found in a sentence."""
     groups = counted(len(found.groups), "group") if found.groups else "No group"
+    dismissed = f"{found.dismissed:,} dismissed; " if found.dismissed else ""
     return (
         f"{groups} of {what}s without a name, {counted(found.alone, what)} like no other, "
         f"{found.named:,} of enrolled {bearer(what)[1]}; "
+        f"{dismissed}"
         f"{counted(found.photos, 'photo')} looked at."
     )
 
@@ -180,6 +182,7 @@ def as_object(found: "Unnamed") -> dict[str, object]:
         ],
         "alone": found.alone,
         "enrolled": found.named,
+        "dismissed": found.dismissed,
         "photos": found.photos,
         "unreadable": as_objects(found.unreadable),
     }

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 CSV_HEADING = (
     *("photo", "face", "left", "top", "right", "bottom", "score", "person", "probability"),
     *("unknown_probability", "runner_up", "runner_up_probability", "alternatives", "decided_by"),
-    "error",
+    *("dismissed_as", "error"),
 )
 RUNNER_UP_FROM = 0.01  # probability; below, a name in the table would only distract
 MAX_STEM_BYTES = 200  # file systems end at 255
@@ -162,6 +162,8 @@ def who(face: "IdentifiedFace") -> tuple[object, str, str]:
     second = ""
     if others and others[0].probability >= RUNNER_UP_FROM:
         second = f"{others[0].person} {percent(others[0].probability)}"
+    if face.dismissed_as is not None:
+        return (face.dismissed_as, "dim"), "decided", second
     if face.decided_by == "human":
         return (face.person, "bold green"), "enrolled", second
     if face.person is not None:
@@ -187,6 +189,7 @@ def as_object(result: "IdentifiedPhoto") -> dict[str, Any]:
                 "margin": finite(face.margin),
                 "alternatives": list(face.alternatives),
                 "decided_by": face.decided_by,
+                "dismissed_as": face.dismissed_as,
                 "candidates": [
                     {"person": c.person, "probability": round(c.probability, 6)}
                     for c in face.candidates
@@ -206,7 +209,8 @@ def csv_rows(result: "IdentifiedPhoto") -> Iterator[tuple[object, ...]]:
             *(result.photo, number, *(round(side, 2) for side in face.box), round(face.score, 4)),
             *(face.person, round(face.probability, 6), round(face.unknown_probability, 6)),
             *((others[0].person, round(others[0].probability, 6)) if others else ("", "")),
-            *(" or ".join(face.alternatives), face.decided_by, ""),
+            *(" or ".join(face.alternatives), face.decided_by),
+            *(face.dismissed_as, ""),
         )
     if not result.faces:
         yield (result.photo, *[""] * (len(CSV_HEADING) - 2), result.error or "")

@@ -236,6 +236,32 @@ def reject(
         told(opened.curation.reject(photo, name, face), gallery, model, as_json)
 
 
+@app.command(epilog=examples("facesearch people stranger party.jpg --face 3"))
+def stranger(
+    photo: Photo,
+    face: FaceNumber = None,
+    gallery: GalleryPath = None,
+    model: ModelName = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Say that a face is a stranger's: it gets no name and is asked for no more."""
+    with open_gallery(gallery, model) as opened:
+        told(opened.curation.dismiss(photo, "stranger", face), gallery, model, as_json)
+
+
+@app.command("no-face", epilog=examples("facesearch people no-face party.jpg --face 4"))
+def no_face(
+    photo: Photo,
+    face: FaceNumber = None,
+    gallery: GalleryPath = None,
+    model: ModelName = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Say that what was taken for a face is none."""
+    with open_gallery(gallery, model) as opened:
+        told(opened.curation.dismiss(photo, "no face", face), gallery, model, as_json)
+
+
 @app.command("not-same", epilog=examples("facesearch people not-same Ann 'Ann Lee'"))
 def not_same(
     name: Name,

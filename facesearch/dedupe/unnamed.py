@@ -29,7 +29,7 @@ COSINE_STD = 0.12
 
 @dataclass(frozen=True, slots=True)
 class UnnamedFace:
-    """A face of somebody who is not enrolled."""
+    """A face that no human has named."""
 
     photo: str
     number: int  # among the faces of its photo as `identify` lists them, from 1
@@ -53,6 +53,7 @@ class Unnamed:
     groups: tuple[UnnamedGroup, ...]  # of two faces or more, largest first
     alone: int  # faces that are like no other
     named: int  # faces of people who are enrolled
+    dismissed: int  # faces of which a human said that nobody is to be named
     photos: int  # looked at, the same bytes once
     unreadable: tuple[tuple[str, str], ...]  # photo, why
 

@@ -57,7 +57,7 @@ def forget_person(store: Store, log: DecisionLog, person_id: int) -> dict[str, i
     """
     traces = traces_of(store, log, person_id)
     blank_paths(store, person_id, traces)
-    rows = rows_to_delete(store, person_id, traces)
+    rows = rows_to_delete(store, log, person_id, traces)
     n_decisions = forget_decisions(store, log, traces, set(rows))
     for table, row in rows:
         store.db.execute(f"DELETE FROM {table} WHERE id = ?", (row,))
@@ -71,7 +71,9 @@ def forget_person(store: Store, log: DecisionLog, person_id: int) -> dict[str, i
     }
 
 
-def rows_to_delete(store: Store, person_id: int, traces: Traces) -> list[tuple[str, int]]:
+def rows_to_delete(
+    store: Store, log: DecisionLog, person_id: int, traces: Traces
+) -> list[tuple[str, int]]:
     """Return table and id of all that goes with a person but decisions, what refers first."""
 
     def found(table: str, condition: str, *values: str | int) -> list[tuple[str, int]]:
@@ -84,17 +86,31 @@ def rows_to_delete(store: Store, person_id: int, traces: Traces) -> list[tuple[s
         for r in store.rejections(photo)
         if traces.shown(r.content_hash, r.box)
     }
+    dismissals = {
+        d.id
+        for photo in traces.places
+        for d in store.dismissals(photo)
+        if traces.shown(d.content_hash, d.box)
+    } | dismissals_of(log, traces)
     rows = [
         *found("unnamed_group", "true"),  # any may be of theirs: nothing in the file tells
         *found("template", "face_id IN (SELECT id FROM face WHERE person_id = ?)", person_id),
         *found("face", "person_id = ?", person_id),
         *(("rejection", row) for row in sorted(rejections)),
+        *(("dismissal", row) for row in sorted(dismissals)),
         *found("not_same", "? IN (person_a, person_b)", person_id),
     ]
     for photo in sorted(traces.photos):
         rows += found("not_same_photo", "? IN (hash_a, hash_b)", photo)
         rows += found("photo", "content_hash = ?", photo)
     return [*rows, *found("person", "id = ?", person_id)]
+
+
+def dismissals_of(log: DecisionLog, traces: Traces) -> set[int]:
+    """Return the ids of dismissals at places where a person was enrolled before or after."""
+    people = tuple(traces.people)
+    decisions = log.select(f"{about(people)} AND kind <> 'enroll'", people * 2)
+    return {change.id for row in decisions for change in row.changes if change.table == "dismissal"}
 
 
 def traces_of(store: Store, log: DecisionLog, person_id: int) -> Traces:

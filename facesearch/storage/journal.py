@@ -25,6 +25,7 @@ CHANGING = {
     "not_same": ("person_a", "person_b"),
     "rejection": ("person_id",),
     "not_same_photo": (),
+    "dismissal": (),
 }
 # Column -> table of the row that has to be there, too
 PARENTS = {

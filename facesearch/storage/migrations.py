@@ -195,6 +195,26 @@ def m004_groups_of_the_unnamed(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()  # type: ignore[untyped-decorator]
+def m005_dismissals(db: Database) -> None:
+    """Of which faces a human said that nobody is to be named: a stranger's, or none at all."""
+    statements = [
+        """CREATE TABLE dismissal (  -- no template, as of those whom nobody named
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            content_hash TEXT NOT NULL,  -- of the photo, which need not be in the gallery
+            box_left REAL NOT NULL,
+            box_top REAL NOT NULL,
+            box_right REAL NOT NULL,
+            box_bottom REAL NOT NULL,
+            verdict TEXT NOT NULL CHECK (verdict IN ('stranger', 'no face'))
+        ) STRICT""",
+        "CREATE INDEX dismissal_of_photo ON dismissal (content_hash)",
+        "PRAGMA user_version = 5",
+    ]
+    for statement in statements:
+        db.execute(statement)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the gallery behind `connection` up to date; call inside a transaction."""
     # without plugins: what else is installed has no business in a gallery

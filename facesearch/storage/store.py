@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 APPLICATION_ID = 0x46534731  # "FSG1": what tells a gallery from another program's SQLite file
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_TIMEOUT_S = 60.0
 SCRUB_TIMEOUT_S = 5.0  # how long erasing waits for other programs before it is left for later
 READ_ONLY = "it cannot be written here; choose another place with --gallery"
@@ -86,6 +86,16 @@ class Rejection:
     content_hash: str
     box: Box
     person_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    """What a human said: nobody is to be named at `box`."""
+
+    id: int
+    content_hash: str
+    box: Box
+    verdict: str  # "stranger", or "no face": what was taken for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,6 +460,22 @@ class Store:
         )
         return [Rejection(row, photo, tuple(box), by) for row, photo, *box, by in rows]
 
+    def dismissals(self, content_hash: str) -> list[Dismissal]:
+        """Return of which faces of a photo a human said that nobody is to be named."""
+        return self._dismissals("content_hash = ?", content_hash)
+
+    def dismissal(self, row: int) -> list[Dismissal]:
+        """Return the dismissal with that id, if there is one."""
+        return self._dismissals("id = ?", row)
+
+    def _dismissals(self, where: str, value: str | int) -> list[Dismissal]:
+        rows = self.rows(
+            f"SELECT id, content_hash, {', '.join(BOX_COLUMNS)}, verdict FROM dismissal "
+            f"WHERE {where} ORDER BY id",
+            (value,),
+        )
+        return [Dismissal(row, photo, tuple(box), verdict) for row, photo, *box, verdict in rows]
+
     def not_same(self) -> list[tuple[int, int, int]]:
         """Return (row id, person id, larger person id) of who a human said are two people."""
         return self.rows("SELECT id, person_a, person_b FROM not_same ORDER BY id")
@@ -559,6 +585,12 @@ class Store:
                 "WHERE face.person_id = rejection.person_id "
                 + " ".join(f"AND face.{c} = rejection.{c}" for c in BOX_COLUMNS),
             }
+        if self.rows("PRAGMA user_version") >= [(5,)]:
+            checks["enrolled face(s) of which a human said that nobody is to be named"] = (
+                "SELECT count(*) FROM dismissal JOIN photo USING (content_hash) "
+                "JOIN face ON photo_id = photo.id "
+                "WHERE " + " AND ".join(f"face.{c} = dismissal.{c}" for c in BOX_COLUMNS)
+            )
         for sentence, sql in checks.items():
             ((count,),) = self.rows(sql)
             if count:

@@ -23,6 +23,7 @@ from facesearch.web.guard import refusal
 from facesearch.web.pages.groups import GroupsPage
 from facesearch.web.pages.identify import IdentifyPage
 from facesearch.web.pages.people import PeoplePages
+from facesearch.web.pages.review import ReviewPage
 from facesearch.web.pages.shared import SharedAnswers
 
 
@@ -31,7 +32,13 @@ def make_app(
 ) -> Starlette:
     """Return the application; it is to be called by a guard only. See `server.serve`."""
     desk = Desk(gallery, load_model, photos)
-    pages = (IdentifyPage(desk), PeoplePages(desk), GroupsPage(desk), SharedAnswers(desk))
+    pages = (
+        IdentifyPage(desk),
+        PeoplePages(desk),
+        GroupsPage(desk),
+        ReviewPage(desk),
+        SharedAnswers(desk),
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from facesearch.gallery import Gallery
 from facesearch.identification import IdentifiedFace
 from facesearch.model import Model, subject
 from facesearch.storage.store import KnownFace
-from facesearch.web.eyes import Eyes
+from facesearch.web.eyes import FACE_PX, Eyes
 from facesearch.web.groups import Groups
 from facesearch.web.thumbnails import Thumbnails
 from facesearch.web.uploads import Uploads
@@ -88,12 +88,14 @@ class Desk:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._looking_thread, work, *arguments)
 
-    async def cut(self, path: str | None, face: KnownFace | UnnamedFace) -> bytes:
+    async def cut(
+        self, path: str | None, face: KnownFace | UnnamedFace, side_px: int = FACE_PX
+    ) -> bytes:
         """Return the JPEG of a face on the photo at `path`; raises PhotoError."""
         if path is None:
             raise PhotoError("nobody knows where the photo is")
         loop, cut_out = asyncio.get_running_loop(), self._cutting.cut_out
-        arguments = (path, face.content_hash, face.box)
+        arguments = (path, face.content_hash, face.box, side_px)
         return await loop.run_in_executor(self._cutting_thread, cut_out, *arguments)
 
     def cover(self, name: str) -> int | None:
@@ -118,6 +120,8 @@ def said_of(face: IdentifiedFace) -> str:
     """Return whose a face is said to be."""
     if face.person is not None:
         return face.person
+    if face.dismissed_as is not None:
+        return "a stranger" if face.dismissed_as == "stranger" else "no face"
     return " or ".join(face.alternatives) or "unknown"
 
 

@@ -75,12 +75,12 @@ class Eyes:
         """
         return cast(Looked, self._ask(name, "look", path, name))
 
-    def cut_out(self, path: str, content_hash: str, box: Box) -> bytes:
-        """Return the JPEG of the face at `box`, with what is around it.
+    def cut_out(self, path: str, content_hash: str, box: Box, side_px: int = FACE_PX) -> bytes:
+        """Return the JPEG of the face at `box`, with what is around it, at most `side_px` large.
 
         Raises PhotoError if the photo is not there or not the one with those bytes any more.
         """
-        return cast(bytes, self._ask(path, "cut_out", path, content_hash, box))
+        return cast(bytes, self._ask(path, "cut_out", path, content_hash, box, side_px))
 
     def start(self) -> None:
         """Start the process, so that the first photo need not wait for it."""
@@ -196,29 +196,29 @@ def look_at(path: Path, name: str, *, model: Model) -> Looked:
         raise PhotoError(f"cannot read {name}: it has more than {MAX_BYTES:,} bytes")
     photo = photo_from_bytes(path.read_bytes(), name)
     seen = look(photo, model)
-    faces = [face_of(photo, face.box) for face in seen.faces]
+    faces = [face_of(photo, face.box, FACE_PX) for face in seen.faces]
     pixels = photo.pixels(min(1.0, PICTURE_PX / max(photo.width, photo.height)))
     return Looked(seen, jpeg(pixels, PICTURE_PX), faces)
 
 
-def cut(path: str, content_hash: str, box: Box) -> bytes:
+def cut(path: str, content_hash: str, box: Box, side_px: int) -> bytes:
     """Return the JPEG of a face; see `Eyes.cut_out`."""
     photo = read_photo(path)
     if photo.content_hash != content_hash:
         raise PhotoError(f"cannot read {path}: it is another picture by now")
-    return face_of(photo, box)
+    return face_of(photo, box, side_px)
 
 
-def face_of(photo: Photo, box: Box) -> bytes:
+def face_of(photo: Photo, box: Box, side_px: int) -> bytes:
     """Return the JPEG of the square around the face at `box`, as far as the photo goes."""
     left, top, right, bottom = box
     side = max(right - left, bottom - top) * (1 + 2 * MARGIN)
-    pixels = photo.pixels(min(1.0, FACE_PX / side))
+    pixels = photo.pixels(min(1.0, side_px / side))
     scale = pixels.shape[1] / photo.width
     x, y, half = (left + right) / 2 * scale, (top + bottom) / 2 * scale, side / 2 * scale
     rows = slice(max(0, int(y - half)), max(1, int(y + half)))
     columns = slice(max(0, int(x - half)), max(1, int(x + half)))
-    return jpeg(pixels[rows, columns], FACE_PX)
+    return jpeg(pixels[rows, columns], side_px)
 
 
 def jpeg(pixels: NDArray[np.uint8], longest_px: int) -> bytes:

@@ -1,4 +1,6 @@
-"""Photos named on the command line -> the faces on them without a name, in groups, to be named.
+"""Photos named on the command line -> the faces on them that no human decided about.
+
+Those without a name wait in groups, and all of them in the queue of the review.
 
 All of it happens in a thread and with a gallery of its own: it may take hours, and the page answers
 meanwhile.
@@ -11,13 +13,14 @@ from contextlib import closing
 from pathlib import Path
 
 from facesearch.curation import Decision
+from facesearch.dedupe.review import Review, Waiting
 from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, UnnamedGroup
 from facesearch.errors import FacesearchError
 from facesearch.gallery import Gallery
 
 
 class Groups:
-    """The groups on some photos, as far as they are found and not named yet."""
+    """The groups and the queue on some photos, as far as they are found and not decided yet."""
 
     def __init__(self, gallery: Gallery, photos: Sequence[Path]) -> None:
         self._path = gallery.path
@@ -25,17 +28,17 @@ class Groups:
         self.photos = photos
         self.n_looked = 0
         self.thread = ThreadPoolExecutor(1, "groups")  # in which they are found and named
-        self._found: Future[Unnamed] | None = None
-        self._named: dict[int, int] = {}  # number of a decision -> id of the group that it named
+        self._found: Future[Review] | None = None
+        self._named: dict[int, int] = {}  # number of a decision -> id of the group it was about
         self._ended = False
 
     def start(self) -> None:
         """Begin to look."""
         self._found = self.thread.submit(self._find)
 
-    def _find(self) -> Unnamed:
+    def _find(self) -> Review:
         with closing(Gallery(self._path, self._model, create=False)) as gallery:
-            return gallery.cluster(
+            return gallery.review(
                 self.photos, workers=os.cpu_count() or 1, advance=self._looked_at_one
             )
 
@@ -47,7 +50,16 @@ class Groups:
     @property
     def found(self) -> Unnamed | None:
         """What was found, None as long as it is being looked for; raises what went wrong."""
+        return review.unnamed if (review := self._review) is not None else None
+
+    @property
+    def _review(self) -> Review | None:
         return self._found.result() if self._found is not None and self._found.done() else None
+
+    @property
+    def queue(self) -> tuple[Waiting, ...]:
+        """All who waited for a decision when that was found, what tells most first."""
+        return review.waiting if (review := self._review) is not None else ()
 
     def unnamed(self) -> list[UnnamedGroup]:
         """Return the groups that were found and not named here, largest first."""
@@ -74,8 +86,24 @@ class Groups:
 
         return name_it
 
+    def answering(
+        self, place: int, decide: Callable[[Gallery, Waiting], Decision]
+    ) -> Callable[[], Decision]:
+        """Return what decides, in this thread, about who is at `place` in the queue."""
+
+        def decide_it() -> Decision:
+            waiting = self.queue[place]
+            with closing(Gallery(self._path, self._model, create=False)) as gallery:
+                decision = decide(gallery, waiting)
+                is_over = all(gallery.curation.said_of(face) for face in waiting.faces)
+            if decision.id is not None and is_over and waiting.group is not None:
+                self._named[decision.id] = waiting.group
+            return decision
+
+        return decide_it
+
     def undone(self, decision: int) -> None:
-        """Show the group again that this decision had named, if it was one."""
+        """Show the group again that this decision was about, if it was one."""
         self._named.pop(decision, None)
 
     def close(self) -> None:

@@ -153,6 +153,30 @@ def test_rejected_and_confirmed_faces_are_obeyed(
     assert who() == ("Grace", "human")
 
 
+def test_a_stranger_and_what_is_no_face_are_obeyed(
+    people, facesearch, enrolled_gallery, portraits, tmp_path
+):
+    photo = tmp_path / "again.png"
+    Image.open(portraits.grace).convert("RGB").save(photo)
+    result = people("stranger", photo, "--face", 1)
+    assert result.stdout == "Said that a face is a stranger's.\n"
+    identify = ("identify", photo, "--gallery", enrolled_gallery)
+    assert facesearch(*identify).stdout.rstrip().endswith("stranger\tdecided")
+    (face,) = json.loads(facesearch(*identify, "--json").stdout)["faces"]
+    assert (face["person"], face["decided_by"]) == (None, "human")
+    assert (face["dismissed_as"], face["unknown_probability"]) == ("stranger", 1.0)
+    assert facesearch(*identify).exit_code == 1
+
+    assert json.loads(people("no-face", photo, "--json").stdout)["kind"] == "dismiss"
+    row = facesearch(*identify, "--csv").stdout.splitlines()[1]
+    assert row.endswith(",human,no face,")
+    history = facesearch("history", "--gallery", enrolled_gallery).stdout
+    assert "said that what was taken for a face is none" in history
+    cluster = ("cluster", photo, "--gallery", enrolled_gallery)
+    assert json.loads(facesearch(*cluster, "--json").stdout)["dismissed"] == 1
+    assert "1 dismissed" in facesearch(*cluster).stderr
+
+
 def test_two_people_who_are_not_the_same_cannot_be_merged_which_is_a_no(people):
     assert people("not-same", "Grace Hopper", "Eileen Collins").exit_code == 0
     told = people("not-same", "Eileen Collins", "Grace Hopper")

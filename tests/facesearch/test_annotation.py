@@ -1,6 +1,7 @@
 """Boxes and names on photos: where they may be, and where not."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,6 +36,12 @@ def face(box, person=None, *, probability=0.97, either=(), decided_by="machine")
 
 def stranger(box, *, unknown_probability=0.96):
     return IdentifiedFace(box, 0.9, None, 0.04, unknown_probability, (), (), "machine")
+
+
+def test_what_a_human_said_is_no_face_has_no_box():
+    plain = photo_of(400, 300)
+    nothing = replace(stranger((90, 90, 150, 170)), dismissed_as="no face")
+    assert np.array_equal(annotated(plain, [nothing]), annotated(plain, []))
 
 
 def labels_of(photo, faces):

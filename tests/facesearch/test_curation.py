@@ -14,7 +14,10 @@ from facesearch.gallery import Gallery, import_gallery
 
 ADA, GRACE, HEDY, MARY, STRANGER = 10, 20, 30, 35, 40
 PEOPLE = {"Ada": ADA, "Grace": GRACE, "Hedy": HEDY}
-TABLES = ("person", "photo", "face", "template", "not_same", "rejection", "not_same_photo")
+TABLES = (
+    *("person", "photo", "face", "template"),
+    *("not_same", "rejection", "not_same_photo", "dismissal"),
+)
 
 
 def rows(gallery):
@@ -353,6 +356,108 @@ def test_confirming_takes_back_a_rejection_and_a_wrong_name(trio, shoot):
     assert rows(trio)["rejection"] == []
     assert len(rows(trio)["face"]) == 6
     assert_undone(trio, before, decision)
+
+
+# Nobody to be named
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        ("stranger", "said that a face is a stranger's"),
+        ("no face", "said that what was taken for a face is none"),
+    ],
+)
+def test_a_face_that_is_dismissed_has_no_name_by_a_human(trio, shoot, verdict, told):
+    photo, before = shoot((ADA, 9), (GRACE, 9)), rows(trio)
+    decision = trio.curation.dismiss(photo, verdict, 1)
+    assert (decision.summary, decision.kind, decision.photo) == (told, "dismiss", str(photo))
+    assert decision.changed == {"dismissal": 1}
+    (seen,) = trio.identify([photo])
+    one, other = seen.faces
+    assert (one.person, one.dismissed_as, one.decided_by) == (None, verdict, "human")
+    assert (one.unknown_probability, one.candidates) == (1.0, ())
+    assert (other.person, other.dismissed_as, other.decided_by) == ("Grace", None, "machine")
+    assert trio.curation.dismiss(photo, verdict, 1).id is None
+    assert_undone(trio, before, decision)
+
+
+def test_who_is_dismissed_takes_no_name_from_another_face_of_the_photo(trio, shoot):
+    photo = shoot((ADA, 1), (ADA, 9))
+    trio.curation.reject(shoot((ADA, 1)), "Ada")
+    assert who(trio, photo) != ["Ada", "Ada"]
+    trio.curation.dismiss(photo, "stranger", 1)
+    assert who(trio, photo) == [None, "Ada"]
+    trio.curation.undo()
+    trio.curation.dismiss(photo, "stranger", 2)
+    assert who(trio, photo) == ["Ada", None]
+
+
+def test_an_enrolled_face_that_is_dismissed_is_taken_out_and_comes_back(trio, shoot):
+    photo, before = shoot((ADA, 1)), rows(trio)
+    decision = trio.curation.dismiss(photo, "no face")
+    assert decision.summary == "said that what was taken for a face is none and took it out"
+    assert photos_of(trio)["Ada"] == 1
+    assert trio.curation.history("Ada")[0].id == decision.id
+    assert_undone(trio, before, decision)
+
+
+def test_the_last_word_on_a_face_counts(trio, shoot):
+    photo = shoot((STRANGER, 1))
+    trio.curation.dismiss(photo, "stranger")
+    before = rows(trio)
+    other = trio.curation.dismiss(photo, "no face")
+    assert [row[-1] for row in rows(trio)["dismissal"]] == ["no face"]
+    assert_undone(trio, before, other)
+    trio.curation.undo(trio.curation.history()[0].id)
+    confirmed = trio.curation.confirm(photo, "Ada")
+    assert (who(trio, photo), rows(trio)["dismissal"]) == (["Ada"], [])
+    assert_undone(trio, before, confirmed)
+
+
+def test_nobody_is_enrolled_from_where_a_human_said_that_nobody_is(trio, shoot):
+    photo = shoot((MARY, 1))
+    trio.curation.dismiss(photo, "stranger")
+    (done,) = trio.enroll([("Mary", photo)])
+    assert (done.status, "a human said" in done.remark) == ("skipped", True)
+    group = shoot((MARY, 2), (ADA, 9))
+    trio.curation.dismiss(group, "no face", 1)
+    (done,) = trio.enroll([("Ada", group)])
+    assert done.status == "enrolled"
+    assert trio.faces_of("Ada")[-1][1].box[0] > 50
+
+
+def test_a_dismissal_and_an_enrolled_face_never_come_back_to_one_place(trio, shoot):
+    photo = shoot((ADA, 1))
+    rejected = trio.curation.reject(photo, "Ada")
+    dismissed = trio.curation.dismiss(photo, "stranger")
+    with pytest.raises(Refused, match=f"cannot be undone before {dismissed.id} is"):
+        trio.curation.undo(rejected.id)
+    undoing = trio.curation.undo(dismissed.id)
+    confirmed = trio.curation.confirm(photo, "Grace")
+    with pytest.raises(Refused, match=f"cannot be undone before {confirmed.id} is"):
+        trio.curation.undo(undoing.id)
+    trio.curation.undo(confirmed.id)
+    again = trio.curation.dismiss(photo, "no face")
+    with pytest.raises(Refused, match=f"cannot be undone before {again.id} is"):
+        trio.curation.undo(undoing.id)
+    assert trio.check() == []
+
+
+def test_a_face_can_be_dismissed_as_two_things_only(trio, shoot):
+    with pytest.raises(ValueError, match="dismissed as stranger or no face"):
+        trio.curation.dismiss(shoot((STRANGER, 1)), "dog")
+    assert rows(trio)["dismissal"] == []
+
+
+def test_a_dismissal_outlives_an_export(trio, shoot, tmp_path, fake_model):
+    photo = shoot((ADA, 9))
+    trio.curation.dismiss(photo, "stranger")
+    trio.export(tmp_path / "copy.db")
+    with import_gallery(tmp_path / "copy.db", tmp_path / "new.db", fake_model) as copy:
+        assert who(copy, photo) == [None]
+        copy.curation.undo()
+        assert who(copy, photo) == ["Ada"]
 
 
 def test_confirming_a_face_that_was_enrolled_is_a_decision_once(trio, shoot):

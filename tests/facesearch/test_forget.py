@@ -362,6 +362,25 @@ def reject_others_on_her_photo(gallery, portrait, shoot):
     gallery.curation.undo()
 
 
+def call_her_a_stranger_and_take_it_back(gallery, portrait, shoot):
+    """Zoë's face was a stranger's before, while, and after it was hers."""
+    gallery.forget(NAME)
+    gallery.curation.dismiss(portrait, "stranger")
+    gallery.curation.confirm(portrait, NAME, new=True)
+    gallery.curation.dismiss(portrait, "no face")
+    gallery.curation.undo()
+
+
+def dismiss_a_stranger_beside_her(gallery, portrait, shoot):
+    photo = save_photo(portrait.parent / "beside.png", (ZOE, 4), (50, 1))
+    list(gallery.enroll([(NAME, photo)]))
+    gallery.curation.dismiss(photo, "stranger", 2)
+
+
+def call_her_a_stranger_at_last(gallery, portrait, shoot):
+    gallery.curation.dismiss(portrait, "stranger")
+
+
 def name_ada_after_her(gallery, portrait, shoot):
     gallery.rename("Ada", f"not {NAME}")
     gallery.curation.undo()
@@ -382,6 +401,9 @@ STORIES = [
     split_and_undo,
     tell_apart,
     reject_others_on_her_photo,
+    call_her_a_stranger_and_take_it_back,
+    call_her_a_stranger_at_last,
+    dismiss_a_stranger_beside_her,
     name_ada_after_her,
     lose_the_photo_of_ada_in_her_folder,
 ]
@@ -399,6 +421,7 @@ def test_forget_leaves_no_byte_of_what_was_decided_about_them(
     assert {person.name for person in gallery.people()} == set(OTHERS)
     assert gallery._store.not_same() == []
     assert gallery._store.not_same_photos() == set()
+    assert gallery._store.rows("SELECT 1 FROM dismissal") == []
     adas = 1 if story is lose_the_photo_of_ada_in_her_folder else 0
     assert len(gallery._store.rows("SELECT 1 FROM rejection")) == adas
 

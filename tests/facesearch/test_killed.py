@@ -119,7 +119,8 @@ STATEMENTS = 200  # more than any verb below takes
 def rows(path):
     with Gallery(path, FakeModel()) as gallery:
         assert gallery.check() == []
-        tables = ("person", "photo", "face", "template", "not_same", "rejection", "decision")
+        tables = ("person", "photo", "face", "template", "not_same", "rejection")
+        tables += ("dismissal", "decision")
         return [gallery._store.rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
 
 
@@ -128,7 +129,7 @@ def rows(path):
 @pytest.mark.parametrize(
     "verb",
     [
-        *("merge", "merge_all", "split", "move", "confirm", "reject"),
+        *("merge", "merge_all", "split", "move", "confirm", "reject", "dismiss"),
         *("undo a merge", "undo a rejection", "undo an enrollment"),
     ],
 )
@@ -160,6 +161,7 @@ def test_killed_at_any_statement_of_a_decision_all_of_it_is_stored_or_nothing(tm
         "move": [[str(photos[10, 1])], "P10", "P20"],
         "confirm": [str(photos[10, 1]), "P20"],
         "reject": [str(photos[10, 1]), "P10"],
+        "dismiss": [str(photos[10, 1]), "stranger"],
     }.get(verb, [])
     before = rows(gallery_file)
     job = {

@@ -114,7 +114,7 @@ def test_every_promise_to_the_disk_is_switched_on(filled):
         assert values == ["wal", 2, 1, 1, store.APPLICATION_ID]
         tables = opened.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         ours = [sql for name, sql in tables if not name.startswith(("sqlite_", "_sqlite_"))]
-        assert len(ours) == 14
+        assert len(ours) == 15
         assert all(
             sql.endswith("STRICT") or name == "change" for name, sql in tables if sql in ours
         )
@@ -201,6 +201,11 @@ def test_an_export_from_before_curation_can_be_imported(file, home, fake_model):
             "INSERT INTO rejection SELECT 1, content_hash, box_left, box_top, box_right, "
             "box_bottom, person_id FROM face JOIN photo ON photo.id = photo_id WHERE face.id = 3",
             "1 face(s) enrolled as somebody who they are not, as a human said",
+        ),
+        (
+            "INSERT INTO dismissal SELECT 1, content_hash, box_left, box_top, box_right, "
+            "box_bottom, 'stranger' FROM face JOIN photo ON photo.id = photo_id WHERE face.id = 3",
+            "1 enrolled face(s) of which a human said that nobody is to be named",
         ),
         (
             "PRAGMA foreign_keys = OFF; INSERT INTO not_same VALUES (1, 1, 99)",

@@ -1,24 +1,13 @@
 // Shows how far the looking is; then one name a group, and on to the next.
 
 import "./names.js";
+import { follow } from "./progress.js";
 import { complain, get, post, say } from "./talk.js";
 import { watch } from "./windows.js";
 
-const ASK_MS = 700;
 const bar = document.querySelector("progress");
-if (bar) follow();
+if (bar) follow(bar);
 else watch();
-
-async function follow() {
-  try {
-    const { looked, found } = await (await get("/groups/progress")).json();
-    bar.value = looked;
-    if (found) location.reload();
-    else setTimeout(follow, ASK_MS);
-  } catch (error) {
-    complain(error);
-  }
-}
 
 document.addEventListener("submit", async (event) => {
   event.preventDefault();

@@ -1,4 +1,4 @@
-"""A running `facesearch web`, as a process of its own, and a way to talk to it byte by byte."""
+"""A running `facesearch web`, as a process of its own, and ways to talk to it: bytes, a browser."""
 
 import http.client
 import json
@@ -17,6 +17,8 @@ import pytest
 from facesearch import Gallery
 
 sys.path.insert(0, str(Path(__file__).parent))  # for odd_models, here and in other processes
+
+CHROMIUM = Path("/usr/bin/chromium")
 
 
 @dataclass
@@ -115,3 +117,48 @@ def crowded(start_site, _gallery_of_portraits, tmp_path_factory):
         for number in range(130):
             gallery._store.add_person(f"Person {number:03}")
     return start_site("--gallery", path)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium; no browser is ever downloaded."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open a site in a page of its own; after the test its console has to be without an error.
+
+    But for refusals that the test says it provoked, in `open_page.refusals`: a browser notes every
+    answer that is none.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(30_000)
+    troubles = []
+
+    def open_page(site):
+        page = context.new_page()
+        page.on(
+            "console",
+            lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None,
+        )
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(site.address)
+        page.get_by_role("heading", name="Who is in this photo?").wait_for()
+        page.wait_for_load_state("load")  # modules have run then
+        return page
+
+    open_page.refusals = []
+    yield open_page
+    context.close()
+    for status in open_page.refusals:
+        assert f"the server responded with a status of {status} " in troubles.pop(0)
+    assert troubles == []

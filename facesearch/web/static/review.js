@@ -1,0 +1,312 @@
+// One case after the other: a key decides, the next is on the screen at once, the request runs
+// behind. Requests leave in the order of the keys, and each names its case, never "the current one".
+
+import "./names.js";
+import { follow } from "./progress.js";
+import { complain, element, get, post, say } from "./talk.js";
+
+const AHEAD = 5; // cases that are held ready behind the one that is shown, pictures included
+const LOOK_MS = 250; // nobody sees and decides faster: what comes sooner is a key pressed twice
+
+const bar = document.querySelector("progress");
+const review = document.getElementById("review");
+const shownCases = document.getElementById("cases");
+const answers = document.getElementById("answers");
+const nothing = document.getElementById("nothing");
+const refusal = document.getElementById("refused");
+const keys = document.getElementById("keys");
+const field = document.querySelector("#other input");
+
+const cases = []; // those who wait: {article, nPending}; those before `at` were passed over
+const decisions = []; // what was decided here and not undone: {one, number}, null: not told yet
+let at = 0;
+let more = null; // where the cases begin that did not come yet; null: all have come
+let nToCome = 0;
+let isComing = false;
+let isUndoing = false;
+let asked = { since: 0 }; // what is on the screen: {one, meaning of the keys, since when}
+let sent = Promise.resolve(); // when all that was decided is told to the server
+let nUnsent = 0; // decisions that are not told yet
+
+const DOES = {
+  yes: () => answer(() => askedAbout(current())?.querySelector("[data-is]").dataset.is),
+  no: () => reject(),
+  stranger: () => decide("stranger"),
+  "no-face": () => decide("no-face"),
+  skip: () => skip(),
+  next: () => go(at + 1),
+  previous: () => go(at - 1),
+  undo: () => undo(),
+  keys: () => keys.showModal(),
+};
+const KEYS = {
+  y: "yes",
+  enter: "yes",
+  n: "no",
+  backspace: "no",
+  t: "stranger",
+  x: "no-face",
+  s: "skip",
+  j: "next",
+  k: "previous",
+  u: "undo",
+  "?": "keys",
+};
+
+if (bar) {
+  follow(bar);
+} else if (review) {
+  take(document.getElementById("first").firstElementChild);
+  show();
+  listen();
+}
+
+function listen() {
+  document.addEventListener("keydown", onKey);
+  window.addEventListener("beforeunload", (event) => {
+    if (nUnsent) event.preventDefault(); // the browser asks: what is not told would be lost
+  });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button?.dataset.does) DOES[button.dataset.does]();
+    else if (button?.dataset.is) answer(() => button.dataset.is);
+  });
+  document.getElementById("other").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const name = field.value.trim();
+    if (!name || !answer(() => name)) return;
+    field.value = "";
+    field.blur();
+    focusQuestion();
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    field.value = "";
+    field.blur();
+    focusQuestion();
+  });
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  if (event.defaultPrevented || keys.open || event.target.closest("input, textarea, select")) return;
+  const key = event.key.toLowerCase();
+  if (key === "enter" && event.target.closest("a, button, summary")) return; // it presses that
+  const isStep = key === "j" || key === "k";
+  if (event.repeat && !isStep) return; // a key held down is pressed once
+  if (key === "/") focusField();
+  else if (/^[1-9]$/.test(key)) answer(() => nth(Number(key)));
+  else if (Object.hasOwn(KEYS, key)) DOES[KEYS[key]]();
+  else return;
+  event.preventDefault();
+}
+
+function focusField() {
+  if (!review.hidden) field.focus();
+}
+
+// Who waits
+
+function current() {
+  return cases[at];
+}
+
+function nth(number) {
+  const places = [...current().article.querySelectorAll("kbd")];
+  const place = places.find((kbd) => kbd.textContent === String(number));
+  return place?.closest("[data-is]").dataset.is;
+}
+
+// Returns the entry of who is proposed: the first who is probable enough to ask about
+function askedAbout({ article }) {
+  return article.querySelector("[data-question]");
+}
+
+function take(list) {
+  more = list.dataset.more ?? null;
+  nToCome = Number(list.dataset.left);
+  for (const article of [...list.children]) cases.push({ article, nPending: 0 });
+}
+
+async function fetchMore() {
+  if (isComing || more === null || cases.length - at > AHEAD) return;
+  isComing = true;
+  try {
+    do take(element(await (await get(`/review/items?start=${more}`)).text()));
+    while (more !== null && cases.length <= at); // all of them were decided elsewhere
+    show();
+  } catch (error) {
+    complain(error);
+  } finally {
+    isComing = false;
+  }
+}
+
+// Shows the current case; those behind it are in the page, hidden, so that their pictures load
+function show() {
+  if (at >= cases.length && more === null) at = 0; // what was passed over comes again
+  const one = current();
+  const hadFocus = shownCases.contains(document.activeElement) || document.activeElement === document.body;
+  const near = cases.slice(Math.max(0, at - 1), at + 1 + AHEAD);
+  shownCases.replaceChildren(...near.map(({ article }) => article));
+  for (const other of near) other.article.hidden = other !== one;
+  review.hidden = !one;
+  nothing.hidden = Boolean(one) || more !== null;
+  const n = cases.length + nToCome;
+  document.getElementById("left").textContent = n === 1 ? "1 decision waits." : `${n.toLocaleString("en")} decisions wait.`;
+  if (one) ask(one);
+  if (hadFocus || review.hidden) focusQuestion();
+  fetchMore();
+}
+
+// Puts the question for the first who is still proposed
+function ask(one) {
+  const { article } = one;
+  const first = askedAbout(one);
+  const question = first?.dataset.question ?? article.dataset.nobody;
+  article.querySelector("h2").textContent = question;
+  for (const verb of ["yes", "no"]) answers.querySelector(`[data-does=${verb}]`).disabled = !first;
+  if (answers.contains(document.activeElement)) document.getElementById("asked").textContent = question;
+  if (document.activeElement !== field) field.value = ""; // it was meant for another case
+  const people = [...article.querySelectorAll("[data-is]")];
+  const keyed = people.map((button) => button.querySelector("kbd").textContent + button.dataset.is);
+  const meaning = [question, ...keyed].join();
+  if (asked.one !== one || asked.meaning !== meaning) asked = { one, meaning, since: performance.now() };
+}
+
+function focusQuestion() {
+  if (!nothing.hidden) nothing.focus();
+  else current()?.article.querySelector("h2").focus();
+}
+
+function go(place) {
+  if (place < 0) return say("This is the first one.");
+  refusal.textContent = "";
+  if (place >= cases.length && more !== null) return fetchMore();
+  at = place;
+  show();
+}
+
+function skip() {
+  if (!isReady()) return;
+  if (cases.length === 1 && more === null) return say("This is the only one that is left.");
+  go(at + 1);
+}
+
+// Deciding
+
+function isReady() {
+  if (!current() || performance.now() - asked.since < LOOK_MS) return false;
+  if (current().article.querySelector(".crop").complete) return true;
+  say("Its picture is still coming.");
+  return false;
+}
+
+// Says who the current case is; returns whether that was taken
+function answer(whom) {
+  const name = isReady() ? whom() : null;
+  return Boolean(name) && decide("is", { name });
+}
+
+function decide(verb, told = {}) {
+  if (!isReady()) return false;
+  const one = current();
+  cases.splice(at, 1);
+  tell(one, verb, told);
+  show();
+  return true;
+}
+
+function reject() {
+  const first = isReady() && askedAbout(current());
+  if (!first) return;
+  const one = current();
+  const name = first.querySelector("[data-is]").dataset.is;
+  first.remove();
+  tell(one, "is-not", { name });
+  ask(one);
+}
+
+function tell(one, verb, told) {
+  const decision = { one, number: null };
+  decisions.push(decision);
+  one.nPending += 1;
+  nUnsent += 1;
+  refusal.textContent = "";
+  sent = sent.then(async () => {
+    try {
+      const { said, undo: number } = await post(`${one.article.dataset.address}/${verb}`, told);
+      decision.number = number;
+      say(said, { undo: number && undo });
+      one.nPending -= 1;
+      nUnsent -= 1;
+      if (verb === "is-not") await renew(one);
+    } catch (error) {
+      one.nPending -= 1;
+      nUnsent -= 1;
+      decisions.splice(decisions.indexOf(decision), 1);
+      await putBack(one, error.message);
+      complain(error);
+    }
+  });
+}
+
+// Asks anew who a case may be: without who was rejected all others are more probable
+async function renew(one) {
+  if (one.nPending || !cases.includes(one)) return; // decided again already
+  try {
+    const article = element(await (await get(one.article.dataset.address)).text());
+    if (one.nPending || !cases.includes(one)) return;
+    one.article.querySelector(".asked").replaceWith(article.querySelector(".asked"));
+    if (one === current()) show();
+  } catch (error) {
+    complain(error); // the rejection is stored all the same
+  }
+}
+
+// Shows a case again, with the reason, unless somebody else decided it
+async function putBack(one, sentence) {
+  if (one.nPending) return; // more was decided about it, which is told next
+  try {
+    one.article = element(await (await get(one.article.dataset.address)).text());
+  } catch (error) {
+    if (!(error instanceof TypeError)) {
+      if (cases.includes(one)) leaveOut(one); // decided elsewhere: that is told below
+      return;
+    }
+  }
+  if (cases.includes(one)) at = cases.indexOf(one);
+  else cases.splice(at, 0, one);
+  show();
+  refusal.textContent = sentence;
+}
+
+function leaveOut(one) {
+  const place = cases.indexOf(one);
+  cases.splice(place, 1);
+  if (place < at) at -= 1;
+  show();
+}
+
+function undo() {
+  if (isUndoing) return;
+  if (!decisions.length) return say("Nothing was decided here that is not undone.");
+  isUndoing = true;
+  const newest = decisions.at(-1);
+  sent = sent.then(async () => {
+    if (decisions.includes(newest)) await takeBack(newest); // else it was refused meanwhile
+    isUndoing = false;
+  });
+}
+
+async function takeBack(decision) {
+  try {
+    if (decision.number !== null) say((await post("/undo", { number: decision.number })).said);
+  } catch (error) {
+    complain(error);
+    if (error instanceof TypeError) return; // nobody answered: it can be tried again
+  }
+  decisions.splice(decisions.indexOf(decision), 1);
+  await putBack(decision.one, ""); // also when it was undone elsewhere already
+  focusQuestion();
+}

@@ -1,0 +1,173 @@
+"""The review by what its page sends: what waits, what every answer does, what is refused."""
+
+import re
+import shutil
+import time
+from contextlib import closing
+
+import pytest
+from PIL import Image
+
+from facesearch import Gallery
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, portraits):
+    """A gallery that knows Eileen, and an album: she on one photo, Grace Hopper on three."""
+    home = tmp_path_factory.mktemp("review") / "home.db"
+    (home.parent / "album").mkdir()
+    Image.open(portraits.eileen).resize((300, 300)).save(home.parent / "album" / "eileen.png")
+    grace = Image.open(portraits.grace)
+    for width in (250, 300, 350):
+        grace.resize((width, width * 6 // 5)).save(home.parent / "album" / f"{width}.png")
+    with closing(Gallery(home)) as gallery:
+        list(gallery.enroll([("Eileen", portraits.eileen)]))
+    return home
+
+
+@pytest.fixture(scope="module")
+def served(start_site, home):
+    return looked_at(start_site(home.parent / "album", "--gallery", home))
+
+
+@pytest.fixture
+def waiting(served, home):
+    """A server of that gallery; what a test decides is undone after it, as if elsewhere."""
+    yield served
+    with closing(Gallery(home)) as gallery:
+        for decision in gallery.curation.history():
+            if decision.kind not in ("undo", "enroll") and decision.undone_by is None:
+                gallery.curation.undo(decision.id)
+
+
+def looked_at(site):
+    """Return the site when all photos were looked at."""
+    while b'"found":false' in site.ask("GET", "/groups/progress")[2]:
+        time.sleep(0.2)
+    return site
+
+
+def text(site, path, expected=200):
+    status, _, body = site.ask("GET", path)
+    assert status == expected
+    return body.decode()
+
+
+def questions(html):
+    return re.findall(r"<h2[^>]*>([^<]*)</h2>", html.split("<dialog")[0])
+
+
+def address_of(html, question):
+    """Return the address of the case with that question."""
+    (found,) = [case for case in html.split("<article")[1:] if question in questions(case)]
+    return re.search(r'data-address="([^"]+)"', found)[1]
+
+
+def test_groups_come_before_who_is_nearly_sure_and_never_with_a_path(waiting, home):
+    html = text(waiting, "/review")
+    assert questions(html) == ["Who is on these 3 faces?", "Is this Eileen?"]
+    assert str(home.parent) not in html
+    assert 'data-left="0">' in html
+    assert "First come those of whom no answer has 90 %" in html
+    for picture in re.findall(r'src="(/review/\d+/faces/\d+/picture)"', html):
+        status, headers, _ = waiting.ask("GET", picture)
+        assert (status, headers["content-type"]) == (200, "image/jpeg")
+    assert questions(text(waiting, "/review/items?start=1")) == ["Is this Eileen?"]
+    assert questions(text(waiting, "/review/items?start=99")) == []
+    for nothing in ("/review/9", "/review/0", "/review/x", "/review/1/faces/4/picture"):
+        text(waiting, nothing, 404)
+
+
+def test_an_answer_takes_a_case_out_and_its_undoing_brings_it_back(waiting, home):
+    her = address_of(text(waiting, "/review"), "Is this Eileen?")
+    for path, told, said in (
+        ("is", {"name": "Eileen"}, "Said that a face is Eileen."),
+        ("is", {"name": "Collins"}, "Said that a face is Collins."),
+        ("stranger", {}, "Said that a face is a stranger's."),
+        ("no-face", {}, "Said that what was taken for a face is none."),
+    ):
+        status, answer = waiting.tell(f"{her}/{path}", **told)
+        assert (status, answer["said"]) == (200, said)
+        text(waiting, her, 404)
+        assert questions(text(waiting, "/review")) == ["Who is on these 3 faces?"]
+        assert waiting.tell("/undo", number=answer["undo"])[0] == 200
+        assert questions(text(waiting, her)) == ["Is this Eileen?"]
+    assert len(questions(text(waiting, "/review"))) == 2
+    assert not home.with_name("home.db-photos").exists()  # they have a place of their own
+
+
+def test_a_rejection_leaves_a_case_with_whoever_is_left(waiting):
+    her = address_of(text(waiting, "/review"), "Is this Eileen?")
+    assert waiting.tell(f"{her}/is-not", name="Nobody")[0] == 404
+    status, answer = waiting.tell(f"{her}/is-not", name="Eileen")
+    assert (status, answer["said"]) == (200, "Said that a face is not Eileen.")
+    assert questions(text(waiting, her)) == ["Who is this?"]
+    again = waiting.tell(f"{her}/is-not", name="Eileen")[1]
+    assert (again["undo"], again["said"][:7]) == (None, "Already")
+    waiting.tell("/undo", number=answer["undo"])
+    assert questions(text(waiting, her)) == ["Is this Eileen?"]
+
+
+def test_one_answer_names_a_group_here_and_on_the_page_of_groups(waiting, home):
+    assert "data-group" in text(waiting, "/groups")
+    group = address_of(text(waiting, "/review"), "Who is on these 3 faces?")
+    status, answer = waiting.tell(f"{group}/is", name="Grace Hopper")
+    assert (status, answer["said"]) == (200, "Said that 3 faces are Grace Hopper.")
+    assert "data-group" not in text(waiting, "/groups")
+    waiting.tell("/undo", number=answer["undo"])
+    assert "data-group" in text(waiting, "/groups")
+
+    status, answer = waiting.tell(f"{group}/stranger")
+    assert answer["said"] == "Said that 3 faces are a stranger's."
+    assert "data-group" not in text(waiting, "/groups")
+    with closing(Gallery(home)) as gallery:
+        assert [person.name for person in gallery.people()] == ["Eileen"]
+    waiting.tell("/undo", number=answer["undo"])
+
+
+def test_what_is_decided_elsewhere_is_left_out_and_told(waiting, home):
+    html = text(waiting, "/review")
+    her = address_of(html, "Is this Eileen?")
+    group = address_of(html, "Who is on these 3 faces?")
+    with closing(Gallery(home)) as gallery:
+        gallery.curation.confirm(home.parent / "album" / "eileen.png", "Collins", new=True)
+        gallery.curation.dismiss(home.parent / "album" / "250.png", "stranger")
+    for path, told in (("is", {"name": "Eileen"}), ("is-not", {"name": "Eileen"}), ("no-face", {})):
+        status, refused = waiting.tell(f"{her}/{path}", **told)
+        assert (status, "is enrolled as Collins" in refused["error"]) == (409, True)
+    text(waiting, her, 404)
+    html = text(waiting, "/review")
+    assert questions(html) == ["Who is on these 2 faces?"]
+    shown = re.findall(rf'src="{group}/faces/(\d)/picture"', html)
+    assert len(set(shown)) == 2
+
+
+def test_a_photo_that_changed_since_is_not_decided_about(waiting, home, portraits):
+    her = address_of(text(waiting, "/review"), "Is this Eileen?")
+    photo = home.parent / "album" / "eileen.png"
+    before = photo.read_bytes()
+    shutil.copy(portraits.grace, photo)
+    status, refused = waiting.tell(f"{her}/is", name="Eileen")
+    picture = waiting.ask("GET", f"{her}/faces/1/picture")
+    photo.write_bytes(before)
+    assert (status, "another picture by now" in refused["error"]) == (422, True)
+    assert picture[1]["content-type"] == "image/svg+xml"
+
+
+def test_what_a_script_tells_wrongly_is_refused(waiting):
+    her = address_of(text(waiting, "/review"), "Is this Eileen?")
+    for path in ("is", "is-not"):
+        assert waiting.tell(f"{her}/{path}")[0] == 400
+        assert waiting.tell(f"{her}/{path}", name="\a")[0] == 400
+    for path in ("is", "is-not", "stranger", "no-face"):
+        assert waiting.tell(f"/review/9/{path}", name="Eileen")[0] == 404
+        assert waiting.ask("POST", f"{her}/{path}", b"{}")[0] == 415
+        assert waiting.ask("GET", f"{her}/{path}")[0] == 405
+    assert questions(text(waiting, her)) == ["Is this Eileen?"]
+
+
+def test_without_photos_there_is_no_review(site):
+    assert 'href="/review"' not in text(site, "/")
+    assert "Nothing waits here" in text(site, "/review")
+    assert "<progress" not in text(site, "/review")
+    text(site, "/review/1", 404)
