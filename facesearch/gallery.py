@@ -461,6 +461,10 @@ class Gallery:
         """
         return verify(self.model, photo_a, photo_b)
 
+    def compare(self, probe: Floats, reference: Floats) -> Verification:
+        """Return the same of two faces that were seen: embeddings (dim,) of `Seen`."""
+        return verification(self.model, probe, reference)
+
     def search(self, photo: Path, k: int = 10) -> list[tuple[Face, list[Neighbour]]]:
         """Return for each face of `photo` the `k` nearest enrolled faces, with no name decided."""
         seen = look(read_photo(photo), self.model)
@@ -884,7 +888,12 @@ def verify(
         if not seen.faces:
             raise FaceError(f"{path}: no {subject(model.manifest)} found")
         embeddings.append(seen.embeddings[0])
-    llr = float(model.compare(embeddings[0], embeddings[1][None])[0])
+    return verification(model, *embeddings)
+
+
+def verification(model: Model, probe: Floats, reference: Floats) -> Verification:
+    """Return whether two embeddings (dim,) are of one person, or one class."""
+    llr = float(model.compare(probe, reference[None])[0])
     return Verification(same=llr > 0, probability=float(1 / (1 + np.exp(-llr))), llr=llr)
 
 

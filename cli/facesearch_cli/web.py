@@ -37,7 +37,7 @@ def web(
     try:
         from facesearch.web.server import listen, serve
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "jinja2"):
+        if error.name not in ("starlette", "uvicorn", "jinja2", "markdown_it"):
             raise
         complain("Error: the page needs an extra, pip install 'facesearch[web]'")
         raise typer.Exit(UNUSABLE) from error

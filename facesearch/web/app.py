@@ -22,8 +22,10 @@ from facesearch.web.desk import STATIC, Desk
 from facesearch.web.guard import refusal
 from facesearch.web.pages.groups import GroupsPage
 from facesearch.web.pages.identify import IdentifyPage
+from facesearch.web.pages.model import ModelPage
 from facesearch.web.pages.people import PeoplePages
 from facesearch.web.pages.shared import SharedAnswers
+from facesearch.web.pages.verify import VerifyPage
 
 
 def make_app(
@@ -31,7 +33,14 @@ def make_app(
 ) -> Starlette:
     """Return the application; it is to be called by a guard only. See `server.serve`."""
     desk = Desk(gallery, load_model, photos)
-    pages = (IdentifyPage(desk), PeoplePages(desk), GroupsPage(desk), SharedAnswers(desk))
+    pages = (
+        IdentifyPage(desk),
+        PeoplePages(desk),
+        GroupsPage(desk),
+        SharedAnswers(desk),
+        VerifyPage(desk),
+        ModelPage(desk),
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

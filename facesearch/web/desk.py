@@ -17,6 +17,7 @@ from facesearch.gallery import Gallery
 from facesearch.identification import IdentifiedFace
 from facesearch.model import Model, subject
 from facesearch.storage.store import KnownFace
+from facesearch.web.diagrams import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from facesearch.web.eyes import Eyes
 from facesearch.web.groups import Groups
 from facesearch.web.thumbnails import Thumbnails
@@ -54,6 +55,14 @@ class Desk:
             lstrip_blocks=True,
         )
         self._templates.globals["has_groups"] = bool(photos)
+        self._templates.globals["diagram_area"] = {
+            "width": WIDTH,
+            "height": HEIGHT,
+            "left": LEFT,
+            "right": WIDTH - RIGHT,
+            "top": TOP,
+            "bottom": HEIGHT - BOTTOM,
+        }
         self._templates.filters["percent"] = percent
         self._templates.filters["said"] = said_of
 
