@@ -39,7 +39,7 @@ from facesearch.errors import (
 )
 from facesearch.identification import NO_CROPS, IdentifiedFace, Seen, look, name_faces
 from facesearch.model import Model, subject
-from facesearch.openset import Strangers, fit_strangers, posterior
+from facesearch.openset import Strangers, evenly, fit_strangers, posterior
 from facesearch.photo import read_photo
 from facesearch.storage.decisions import DecisionLog
 from facesearch.storage.forgetting import forget_person
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         PerhapsTwo,
     )
     from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, UnnamedGroup
+    from facesearch.mapping import EnrolledFaces
     from facesearch_indexes.faiss_index import FaissIndex
 
 CANDIDATES = 10  # people whom the head looks at again; 50 change nothing
@@ -709,6 +710,23 @@ class Gallery:
                     seen, faces=[there], crops=seen.crops[one], embeddings=seen.embeddings[one]
                 )
         return FaceError(f"the {subject(self.model.manifest)} is not found again")
+
+    # Where faces lie
+
+    def some_faces(self, most: int) -> "EnrolledFaces":
+        """Return all enrolled faces; of every k-th person if there are more than `most`."""
+        from facesearch.mapping import EnrolledFaces
+
+        with self._store.snapshot():
+            counts = self._store.n_templates()
+            people, n_faces = list(counts), sum(counts.values())
+            chosen, n_chosen = people, len(people)
+            while sum(counts[person] for person in chosen) > most and n_chosen > 1:
+                n_chosen -= max(1, n_chosen // 20)
+                chosen = [people[place] for place in evenly(len(people), n_chosen)]
+            faces, owners, rows = self._store.faces_of_people(chosen)
+        some = evenly(len(faces), min(most, len(faces)))  # fewer if one person has too many
+        return EnrolledFaces(faces[some], owners[some], rows[some], n_faces, len(people))
 
     # The gallery as a whole
 

@@ -22,6 +22,7 @@ from facesearch.web.desk import STATIC, Desk
 from facesearch.web.guard import refusal
 from facesearch.web.pages.groups import GroupsPage
 from facesearch.web.pages.identify import IdentifyPage
+from facesearch.web.pages.map import MapPage
 from facesearch.web.pages.model import ModelPage
 from facesearch.web.pages.people import PeoplePages
 from facesearch.web.pages.shared import SharedAnswers
@@ -40,6 +41,7 @@ def make_app(
         SharedAnswers(desk),
         VerifyPage(desk),
         ModelPage(desk),
+        MapPage(desk),
     )
 
     @asynccontextmanager

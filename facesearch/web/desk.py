@@ -112,8 +112,11 @@ class Desk:
 
     def html(self, template: str, status: int = 200, **values: object) -> Response:
         """Return the HTML of a template."""
-        text = self._templates.get_template(template).render(what=self.what, **values)
-        return HTMLResponse(text, status)
+        return HTMLResponse(self.text(template, **values), status)
+
+    def text(self, template: str, **values: object) -> str:
+        """Return the HTML of a template as it is."""
+        return self._templates.get_template(template).render(what=self.what, **values)
 
 
 def percent(share: float) -> str:
