@@ -70,6 +70,9 @@ def places(rows: Floats) -> Floats:
         square = (way**2).sum(1)
         moved += summed(others, way * (1 / ((0.01 + square) * (1 + square)))[:, None], n)
         at += (1 - number / ROUNDS) * np.clip(moved, -REACH, REACH)
+    at -= np.median(at, axis=0)
+    far = np.linalg.norm(at, axis=1, keepdims=True)
+    at /= max(float(np.quantile(far, 0.8)), 1e-9) + far  # a few far off leave room for the rest
     low, high = at.min(0), at.max(0)
     return np.asarray((at - low) / np.maximum(high - low, 1e-9), np.float32)
 

@@ -26,11 +26,15 @@ from facesearch.web.pages.map import MapPage
 from facesearch.web.pages.model import ModelPage
 from facesearch.web.pages.people import PeoplePages
 from facesearch.web.pages.shared import SharedAnswers
+from facesearch.web.pages.training import TrainingPage
 from facesearch.web.pages.verify import VerifyPage
 
 
 def make_app(
-    gallery: Gallery, load_model: Callable[[], Model], photos: Sequence[Path]
+    gallery: Gallery,
+    load_model: Callable[[], Model],
+    photos: Sequence[Path],
+    training: Path | None = None,
 ) -> Starlette:
     """Return the application; it is to be called by a guard only. See `server.serve`."""
     desk = Desk(gallery, load_model, photos)
@@ -42,6 +46,7 @@ def make_app(
         VerifyPage(desk),
         ModelPage(desk),
         MapPage(desk),
+        TrainingPage(desk, training),
     )
 
     @asynccontextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from facesearch.figures import Figures, PairFigures, SearchFigures
+from facesearch.progress import Training
 from facesearch.web.diagrams import (
     Axis,
     Diagram,
@@ -200,3 +201,56 @@ def fpir_diagram(searches: Iterable[SearchFigures]) -> Diagram:
         series=tuple(series),
         table=Table(("people", "asked", "reached", "searches"), tuple(rows)),
     )
+
+
+# A training
+
+
+def training_diagrams(training: Training) -> list[Diagram]:
+    """Return loss, accuracy and speed of a training over its steps."""
+    lines = training.evaluations
+    steps = [line["step"] for line in lines]
+    told = (training.now or {}).get("steps")
+    last = max(float(told) if type(told) is int else 0.0, steps[-1])
+    x = linear("step", 0.0, last)
+    losses = [line["loss"] for line in lines]
+    shares = [line["one_shot_validation"] for line in lines]
+    bests = [line["best"] for line in lines]
+    speeds = [line["pictures_per_s"] for line in lines]
+    low = floor_to_tenth(min(0.9, *shares, *bests))
+    return [
+        Diagram(
+            title="Loss",
+            caption="Of the last batch before each evaluation: lower is better, and it jumps.",
+            x=x,
+            y=linear("loss", 0.0, 1.05 * max(*losses, 1e-3)),
+            series=(Series("loss", 1, steps, losses, pointed=len(steps) < 30),),
+            table=steps_table(steps, "loss", [f"{loss:.4g}" for loss in losses]),
+        ),
+        Diagram(
+            title="One-shot accuracy",
+            caption="Of 20-way trials on classes of the validation, by the averaged weights; the "
+            "best ones are kept.",
+            x=x,
+            y=linear("named rightly", low, 1.0, " %", scale=100),
+            series=(
+                Series("at this step", 1, steps, shares, pointed=len(steps) < 30),
+                Series("best so far", 2, steps, bests),
+            ),
+            table=steps_table(steps, "accuracy", [f"{100 * share:.2f} %" for share in shares]),
+        ),
+        Diagram(
+            title="Speed",
+            caption="Pictures a second, all since the run was started or went on.",
+            x=x,
+            y=linear("pictures a second", 0.0, 1.1 * max(*speeds, 1e-3)),
+            series=(Series("speed", 1, steps, speeds, pointed=len(steps) < 30),),
+            table=steps_table(steps, "pictures a second", [f"{speed:.0f}" for speed in speeds]),
+        ),
+    ]
+
+
+def steps_table(steps: list[float], name: str, cells: list[str]) -> Table:
+    """Return what was told at each step."""
+    rows = ((f"{step:,.0f}", cell) for step, cell in zip(steps, cells, strict=True))
+    return Table(("step", name), tuple(rows))
