@@ -12,6 +12,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,9 @@ def read_log(file: Path) -> tuple[dict[str, float], ...]:
         for line in file.read_bytes().split(b"\n")[:-1]:  # behind the last end nothing is whole
             with suppress(ValueError, KeyError, TypeError):
                 told = json.loads(line)
-                lines.append({name: float(told[name]) for name in NUMBERS})
+                numbers = {name: float(told[name]) for name in NUMBERS}
+                if all(map(isfinite, numbers.values())):
+                    lines.append(numbers)
     return tuple(lines)
 
 

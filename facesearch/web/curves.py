@@ -86,9 +86,9 @@ def score_table(pairs: PairFigures) -> Table:
 
 
 def rates(pairs: PairFigures) -> tuple[list[float], list[float]]:
-    """Return false-match and false-non-match rate at each edge, where strangers are left."""
+    """Return false-match and false-non-match rate at each edge where the former changes."""
     fmr, tmr = pairs.at_least(pairs.non_mated), pairs.at_least(pairs.mated)
-    some = fmr > 0
+    some = (fmr > 0) & np.append(True, np.diff(fmr) < 0)  # of equal ones the best
     return fmr[some].tolist(), (1 - tmr[some]).tolist()
 
 

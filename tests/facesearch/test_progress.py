@@ -37,7 +37,16 @@ def test_a_log_is_read_to_its_last_whole_line_wherever_it_is_cut(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["", "{}", "[]", "null", '{"step": 1}', "\x00\xff", json.dumps(LINE | {"loss": "x"})],
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"step": 1}',
+        "\x00\xff",
+        json.dumps(LINE | {"loss": "x"}),
+        json.dumps(LINE | {"loss": float("nan")}),
+    ],
 )
 def test_a_line_that_is_none_is_passed_over(tmp_path, line):
     whole = json.dumps(LINE)

@@ -6,6 +6,7 @@ import binascii
 import hashlib
 import time
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,9 @@ def state_of(training: Training, now: float) -> dict[str, str]:
 def number(told: dict[str, Any], name: str, otherwise: float | None = None) -> float | None:
     """Return a number that was told, `otherwise` if it was not."""
     value = told.get(name)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number else otherwise
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value):
+        return float(value)
+    return otherwise
 
 
 def percents(share: float | None) -> float | None:

@@ -29,12 +29,13 @@ async function ask() {
 function exchange(html) {
   const news = document.createElement("template");
   news.innerHTML = html; // of our own template
-  for (const part of [...news.content.children]) {
+  const parts = [...news.content.children];
+  if (parts.some((part) => !document.getElementById(part.id))) {
+    place.replaceChildren(...parts); // it has begun
+    return;
+  }
+  for (const part of parts) {
     const old = document.getElementById(part.id);
-    if (!old) {
-      place.replaceChildren(...news.content.children); // it has begun
-      return;
-    }
     if (old.outerHTML === part.outerHTML) continue;
     const open = [...old.querySelectorAll("details")].map((details) => details.open);
     const focused = [...old.querySelectorAll("summary")].indexOf(document.activeElement);

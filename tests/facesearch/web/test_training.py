@@ -114,7 +114,7 @@ def test_without_a_folder_it_says_how_to_name_one(site):
         ({"at": 500.0, "ended": "done"}, "done"),
         ({"at": 500.0, "ended": "early"}, "ended early: no gain any more"),
         ({"at": 500.0, "ended": "interrupted"}, "interrupted; --resume goes on"),
-        ({"at": "x", "step": [], "steps": None, "loss": True}, "not told"),
+        ({"at": "x", "step": [], "steps": None, "loss": True, "best": float("inf")}, "not told"),
     ],
     ids=["running", "killed", "done", "early", "interrupted", "nonsense"],
 )
