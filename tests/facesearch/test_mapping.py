@@ -90,6 +90,29 @@ def test_a_face_under_another_name_is_a_stray_with_both_probabilities():
         assert stray.probability < 0.5 < stray.nearer_probability
 
 
+def test_who_strays_is_told_by_a_persons_other_faces_and_worst_first():
+    def rows(*numbers):
+        return unit(np.array(numbers, np.float32))
+
+    # 0 has two unlike faces, of which the second is much like 1; 2 the same, and more like 3
+    faces = rows(
+        (1, 0, 0, 0, 0, 0, 0),
+        (0, 1, 0, 0, 0, 0, 0),
+        (0, 0.6, 0.8, 0, 0, 0, 0),
+        (0, 0, 0, 1, 0, 0, 0),
+        (0, 0, 0, 0, 1, 0, 0),
+        (0, 0, 0, 0, 1, 0, 0.1),
+    )
+    found = strays(enrolled(np.array([0, 0, 1, 2, 2, 3]), faces), CosineModel())
+    assert [(stray.face, stray.nearer) for stray in found] == [(104, 3), (101, 1)]
+    # unlike faces that are like nobody else
+    faces = rows((1, 0), (0, 1), (-1, -1))
+    assert strays(enrolled(np.array([0, 0, 1]), faces), CosineModel()) == []
+    # more like somebody else, but like enough to their own
+    faces = rows((1, 0, 0), (0.8, 0.6, 0), (0.8, 0.6, 0.45))
+    assert strays(enrolled(np.array([0, 0, 1]), faces), CosineModel()) == []
+
+
 def test_nobody_strays_who_has_one_face_or_is_alone_or_fits():
     people, rows = made(30, 4)
     assert strays(enrolled(people, rows), CosineModel()) == []
