@@ -107,6 +107,9 @@ def test_telling_who_watches_changes_no_weight(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Run, "tell_worst", lambda self, file: torch.rand(1))
     untold = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "untold")
     assert same(weights(told), weights(untold))
+    states = [load_file(tmp_path / name / CHECKPOINT) for name in ("told", "untold")]
+    assert states[0].keys() == states[1].keys()
+    assert same(*states)  # the average and the moments, too
     monkeypatch.setattr(loop, "NOW_S", 0.0)
     half = tmp_path / "half"
     train(shapes(), shapes(4, 1), RECIPE, half, watch=stop_at(6))
