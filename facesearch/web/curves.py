@@ -21,8 +21,8 @@ MERGED = 4  # bins that are drawn as one: fine ones are rough
 RATES = (0.1, 0.05, 0.01, 0.001, 0.0001, 0.00001)  # false-match rates that tables tell
 
 
-def model_diagrams(figures: Figures, what: str) -> list[Diagram]:
-    """Return all that is shown of a model; `what` it compares, face or drawing."""
+def model_diagrams(figures: Figures) -> list[Diagram]:
+    """Return all that is shown of a model."""
     diagrams = [
         score_diagram(figures),
         roc_diagram(figures.pairs),

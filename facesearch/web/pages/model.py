@@ -34,7 +34,7 @@ class ModelPage:
             card=card_of(model),
             trouble=trouble,
             measured=measured_on(figures) if figures else None,
-            diagrams=model_diagrams(figures, self._desk.what) if figures else [],
+            diagrams=model_diagrams(figures) if figures else [],
         )
 
 

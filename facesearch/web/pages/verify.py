@@ -9,7 +9,6 @@ from starlette.routing import Route
 
 from facesearch.figures import Figures
 from facesearch.gallery import Verification
-from facesearch.photo import MAX_BYTES
 from facesearch.web.curves import measured_on, score_diagram
 from facesearch.web.desk import Desk, percent
 from facesearch.web.diagrams import Mark, share_text
@@ -27,7 +26,7 @@ class VerifyPage:
 
     async def page(self, _: Request) -> Response:
         """Return the page that takes two pictures."""
-        return self._desk.html("verify.html", max_bytes=MAX_BYTES)
+        return self._desk.html("verify.html")
 
     async def pair(self, request: Request) -> Response:
         """Return what is said of two photos of this run, of one face on each."""
