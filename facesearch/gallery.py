@@ -39,7 +39,7 @@ from facesearch.errors import (
 )
 from facesearch.identification import NO_CROPS, IdentifiedFace, Seen, look, name_faces
 from facesearch.model import Model, subject
-from facesearch.openset import Strangers, fit_strangers, posterior
+from facesearch.openset import Strangers, evenly, fit_strangers, posterior
 from facesearch.photo import read_photo
 from facesearch.storage.decisions import DecisionLog
 from facesearch.storage.forgetting import forget_person
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     )
     from facesearch.dedupe.review import Review, Waiting
     from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, UnnamedGroup
+    from facesearch.mapping import EnrolledFaces
     from facesearch_indexes.faiss_index import FaissIndex
 
 CANDIDATES = 10  # people whom the head looks at again; 50 change nothing
@@ -473,6 +474,10 @@ class Gallery:
         """
         return verify(self.model, photo_a, photo_b)
 
+    def compare(self, probe: Floats, reference: Floats) -> Verification:
+        """Return the same of two faces that were seen: embeddings (dim,) of `Seen`."""
+        return verification(self.model, probe, reference)
+
     def search(self, photo: Path, k: int = 10) -> list[tuple[Face, list[Neighbour]]]:
         """Return for each face of `photo` the `k` nearest enrolled faces, with no name decided."""
         seen = look(read_photo(photo), self.model)
@@ -782,6 +787,23 @@ class Gallery:
                 )
         return FaceError(f"the {subject(self.model.manifest)} is not found again")
 
+    # Where faces lie
+
+    def some_faces(self, most: int) -> "EnrolledFaces":
+        """Return all enrolled faces; of every k-th person if there are more than `most`."""
+        from facesearch.mapping import EnrolledFaces
+
+        with self._store.snapshot():
+            counts = self._store.n_templates()
+            people, n_faces = list(counts), sum(counts.values())
+            chosen, n_chosen = people, len(people)
+            while sum(counts[person] for person in chosen) > most and n_chosen > 1:
+                n_chosen -= max(1, n_chosen // 20)
+                chosen = [people[place] for place in evenly(len(people), n_chosen)]
+            faces, owners, rows = self._store.faces_of_people(chosen)
+        some = evenly(len(faces), min(most, len(faces)))  # fewer if one person has too many
+        return EnrolledFaces(faces[some], owners[some], rows[some], n_faces, len(people))
+
     # The gallery as a whole
 
     def info(self) -> dict[str, object]:
@@ -961,7 +983,12 @@ def verify(
         if not seen.faces:
             raise FaceError(f"{path}: no {subject(model.manifest)} found")
         embeddings.append(seen.embeddings[0])
-    llr = float(model.compare(embeddings[0], embeddings[1][None])[0])
+    return verification(model, *embeddings)
+
+
+def verification(model: Model, probe: Floats, reference: Floats) -> Verification:
+    """Return whether two embeddings (dim,) are of one person, or one class."""
+    llr = float(model.compare(probe, reference[None])[0])
     return Verification(same=llr > 0, probability=float(1 / (1 + np.exp(-llr))), llr=llr)
 
 

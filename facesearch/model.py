@@ -3,6 +3,8 @@
 model.json     name, version, kind, detector, input, SHA-256 of each file, licence, calibration
 branch.onnx    the Siamese network's branch: crops -> embeddings
 head.npz       the L1-sigmoid head
+
+MODEL_CARD.md and figures.json (see facesearch.figures) may lie beside them, for who looks.
 """
 
 import hashlib

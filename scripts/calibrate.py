@@ -2,10 +2,12 @@
 
     python scripts/calibrate.py                   # $FACESEARCH_DATA or ../shared/data; an hour
     python scripts/calibrate.py --report          # also says how well it does on held-out people
+    python scripts/calibrate.py --figures         # only measures the model that ships, see below
 
 Reads `faces/` of the data folder (never LFW), splits its people in two, fits on one half and
 reports on the other, as facesearch/training/calibration.py does. Embeddings are kept in runs/ and
-reused. Writes facesearch/models/sface: head.npz (the rotation code with its bias) and model.json.
+reused. Writes facesearch/models/sface: head.npz (the rotation code with its bias), model.json, and
+figures.json, curves of what the model does on the people that it was not calibrated on.
 What was tried: docs/decisions/0004-the-head.md and 0005-thresholds-from-the-gallery.md.
 
 Needs: pip install "facesearch[dev]"
@@ -21,11 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from facesearch import Model
 from facesearch.alignment import TEMPLATE
 from facesearch.embedding import Encoder
 from facesearch.engine import make_engine, openvino_is_installed
 from facesearch.evaluation.protocols import read_crops
 from facesearch.head import L1SigmoidHead, rotation_code
+from facesearch.model import read_manifest
 from facesearch.training.calibration import (
     SEED,
     Calibration,
@@ -36,6 +40,7 @@ from facesearch.training.calibration import (
     natural_pairs,
     report,
 )
+from facesearch.training.figures import measure
 from facesearch.vectors import Floats, unit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,9 +89,26 @@ def fit_head(searches: Searches) -> L1SigmoidHead:
     )
 
 
+def keep_figures(held_out: Searches) -> None:
+    """Measure the model in FOLDER on people it was not calibrated on; write its figures.json."""
+    model = Model.load(FOLDER)
+    figures = measure(
+        held_out,
+        model.head,
+        model.cohort,
+        model.evidence,
+        made_from=f"{len(held_out.rows):,} people, {len(held_out.probes):,} faces, "
+        "of public research sets (never LFW)",
+        calibrated_on=False,
+    )
+    assert figures is not None  # they have several faces each
+    figures.save(FOLDER, read_manifest(FOLDER))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--report", action="store_true", help="figures on held-out people")
+    parser.add_argument("--figures", action="store_true", help="write figures.json, nothing else")
     arguments = parser.parse_args()
     data = Path(os.environ.get("FACESEARCH_DATA", ROOT.parent / "shared" / "data")) / "faces"
     with (data / "index.csv").open() as stream:
@@ -103,6 +125,9 @@ def main() -> None:
         Searches(people[part], sides[0][part], unit(sides[0][part] + sides[1][part]))
         for part in (fitting, ~fitting)
     )
+    if arguments.figures:
+        keep_figures(rest)
+        return
     probe_length = float(np.linalg.norm((sides[0] + sides[1]) / 2, axis=1).mean())
     cohort = fit_cohort(searches, probe_length)
     evidence = fit_evidence(searches, cohort)
@@ -137,6 +162,7 @@ def main() -> None:
         for name, figure in manifest["figures"].items():
             print(f"{name:24} {figure}")
     (FOLDER / "model.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    keep_figures(rest)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
     facesearch train omniglot.npz.xz --recipe modern --seed 0 --out runs/omniglot-modern-0
     python scripts/ship_omniglot.py runs/omniglot-modern-0
 
-Measures the trained folder on the ten alphabets of Lake's trials and writes it, with these figures
-and its card, to facesearch/models/omniglot. Which of several trainings ships is no choice by
-figures: it is seed 0's. Needs Omniglot in $FACESEARCH_DATA or ../shared/data, and the extra `dev`.
+Measures the trained folder on the ten alphabets of Lake's trials and writes it, with these figures,
+its curves and its card, to facesearch/models/omniglot. Which of several trainings ships is no
+choice by figures: it is seed 0's. Needs Omniglot in $FACESEARCH_DATA or ../shared/data, and the
+extra `dev`.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from facesearch.evaluation.pictures import read_lake_trials, read_pictures
 from facesearch.evaluation.report import evaluate, model_cropper
 from facesearch.training.calibration import Searches
 from facesearch.training.calibration import report as rates
+from facesearch.training.figures import measure
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "omniglot"
@@ -100,6 +102,17 @@ def main() -> None:
         ece=promised[f"ece_n{size}"],
     )
     ship(source, model.manifest, figures | promised, card)
+    curves = measure(
+        searches,
+        model.head,
+        model.cohort,
+        model.evidence,
+        made_from=f"{len(searches.rows)} characters of ten alphabets, {len(templates):,} drawings",
+        calibrated_on=False,
+        groups=trials.groups[trials.classes],
+    )
+    assert curves is not None  # each character has several drawings
+    curves.save(ROOT / "facesearch" / "models" / NAME, model.manifest)
     print(card)
 
 

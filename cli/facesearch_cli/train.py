@@ -66,7 +66,8 @@ def train(
     """Train a Siamese network on pictures sorted into classes; write a model folder.
 
     Classes that are not trained on tell which weights are best and how much a score says. The run
-    keeps its checkpoint, log and curves in a folder beside the model's. Ctrl-C saves.
+    keeps its checkpoint, log and curves in a folder beside the model's. Ctrl-C saves. To watch it,
+    run facesearch web --training FOLDER in another terminal.
     """
     if any(find_spec(name) is None for name in NEEDED):
         complain("Error: training is not installed; pip install 'facesearch[train]' adds it")

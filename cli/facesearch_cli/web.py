@@ -27,6 +27,12 @@ def web(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Only print the address to open.")
     ] = False,
+    training: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Show a training as it runs: what facesearch train has as --out."
+        ),
+    ] = None,
     gallery: GalleryPath = None,
     model: ModelName = "default",
 ) -> None:
@@ -37,7 +43,7 @@ def web(
     try:
         from facesearch.web.server import listen, serve
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "jinja2"):
+        if error.name not in ("starlette", "uvicorn", "jinja2", "markdown_it"):
             raise
         complain("Error: the page needs an extra, pip install 'facesearch[web]'")
         raise typer.Exit(UNUSABLE) from error
@@ -58,7 +64,7 @@ def web(
     photos = list(photos_in(paths or ()))
     with listening, open_gallery(gallery, model, create=True) as opened:
         try:
-            serve(opened, partial(Model.load, model), listening, announce, photos)
+            serve(opened, partial(Model.load, model), listening, announce, photos, training)
         except KeyboardInterrupt:  # the way to end it, not an accident
             complain("Ended.")
 

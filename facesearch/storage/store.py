@@ -414,6 +414,27 @@ class Store:
         )
         return np.array([row[0] for row in rows], np.int64), self._vectors(rows)
 
+    def faces_of_people(self, person_ids: Iterable[int]) -> tuple[Ids, Ids, Floats]:
+        """Return face ids (n,), person ids (n,) and rows (n, dim) of all templates of these."""
+        rows = list(
+            self.rows_for(
+                "SELECT face.id, person_id, vector FROM face JOIN template ON face_id = face.id "
+                "WHERE person_id IN (?) ORDER BY face.id",
+                person_ids,
+            )
+        )
+        faces, people = (np.array([row[place] for row in rows], np.int64) for place in (0, 1))
+        return faces, people, self._vectors([row[1:] for row in rows])
+
+    def n_templates(self) -> dict[int, int]:
+        """Return person id -> number of templates, of all who have one, ids rising."""
+        return dict(
+            self.rows(
+                "SELECT person_id, count(*) FROM face JOIN template ON face_id = face.id "
+                "GROUP BY person_id ORDER BY person_id"
+            )
+        )
+
     def people_with_templates(self) -> list[int]:
         """Return the ids of all people who have a template, rising."""
         rows = self.rows(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from facesearch.errors import TrainingError
-from facesearch.evaluation.metrics import expected_calibration_error, fpir
+from facesearch.evaluation.metrics import fpir
+from facesearch.figures import SearchFigures
 from facesearch.head import L1SigmoidHead
 from facesearch.openset import Cohort, Evidence, PairHead, Strangers, fit_strangers, posterior
 from facesearch.vectors import Floats, unit
@@ -25,6 +26,8 @@ CANDIDATES = 10  # people whose scores a search looks at
 MOST_PROBES = 10  # photos of one person that play the probe
 PAIRS = 20_000  # mated ones, and about as many others
 SEED = 20151
+ASKED = (0.001, 0.01, 0.05)  # false-positive rates that are tried
+BINS = 15  # of probabilities, in a report
 
 # For a head that was trained with its branch
 FEWEST_PEOPLE = 40  # with two pictures or more: a gallery of 20 and 20 strangers to it
@@ -154,8 +157,8 @@ def logistic(
     return weights
 
 
-def natural_pairs(searches: Searches, groups: Ids | None = None) -> Pairs:
-    """Return pairs as they come: PAIRS mated ones, each person as often, and others.
+def natural_pairs(searches: Searches, groups: Ids | None = None, n_pairs: int = PAIRS) -> Pairs:
+    """Return pairs as they come: `n_pairs` mated ones, each person as often, and others.
 
     `groups` (n,) says of each template which group its person is of; then half of the others are
     of two people of one group, so that they are not all easy.
@@ -168,10 +171,10 @@ def natural_pairs(searches: Searches, groups: Ids | None = None) -> Pairs:
         mated = np.stack(
             [
                 rng.choice(several[i], 2, replace=False)
-                for i in rng.integers(len(several), size=PAIRS)
+                for i in rng.integers(len(several), size=n_pairs)
             ]
         )
-    others = rng.integers(n, size=(PAIRS, 2))
+    others = rng.integers(n, size=(n_pairs, 2))
     if groups is not None:
         order = np.argsort(groups, kind="stable")
         starts, sizes = np.searchsorted(groups[order], groups), np.bincount(groups)[groups]
@@ -251,26 +254,51 @@ def fit_evidence(searches: Searches, cohort: Cohort, usual: Evidence | None = No
 def report(searches: Searches, cohort: Cohort, evidence: Evidence) -> dict[str, float]:
     """Return what the calibration gives on people it was not made from."""
     figures: dict[str, float] = {}
-    for size in searches.sizes():
-        got: dict[float, list[float]] = {0.001: [], 0.01: [], 0.05: []}
-        confidence, right = [], []
-        for seed in range(100, 100 + max(2, 600 // size)):
-            strangers, mated, owners, non_mated = searches.simulate(size, seed, cohort)
-            for asked, shares in got.items():
-                shares.append(fpir(non_mated, strangers.threshold(asked)))
-            n = min(len(mated), len(non_mated))  # as many mated as non-mated: the prior 1/2
-            for z, owner in ((mated[:n], owners[:n]), (non_mated[:n], np.full(n, -1))):
-                best = np.argsort(-z, axis=1)[:, :CANDIDATES]
-                llrs = evidence.llr(np.take_along_axis(z, best, 1))
-                confidence += [float(posterior(row, size, 0.5)[0][0]) for row in llrs]
-                right += (best[:, 0] == owner).tolist()
-        error = expected_calibration_error(
-            np.array(confidence), np.array(right), np.ones(len(right))
-        )
-        figures[f"ece_n{size}"] = round(error, 4)
-        for asked, shares in got.items():
-            figures[f"fpir_asked_{asked}_n{size}"] = round(float(np.mean(shares)), 5)
+    for measured in search_figures(searches, cohort, evidence):
+        size = measured.people
+        figures[f"ece_n{size}"] = round(measured.calibration_error, 4)
+        for asked, reached in zip(measured.asked, measured.reached, strict=True):
+            figures[f"fpir_asked_{asked}_n{size}"] = reached
     return figures
+
+
+def search_figures(
+    searches: Searches, cohort: Cohort, evidence: Evidence
+) -> tuple[SearchFigures, ...]:
+    """Return what simulated searches give, one for each size of gallery there are people for."""
+    return tuple(figures_of_size(searches, size, cohort, evidence) for size in searches.sizes())
+
+
+def figures_of_size(
+    searches: Searches, size: int, cohort: Cohort, evidence: Evidence
+) -> SearchFigures:
+    """Return what simulated searches in galleries of `size` people give."""
+    got: dict[float, list[float]] = {asked: [] for asked in ASKED}
+    confidence, right = [], []
+    n_mated = n_non_mated = 0
+    for seed in range(100, 100 + max(2, 600 // size)):
+        strangers, mated, owners, non_mated = searches.simulate(size, seed, cohort)
+        n_non_mated += len(non_mated)
+        for asked, shares in got.items():
+            shares.append(fpir(non_mated, strangers.threshold(asked)))
+        n = min(len(mated), len(non_mated))  # as many mated as non-mated: the prior 1/2
+        n_mated += n
+        for z, owner in ((mated[:n], owners[:n]), (non_mated[:n], np.full(n, -1))):
+            best = np.argsort(-z, axis=1)[:, :CANDIDATES]
+            llrs = evidence.llr(np.take_along_axis(z, best, 1))
+            confidence += [float(posterior(row, size, 0.5)[0][0]) for row in llrs]
+            right += (best[:, 0] == owner).tolist()
+    place = np.minimum((np.array(confidence) * BINS).astype(int), BINS - 1)
+    return SearchFigures(
+        people=size,
+        mated=n_mated,
+        non_mated=n_non_mated,
+        asked=ASKED,
+        reached=tuple(round(float(np.mean(got[asked])), 5) for asked in ASKED),
+        n=np.bincount(place, minlength=BINS),
+        stated=np.asarray(np.bincount(place, confidence, BINS), np.float64).round(4),
+        true=np.bincount(place, right, BINS).astype(np.int64),
+    )
 
 
 # A head that was trained with its branch

@@ -25,7 +25,8 @@ from facesearch.embedding import Encoder
 from facesearch.engine import make_engine
 from facesearch.errors import TrainingError
 from facesearch.head import L1SigmoidHead
-from facesearch.training.calibration import calibrate
+from facesearch.training.calibration import Searches, calibrate
+from facesearch.training.figures import measure
 from facesearch.training.network import (
     KochBranch,
     L1Head,
@@ -117,9 +118,8 @@ def write_model(
     # calibrated with what will run: the graph with its rounded weights
     encoder = Encoder(make_engine("opencv", folder / "branch.onnx"))
     templates = encoder.embed(crops_of(validation.pictures))
-    head, calibration = calibrate(
-        plain_head(network), validation.classes, templates, validation.groups[validation.classes]
-    )
+    groups = validation.groups[validation.classes]
+    head, calibration = calibrate(plain_head(network), validation.classes, templates, groups)
     head.save(folder / "head.npz")
     manifest = {
         "manifest_version": 1,
@@ -141,6 +141,17 @@ def write_model(
         "figures": dict(about.figures),
     }
     (folder / "model.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    figures = measure(
+        Searches(validation.classes, templates, templates, head),
+        head,
+        calibration.cohort,
+        calibration.evidence,
+        made_from=calibration.made_from,
+        calibrated_on=True,
+        groups=groups,
+    )
+    if figures is not None:
+        figures.save(folder, manifest)
     if about.card is not None:
         (folder / "MODEL_CARD.md").write_text(about.card, "utf-8")
     for file in folder.iterdir():

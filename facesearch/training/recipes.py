@@ -72,6 +72,12 @@ class TrainingSet:
             digest.update(array.tobytes())
         return digest.hexdigest()[:16]
 
+    def only(self, rows: Ids) -> "TrainingSet":
+        """Return the same with these pictures alone."""
+        return replace(
+            self, pictures=self.pictures[torch.from_numpy(rows)], classes=self.classes[rows]
+        )
+
     def take(self, rows: Ids) -> Tensor:
         """Return pictures (len(rows), channels, side, side), float, from 0 to 1."""
         return self.pictures[torch.from_numpy(rows)].float() / 255

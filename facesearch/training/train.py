@@ -6,8 +6,9 @@
     result = train(training_set, validation_set, Modern(), Path("runs/omniglot"))
 
 In the run's folder: checkpoint.safetensors (everything that the next step depends on, replaced
-atomically) and log.jsonl (a line an evaluation). Two runs with one seed on one machine give the
-same numbers, interrupted or not.
+atomically), log.jsonl (a line an evaluation), and for who watches now.json and worst.json (see
+facesearch.progress). Two runs with one seed on one machine give the same numbers, interrupted or
+not.
 """
 
 import copy
@@ -30,13 +31,16 @@ from torch import Tensor, nn
 
 from facesearch.errors import TrainingError
 from facesearch.evaluation.one_shot import play_episodes
+from facesearch.progress import LOG as LOG  # for who calls the trainer
+from facesearch.progress import NOW, WORST, replace_file
 from facesearch.training.network import SiameseNetwork
 from facesearch.training.recipes import Lesson, Recipe, TrainingSet
+from facesearch.training.worst import sampled_rows, worst_pairs
 
 CHECKPOINT = "checkpoint.safetensors"
-LOG = "log.jsonl"
 CLIP = 5.0  # norm of the gradient; larger ones are shortened
 CHECKPOINT_S = 60.0  # at most so much work is lost
+NOW_S = 2.0  # so often it is told how far it is
 EMBED_BATCH = 256
 TRIALS = 100  # episodes a group of a validation
 PROGRESS = ("step", "seconds", "best_accuracy", "best_step", "stale")  # of a Run, in its checkpoint
@@ -97,6 +101,7 @@ def train(
         )
     first, already = run.step, run.seconds
     started = saved = time.perf_counter()
+    told = 0.0
     data_s, pictures, accuracy = 0.0, 0, None
     with interruption() as interrupted:
         shorten_log(folder / LOG, run.step)
@@ -124,6 +129,10 @@ def train(
             )
             if validated:
                 write_log(folder / LOG, run, progress)
+                run.tell_worst(folder / WORST)
+            if validated or time.perf_counter() - told > NOW_S:
+                tell_now(folder / NOW, recipe, progress)
+                told = time.perf_counter()
             watch(progress)
             if time.perf_counter() - saved > CHECKPOINT_S:
                 run.save(folder / CHECKPOINT)
@@ -134,6 +143,7 @@ def train(
         ended = "done"
     elif run.stale >= recipe.patience:
         ended = "early"
+    tell_end(folder / NOW, run, ended)
     elapsed = max(time.perf_counter() - started, 1e-9)
     return Trained(
         network=run.best,
@@ -245,6 +255,13 @@ class Run:
             self.stale += 1
         return accuracy
 
+    def tell_worst(self, file: Path) -> None:
+        """Write the pairs that the averaged network gets most wrong; it changes nothing else."""
+        rows = sampled_rows(self.validation)
+        embeddings = embed(self.average, self.validation.only(rows))
+        pairs = worst_pairs(self.average.head, embeddings, rows, self.validation)
+        replace_file(file, {"step": self.step, "pairs": [asdict(pair) for pair in pairs]})
+
     def save(self, file: Path) -> None:
         """Replace the checkpoint `file`; whatever happens, the old or the new one is there."""
         tensors = {f"lesson.{k}": v for k, v in self.lesson.state_dict().items()}
@@ -355,6 +372,28 @@ def write_log(file: Path, run: Run, progress: Progress) -> None:
     }
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
+
+
+def tell_now(file: Path, recipe: Recipe, progress: Progress) -> None:
+    """Say how far a run is."""
+    told = {
+        "recipe": recipe.name,
+        "step": progress.step,
+        "steps": progress.steps,
+        "loss": progress.loss,
+        "pictures_per_s": progress.pictures_per_s,
+        "seconds_left": progress.seconds_left,
+        "best": progress.best,
+        "ended": None,
+        "at": time.time(),
+    }
+    replace_file(file, told)
+
+
+def tell_end(file: Path, run: Run, ended: str) -> None:
+    """Say that a run has ended, and how."""
+    told = {"recipe": run.recipe.name, "step": run.step, "steps": run.recipe.steps, "ended": ended}
+    replace_file(file, told | {"best": run.best_accuracy, "at": time.time()})
 
 
 def shorten_log(file: Path, step: int) -> None:

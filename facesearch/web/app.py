@@ -22,13 +22,20 @@ from facesearch.web.desk import STATIC, Desk
 from facesearch.web.guard import refusal
 from facesearch.web.pages.groups import GroupsPage
 from facesearch.web.pages.identify import IdentifyPage
+from facesearch.web.pages.map import MapPage
+from facesearch.web.pages.model import ModelPage
 from facesearch.web.pages.people import PeoplePages
 from facesearch.web.pages.review import ReviewPage
 from facesearch.web.pages.shared import SharedAnswers
+from facesearch.web.pages.training import TrainingPage
+from facesearch.web.pages.verify import VerifyPage
 
 
 def make_app(
-    gallery: Gallery, load_model: Callable[[], Model], photos: Sequence[Path]
+    gallery: Gallery,
+    load_model: Callable[[], Model],
+    photos: Sequence[Path],
+    training: Path | None = None,
 ) -> Starlette:
     """Return the application; it is to be called by a guard only. See `server.serve`."""
     desk = Desk(gallery, load_model, photos)
@@ -37,6 +44,10 @@ def make_app(
         PeoplePages(desk),
         GroupsPage(desk),
         ReviewPage(desk),
+        VerifyPage(desk),
+        ModelPage(desk),
+        MapPage(desk),
+        TrainingPage(desk, training),
         SharedAnswers(desk),
     )
 

@@ -17,6 +17,7 @@ from facesearch.gallery import Gallery
 from facesearch.identification import IdentifiedFace
 from facesearch.model import Model, subject
 from facesearch.storage.store import KnownFace
+from facesearch.web.diagrams import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from facesearch.web.eyes import FACE_PX, Eyes
 from facesearch.web.groups import Groups
 from facesearch.web.thumbnails import Thumbnails
@@ -54,6 +55,14 @@ class Desk:
             lstrip_blocks=True,
         )
         self._templates.globals["has_groups"] = bool(photos)
+        self._templates.globals["diagram_area"] = {
+            "width": WIDTH,
+            "height": HEIGHT,
+            "left": LEFT,
+            "right": WIDTH - RIGHT,
+            "top": TOP,
+            "bottom": HEIGHT - BOTTOM,
+        }
         self._templates.filters["percent"] = percent
         self._templates.filters["said"] = said_of
 
@@ -105,8 +114,11 @@ class Desk:
 
     def html(self, template: str, status: int = 200, **values: object) -> Response:
         """Return the HTML of a template."""
-        text = self._templates.get_template(template).render(what=self.what, **values)
-        return HTMLResponse(text, status)
+        return HTMLResponse(self.text(template, **values), status)
+
+    def text(self, template: str, **values: object) -> str:
+        """Return the HTML of a template as it is."""
+        return self._templates.get_template(template).render(what=self.what, **values)
 
 
 def percent(share: float) -> str:

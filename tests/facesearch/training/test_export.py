@@ -9,6 +9,7 @@ pytest.importorskip("scipy", reason="scipy, which fits the calibration, is not i
 
 from facesearch.engine import make_engine, openvino_is_installed, unfolded  # noqa: E402
 from facesearch.errors import TrainingError  # noqa: E402
+from facesearch.figures import read_figures  # noqa: E402
 from facesearch.model import Model  # noqa: E402
 from facesearch.training import export as exporting  # noqa: E402
 from facesearch.training.export import (  # noqa: E402
@@ -228,6 +229,15 @@ def test_the_manifest_says_where_a_model_comes_from(tmp_path):
     assert (manifest["kind"], manifest["detector"], manifest["mirror"]) == ("image", "whole", False)
     assert "usual shape" in manifest["calibration"]["note"]
     assert (tmp_path / "glyphs" / "MODEL_CARD.md").read_text() == "# Glyphs\n"
+
+
+def test_a_trained_model_says_what_it_does_on_the_classes_that_calibrated_it(tmp_path):
+    export(a_network(), a_set(6), tmp_path / "glyphs", ABOUT)
+    model = Model.load(tmp_path / "glyphs")
+    figures = read_figures(model.folder, model.manifest)
+    assert figures.calibrated_on
+    assert figures.pairs.mated.sum() == 6 * 6
+    assert figures.pairs.non_mated.sum() == 24 * 23 / 2 - 36
 
 
 def test_a_model_that_is_there_is_replaced_as_a_whole(tmp_path):

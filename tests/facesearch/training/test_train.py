@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra train")
 from safetensors.torch import load_file  # noqa: E402
 
 from facesearch.errors import TrainingError  # noqa: E402
+from facesearch.progress import NOW, WORST, read_training  # noqa: E402
 from facesearch.training import train as loop  # noqa: E402
 from facesearch.training.recipes import Modern, ModernLesson, TrainingSet  # noqa: E402
 from facesearch.training.train import (  # noqa: E402
@@ -95,6 +96,35 @@ def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(tmp_pa
     assert rest.ended == "done"
     assert same(weights(whole), weights(rest))
     assert rest.accuracy == whole.accuracy
+
+
+def test_telling_who_watches_changes_no_weight(tmp_path, monkeypatch):
+    told = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "told")
+    training = read_training(tmp_path / "told")
+    assert [line["step"] for line in training.evaluations] == [4, 8]
+    assert (training.now["step"], training.now["steps"], training.now["ended"]) == (8, 8, "done")
+    assert training.worst_step == 8
+    monkeypatch.setattr(loop.Run, "tell_worst", lambda self, file: torch.rand(1))
+    untold = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "untold")
+    assert same(weights(told), weights(untold))
+    states = [load_file(tmp_path / name / CHECKPOINT) for name in ("told", "untold")]
+    assert states[0].keys() == states[1].keys()
+    assert same(*states)  # the average and the moments, too
+    monkeypatch.setattr(loop, "NOW_S", 0.0)
+    half = tmp_path / "half"
+    train(shapes(), shapes(4, 1), RECIPE, half, watch=stop_at(6))
+    assert read_training(half).now["ended"] == "interrupted"
+    rest = train(shapes(), shapes(4, 1), RECIPE, half, resume=True)
+    assert same(weights(told), weights(rest))
+    assert read_training(half).now["ended"] == "done"
+
+
+def test_a_training_goes_on_where_there_is_no_place_for_who_watches(tmp_path):
+    for name in (NOW, WORST):
+        (tmp_path / name).mkdir()  # which no file can replace
+    assert train(shapes(), shapes(4, 1), RECIPE, tmp_path).ended == "done"
+    assert read_training(tmp_path).now is None
+    assert not list(tmp_path.glob("*.new"))
 
 
 @pytest.mark.parametrize("where", ["loss", "one_shot_accuracy", "save_file"])
@@ -237,7 +267,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch):
     with pytest.raises(TrainingError, match=r"No space left.*the checkpoint before it is whole"):
         train(shapes(), shapes(4, 1), RECIPE, tmp_path, resume=True)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == [CHECKPOINT, LOG]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [CHECKPOINT, LOG, NOW, WORST]
 
 
 def test_a_disk_that_is_full_from_the_start_is_told(tmp_path, monkeypatch):

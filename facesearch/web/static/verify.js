@@ -1,0 +1,96 @@
+// Two photos go up as on the page Identify; what is said of the pair comes down.
+
+import { complain, element, get, refuseTrouble } from "./talk.js";
+
+const sides = [...document.querySelectorAll(".drop[data-side]")];
+const result = document.getElementById("result");
+const photos = {}; // side -> id of its photo
+const faces = {}; // side -> number of the face that counts
+const newest = {}; // side -> the file that was given last
+let asked = 0;
+
+for (const side of sides) {
+  const input = side.querySelector("input");
+  input.addEventListener("change", () => {
+    if (input.files.length) take(side, input.files[0]);
+    input.value = "";
+  });
+}
+for (const kind of ["dragenter", "dragover"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    light(event.target.closest(".drop"));
+  });
+}
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) light(null);
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault(); // else the browser leaves the page for the photo
+  light(null);
+  const aimed = event.target.closest(".drop") ?? sides.find((side) => !photos[side.dataset.side]) ?? sides[0];
+  const other = sides.find((side) => side !== aimed);
+  const files = event.dataTransfer.files;
+  if (files.length) take(aimed, files[0]);
+  if (files.length > 1) take(other, files[1]);
+});
+
+function light(lit) {
+  for (const side of sides) side.classList.toggle("over", side === lit);
+}
+
+async function take(side, file) {
+  const name = side.dataset.side;
+  const told = side.querySelector("[data-told]");
+  const image = side.querySelector("img");
+  newest[name] = file;
+  delete photos[name];
+  result.replaceChildren();
+  image.hidden = true;
+  told.classList.remove("trouble");
+  told.textContent = `${file.name}: looking`;
+  try {
+    const response = await fetch(`/photos?name=${encodeURIComponent(file.name)}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/octet-stream", Accept: "application/json" },
+      body: file,
+    });
+    await refuseTrouble(response);
+    const { address } = element(await response.text()).dataset;
+    if (newest[name] !== file) return; // another one was given meanwhile
+    photos[name] = address.split("/").pop();
+    faces[name] = 1;
+    told.textContent = file.name;
+    image.src = `${address}/picture`;
+    image.alt = file.name;
+    image.hidden = false;
+    await compare();
+  } catch (error) {
+    if (newest[name] !== file) return;
+    told.textContent = `${file.name}: ${error.message}`;
+    told.classList.add("trouble");
+    if (error instanceof TypeError) complain(error);
+  }
+}
+
+async function compare() {
+  if (!photos.a || !photos.b) return;
+  asked += 1;
+  const mine = asked;
+  const query = new URLSearchParams({ a: photos.a, b: photos.b, face_a: faces.a, face_b: faces.b });
+  const html = await (await get(`/verify/pair?${query}`)).text();
+  if (mine === asked) result.replaceChildren(element(html));
+}
+
+result.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-face]");
+  if (!button) return;
+  const { side, face } = button.dataset;
+  faces[side] = Number(face);
+  try {
+    await compare();
+    result.querySelector(`button[data-side="${side}"][data-face="${face}"]`)?.focus();
+  } catch (error) {
+    complain(error);
+  }
+});

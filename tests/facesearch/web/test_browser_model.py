@@ -1,0 +1,104 @@
+"""Verify, map and training in a real browser."""
+
+import json
+
+from PIL import Image
+
+# fixtures of the other pages' tests, which skip where there is no browser
+from test_browser import browser, drop, open_page  # noqa: F401
+
+from facesearch.progress import LOG
+
+LINE = {"seconds": 9.5, "best": 0.3, "pictures_per_s": 40.0}
+
+
+def is_as_wide_as_the_window(page):
+    return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_two_pictures_are_compared_and_another_face_is_chosen_by_keyboard(
+    site,
+    open_page,  # noqa: F811
+    portraits,
+    tmp_path,
+):
+    both = Image.new("RGB", (1000, 600), "white")
+    both.paste(Image.open(portraits.grace).resize((500, 600)), (0, 0))
+    both.paste(Image.open(portraits.eileen).convert("RGB").resize((256, 256)), (600, 100))
+    both.save(tmp_path / "both.png")
+    open_page.refusals += [422]  # a file that is no picture
+    page = open_page(site)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("link", name="Verify").press("Enter")
+    page.get_by_role("heading", name="Do two pictures show one person?").wait_for()
+    page.wait_for_load_state("load")
+    drop(page, portraits.grace)  # the first place that is free
+    page.locator("[data-side=a]").get_by_text("grace_hopper.jpg").wait_for()
+    page.locator("[data-side=a] img").wait_for()
+    page.set_input_files("#file-b", tmp_path / "both.png")
+    page.get_by_text("over 99.9 % that they are one person").wait_for()
+    page.get_by_text("2 faces are on both.png; the largest was compared").wait_for()
+    assert is_as_wide_as_the_window(page)
+
+    page.get_by_role("button", name="Number 2 by size").press("Enter")
+    page.get_by_text("number 2 by size was compared").wait_for()
+    assert page.locator(":focus").get_attribute("aria-pressed") == "true"
+    page.get_by_text("The numbers").press("Enter")
+    page.get_by_role("columnheader", name="of one person").wait_for()
+
+    page.set_input_files("#file-b", __file__)
+    page.locator("[data-side=b]").get_by_text("it is no picture").wait_for()
+    assert page.locator(".verified").count() == 0
+
+
+def test_the_map_says_who_is_where_by_keyboard_and_by_name(
+    start_site,
+    open_page,  # noqa: F811
+    enrolled_gallery,
+):
+    page = open_page(start_site("--gallery", enrolled_gallery))
+    page.get_by_role("link", name="Model", exact=True).click()
+    page.get_by_role("link", name="The map of the gallery").press("Enter")
+    page.get_by_text("All that is enrolled: 2 faces of 2 people").wait_for()
+    page.locator("#map").press("ArrowRight")
+    name = page.locator("#map-at a")
+    first = name.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert {first, name.inner_text()} == {"Eileen Collins", "Grace Hopper"}
+    page.keyboard.press("Enter")
+    page.get_by_text("1 on the map").wait_for()
+    page.keyboard.press("Escape")
+    assert page.locator("#map-theirs img").count() == 0
+
+    page.get_by_label("Find a person").fill("grace hopper")
+    page.locator("#map-theirs img[alt='Grace Hopper']").wait_for()
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert is_as_wide_as_the_window(page)
+    name.click()
+    page.get_by_role("heading", name="Grace Hopper").wait_for()
+
+
+def test_curves_grow_while_one_looks_and_what_was_opened_stays_open(
+    start_site,
+    open_page,  # noqa: F811
+    tmp_path,
+):
+    folder = tmp_path / "glyphs-training"
+    page = open_page(start_site("--gallery", tmp_path / "a.db", "--training", tmp_path / "glyphs"))
+    page.get_by_role("link", name="Training").press("Enter")
+    page.get_by_text("There is no training in this folder yet").wait_for()
+
+    def evaluated(*steps):
+        lines = (LINE | {"step": s, "loss": 0.5, "one_shot_validation": 0.2} for s in steps)
+        folder.mkdir(exist_ok=True)
+        (folder / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    evaluated(100, 200)
+    page.get_by_role("heading", name="One-shot accuracy").wait_for()
+    page.get_by_text("The numbers").first.press("Enter")
+    page.get_by_role("cell", name="200").wait_for()
+    evaluated(100, 200, 300)
+    page.get_by_role("cell", name="300").wait_for()
+    assert page.locator(":focus").inner_text() == "The numbers"
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert is_as_wide_as_the_window(page)

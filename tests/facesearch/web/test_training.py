@@ -1,0 +1,133 @@
+"""A training that runs elsewhere: what is shown of it, and that only what is new is sent."""
+
+import base64
+import json
+import re
+import time
+
+import pytest
+
+from facesearch.progress import LOG, NOW, WORST, Training, replace_file
+from facesearch.web.pages.training import duration, state_of
+
+PNG = base64.b64encode(b"\x89PNG some").decode()
+
+
+def line(step, **more):
+    told = {
+        "step": step,
+        "seconds": 9.5,
+        "loss": 0.5 - step / 10_000,
+        "one_shot_validation": 0.25 + step / 10_000,
+        "best": 0.3,
+        "pictures_per_s": 40.0,
+    }
+    return json.dumps(told | more) + "\n"
+
+
+def tell_worst(folder, step):
+    pairs = [
+        {"mated": mated, "probability": share, "pictures": [PNG, PNG]}
+        for mated, share in ((True, 0.02), (False, 0.97))
+    ]
+    replace_file(folder / WORST, {"step": step, "pairs": pairs})
+
+
+@pytest.fixture(scope="module")
+def watched(start_site, tmp_path_factory):
+    """A server that watches a training which has not begun, and the training's folder."""
+    home = tmp_path_factory.mktemp("watched")
+    return start_site("--gallery", home / "a.db", "--training", home / "glyphs"), home / (
+        "glyphs-training"
+    )
+
+
+def test_it_follows_a_training_from_before_its_begin_to_its_end(watched):
+    site, folder = watched
+
+    def now():
+        status, _, body = site.ask("GET", "/training/now")
+        assert status == 200
+        return body.decode()
+
+    assert "There is no training in this folder yet" in now()
+    assert "The training of glyphs" in site.ask("GET", "/training")[2].decode()
+    folder.mkdir()
+    (folder / LOG).touch()
+    assert "The curves come with the first evaluation" in now()
+    running = {"step": 7, "steps": 900, "loss": 0.6, "seconds_left": 240.0, "ended": None}
+    replace_file(folder / NOW, running | {"pictures_per_s": 41.7, "at": time.time()})
+    html = now()
+    for said in ("7 of 900", "running", "4 min", "0.600", ">42<"):
+        assert said in html
+    (folder / LOG).write_text(line(100) + line(200) + line(300)[:40])  # half a line
+    tell_worst(folder, 200)
+    html = now()
+    titles = re.findall(r"<h3>([^<]*)</h3>", html)
+    assert titles[:3] == ["Loss", "One-shot accuracy", "Speed"]
+    assert "27.0 %" in html
+    assert "<td>200</td>" in html
+    assert "<td>300</td>" not in html
+    assert "2.0 % the same" in html
+    assert "97.0 % the same" in html
+    assert str(folder) not in html
+    pictures = re.findall(r'src="([^"]+)"', html)
+    assert len(pictures) == 4
+    for picture in pictures:
+        status, headers, body = site.ask("GET", picture)
+        assert (status, headers["content-type"], body) == (200, "image/png", b"\x89PNG some")
+        assert headers["cache-control"] == "no-store"
+
+    tell_worst(folder, 300)
+    assert site.ask("GET", pictures[0])[0] == 404  # of the evaluation before
+    for nothing in ("300/3/1", "300/1/3", "300/0/1", "x/1/1", "300/1/..%2f..%2fa.db"):
+        assert site.ask("GET", f"/training/pairs/{nothing}")[0] == 404
+    replace_file(folder / NOW, {"step": 900, "steps": 900, "ended": "done", "at": time.time()})
+    assert "900 of 900" in now()
+
+
+def test_what_the_browser_has_is_not_sent_again(watched):
+    site, folder = watched
+    status, headers, body = site.ask("GET", "/training/now")
+    assert (status, len(body) > 0) == (200, True)
+    same = site.ask("GET", "/training/now", If_None_Match=headers["etag"])
+    assert (same[0], same[2]) == (304, b"")
+    folder.mkdir(exist_ok=True)
+    with (folder / LOG).open("a") as log:
+        log.write("\n" + line(400))
+    assert site.ask("GET", "/training/now", If_None_Match=headers["etag"])[0] == 200
+
+
+def test_without_a_folder_it_says_how_to_name_one(site):
+    html = site.ask("GET", "/training")[2].decode()
+    assert "facesearch web --training FOLDER" in html
+    assert "training.js" not in html
+    assert site.ask("GET", "/training/now")[0] == 200
+    assert site.ask("GET", "/training/pairs/1/1/1")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"at": 1000.0, "ended": None}, "running"),
+        ({"at": 500.0, "ended": None}, "no sign of life since 1970-01-01 00:08 UTC"),
+        ({"at": 500.0, "ended": "done"}, "done"),
+        ({"at": 500.0, "ended": "early"}, "ended early: no gain any more"),
+        ({"at": 500.0, "ended": "interrupted"}, "interrupted; --resume goes on"),
+        ({"at": "x", "step": [], "steps": None, "loss": True, "best": float("inf")}, "not told"),
+    ],
+    ids=["running", "killed", "done", "early", "interrupted", "nonsense"],
+)
+def test_the_state_is_what_the_run_said_last(told, said):
+    state = state_of(Training((), told, None, ()), now=1010.0)
+    assert state["State"].startswith(said)
+
+
+def test_times_are_told_roughly():
+    assert [duration(s) for s in (3.2, 89, 91, 5000, 7200)] == [
+        "3 s",
+        "89 s",
+        "2 min",
+        "83 min",
+        "2.0 h",
+    ]
