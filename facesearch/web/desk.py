@@ -98,8 +98,7 @@ class Desk:
 
     def cover(self, name: str) -> int | None:
         """Return the id of the face that stands for a person; asks the gallery."""
-        faces = self.gallery.faces_of(name)
-        return faces[0][1].id if faces else None
+        return self.gallery.cover(name)
 
     def html(self, template: str, status: int = 200, **values: object) -> Response:
         """Return the HTML of a template."""
