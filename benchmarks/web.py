@@ -262,7 +262,8 @@ def in_browser(site: Site) -> dict[str, float]:
     from playwright.sync_api import sync_playwright
 
     figures = {}
-    loaded = "performance.getEntriesByType('navigation')[0].loadEventEnd"
+    loaded = """new Promise((tell) => setTimeout(() => tell(
+        performance.getEntriesByType("navigation")[0].loadEventEnd)))"""  # once it has ended
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -272,7 +273,6 @@ def in_browser(site: Site) -> dict[str, float]:
 
         def opened(path: str) -> float:
             page.goto(f"http://{site.host}{path}", wait_until="load")
-            page.wait_for_function(f"{loaded} > 0")
             return float(page.evaluate(loaded))
 
         opened("/people")  # the browser warms up

@@ -101,7 +101,9 @@ def refusal(scope: Scope, status: int, sentence: str) -> Response:
     headers = {"Connection": "close"} if scope["method"] not in ("GET", "HEAD") else None
     if wants_json(scope):
         return JSONResponse({"error": sentence}, status, headers)
-    page = plain_page(f"facesearch: {status}", escape(sentence))
+    may_go_on = status not in (403, 421)
+    link = ' <a href="/">To the start</a>' if may_go_on else ""
+    page = plain_page(f"facesearch: {status}", escape(sentence) + link)
     return HTMLResponse(page, status, headers)
 
 

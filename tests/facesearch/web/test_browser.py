@@ -202,3 +202,42 @@ def test_a_group_is_named_by_one_key_and_the_next_has_the_focus(
     page.get_by_role("button", name="Undo").click()
     said(page, "Undid")
     fields.first.wait_for()
+
+
+def test_two_pages_at_once_show_what_the_other_decided_and_say_who_is_gone(
+    start_site, open_page, enrolled_gallery, portraits
+):
+    open_page.refusals += [404, 404]
+    site = start_site("--gallery", enrolled_gallery)
+    here, there = open_page(site), open_page(site)
+    for page in (here, there):
+        page.get_by_role("link", name="People").click()
+        page.get_by_role("link", name="Grace Hopper").click()
+        page.locator(".actions button:enabled", has_text="Rename").wait_for()
+    here.get_by_label("Another name").fill("Amazing Grace")
+    here.get_by_label("Another name").press("Enter")
+    said(here, "Renamed Grace Hopper to Amazing Grace.")
+    there.reload()
+    there.get_by_role("heading", name="Amazing Grace").wait_for()
+    there.locator(".actions button:enabled", has_text="Rename").wait_for()
+
+    here.get_by_role("link", name="Identify").click()
+    here.wait_for_load_state("load")
+    drop(here, portraits.grace)
+    name_of_face(here, "Amazing Grace")
+    here.locator(".faces button").click()
+    here.get_by_role("dialog").wait_for()
+    here.evaluate(
+        "Promise.all([...document.querySelectorAll('#panel img')].map((i) => i.decode()))"
+    )
+    there.get_by_text("Forget Amazing Grace").click()
+    there.get_by_label("Type the name to be sure").fill("Amazing Grace")
+    there.get_by_role("button", name="Forget for good").click()
+    there.get_by_role("heading", name="Forgot Amazing Grace.").wait_for()
+    here.get_by_role("button", name="This is Amazing Grace").click()
+    here.get_by_role("alert").get_by_text("This photo is not held any more").wait_for()
+
+    there.reload()
+    there.get_by_text("This person is not in the gallery any more.").wait_for()
+    there.get_by_role("link", name="To the start").press("Enter")
+    there.get_by_text("The gallery knows 1 person.").wait_for()
