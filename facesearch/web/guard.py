@@ -101,9 +101,11 @@ def refusal(scope: Scope, status: int, sentence: str) -> Response:
     headers = {"Connection": "close"} if scope["method"] not in ("GET", "HEAD") else None
     if wants_json(scope):
         return JSONResponse({"error": sentence}, status, headers)
-    may_go_on = status not in (403, 421)
-    link = ' <a href="/">To the start</a>' if may_go_on else ""
-    page = plain_page(f"facesearch: {status}", escape(sentence) + link)
+    body, head = escape(sentence), ""
+    if status not in (403, 421):  # who may not see anything does not get our style either
+        body += '</p><p><a href="/">To the start</a>'
+        head = '<link rel="stylesheet" href="/static/style.css">'
+    page = plain_page(f"facesearch: {status}", body, head)
     return HTMLResponse(page, status, headers)
 
 
@@ -114,10 +116,10 @@ def wants_json(scope: Scope) -> bool:
 
 
 def plain_page(title: str, body: str, head: str = "") -> str:
-    """Return a page of one paragraph of HTML, which needs nothing else."""
+    """Return a page of a paragraph of HTML, which needs nothing else."""
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{head}'
         '<meta name="viewport" content="width=device-width"><meta name="color-scheme" '
-        f'content="light dark"><title>{escape(title)}</title></head><body><p>{body}</p></body>'
-        "</html>\n"
+        f'content="light dark"><title>{escape(title)}</title></head>'
+        f"<body><main><p>{body}</p></main></body></html>\n"
     )
