@@ -507,6 +507,10 @@ class Gallery:
         self._view = None
         return gone | self._scrub()
 
+    def newest_forgetting(self) -> int | None:
+        """Return a number that is another as soon as somebody was forgotten, by any program."""
+        return self._log.newest_forgetting()
+
     def _scrub(self) -> dict[str, int]:
         """Erase the last bytes of what was deleted; return how many files that cost."""
         n_files = self._drop_index_files()

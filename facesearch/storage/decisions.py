@@ -175,6 +175,13 @@ class DecisionLog:
         ((newest,),) = self._store.rows("SELECT max(id) FROM decision")
         return None if newest is None else int(newest)
 
+    def newest_forgetting(self) -> int | None:
+        """Return the number of the newest decision that forgot somebody."""
+        ((newest,),) = self._store.rows(
+            "SELECT max(id) FROM decision WHERE kind = 'forget' AND kind <> 'enroll'"  # by an index
+        )
+        return None if newest is None else int(newest)
+
     def last(self) -> int | None:
         """Return the newest decision that was not undone and is no undoing itself."""
         undone = self.undone()

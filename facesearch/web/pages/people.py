@@ -100,7 +100,10 @@ class PeoplePages:
             if person_name(again) != name:
                 raise Refused(f"{again} is not the name of {name}; nothing was deleted")
             self._desk.uploads.clear()  # any of them may show the person
-            return self._desk.gallery.forget(name)
+            try:
+                return self._desk.gallery.forget(name)
+            finally:
+                self._desk.notice_forgetting()  # of which there is nothing more to notice
 
         _, gone = await self._of_person(request, delete)
         deleted = ", ".join(f"{number:,} {kind}" for kind, number in gone.items())

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,6 +14,16 @@ import pytest
 def two_sites(start_site, enrolled_gallery):
     """Two servers of one gallery of the two."""
     return start_site("--gallery", enrolled_gallery), start_site("--gallery", enrolled_gallery)
+
+
+def started(*arguments):
+    """Return a process of the command line."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "facesearch_cli", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
 
 
 def text(site, path, expected=200):
@@ -91,13 +102,7 @@ def test_the_command_line_enrolls_meanwhile_and_the_page_knows_them_without_a_re
     folder = tmp_path / "album" / "Grace Murray"
     folder.mkdir(parents=True)
     (folder / "a.jpg").write_bytes(portraits.grace.read_bytes())
-    command = [sys.executable, "-m", "facesearch_cli", "enroll", folder.parent]
-    enrolling = subprocess.Popen(
-        [*command, "--gallery", enrolled_gallery],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    enrolling = started("enroll", folder.parent, "--gallery", enrolled_gallery)
     n_asked = 0
     while enrolling.poll() is None:
         names_in(text(site, "/people"))
@@ -107,6 +112,21 @@ def test_the_command_line_enrolls_meanwhile_and_the_page_knows_them_without_a_re
     assert n_asked > 1
     assert names_in(text(site, "/people")) == ["Eileen Collins", "Grace Murray"]
     assert "Grace Murray" in text(site, address)
+
+
+def test_who_the_command_line_forgets_is_on_no_photo_that_the_page_still_holds(
+    start_site, enrolled_gallery, tmp_path, portraits, monkeypatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    site = start_site("--gallery", enrolled_gallery)
+    address, _ = dropped(site, portraits.grace)
+    (held,) = tmp_path.glob("facesearch-page-*/photos/*")
+    forgetting = started("people", "forget", "Grace Hopper", "--yes", "--gallery", enrolled_gallery)
+    assert forgetting.wait() == 0
+    while held.exists():  # the page looks every few seconds
+        time.sleep(0.1)
+    assert "drop it again" in text(site, address, 404)
+    assert dropped(site, portraits.eileen)[0]  # and it goes on
 
 
 def test_a_hundred_requests_at_once_are_all_answered(crowded, portraits):
