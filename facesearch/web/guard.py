@@ -1,11 +1,13 @@
 """Requests -> those of the user's own browser, from our own page; every other one is refused.
 
-The server listens on this machine only, but any page in the user's browser can send requests to
-it, and any program of any user of the machine can, too. Against the former: Host, Origin and
-content type. Against the latter: the token. Pure ASGI, so that uploads and answers stream.
+The server listens on this machine only, if it is not told otherwise, but any page in the user's
+browser can send requests to it, and any program of any user of the machine can, too. Against the
+former: Host, Origin and content type. Against the latter: the token. Pure ASGI, so that uploads and
+answers stream.
 """
 
 import hmac
+from collections.abc import Sequence
 from html import escape
 from urllib.parse import parse_qs
 
@@ -32,11 +34,10 @@ HEADERS = {
 class Guard:
     """The application behind it is called for requests that may be answered, and no others."""
 
-    def __init__(self, app: ASGIApp, *, port: int, token: str) -> None:
+    def __init__(self, app: ASGIApp, *, names: Sequence[str], port: int, token: str) -> None:
         self._app = app
         self._token = token.encode()
         self._cookie = f"facesearch-{port}"  # cookies are of a host, whatever the port
-        names = ("127.0.0.1", "localhost")
         self._hosts = {f"{name}:{port}" for name in names}
         if port == 80:  # which browsers leave out
             self._hosts.update(names)
