@@ -87,7 +87,7 @@ class Guard:
         arrive without the cookie, since that is a strict one.
         """
         head = '<meta http-equiv="refresh" content="0; url=/">'
-        response = HTMLResponse(plain_page("facesearch", '<a href="/">Go on</a>', head))
+        response = HTMLResponse(plain_page("facesearch", '<p><a href="/">Go on</a></p>', head))
         response.set_cookie(
             self._cookie, self._token.decode(), path="/", httponly=True, samesite="strict"
         )
@@ -102,9 +102,9 @@ def refusal(scope: Scope, status: int, sentence: str) -> Response:
     headers = {"Connection": "close"} if scope["method"] not in ("GET", "HEAD") else None
     if wants_json(scope):
         return JSONResponse({"error": sentence}, status, headers)
-    body, head = escape(sentence), ""
+    body, head = f"<p>{escape(sentence)}</p>", ""
     if status not in (403, 421):  # who may not see anything does not get our style either
-        body += '</p><p><a href="/">To the start</a>'
+        body = f'<h1>{escape(sentence)}</h1><p><a href="/">To the start</a></p>'
         head = '<link rel="stylesheet" href="/static/style.css">'
     page = plain_page(f"facesearch: {status}", body, head)
     return HTMLResponse(page, status, headers)
@@ -117,10 +117,10 @@ def wants_json(scope: Scope) -> bool:
 
 
 def plain_page(title: str, body: str, head: str = "") -> str:
-    """Return a page of a paragraph of HTML, which needs nothing else."""
+    """Return a page of some HTML, which needs nothing but what `head` says."""
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{head}'
         '<meta name="viewport" content="width=device-width"><meta name="color-scheme" '
         f'content="light dark"><title>{escape(title)}</title></head>'
-        f"<body><main><p>{body}</p></main></body></html>\n"
+        f"<body><main>{body}</main></body></html>\n"
     )
