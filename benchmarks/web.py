@@ -5,9 +5,10 @@
 A gallery is written as one `enroll` of everybody would write it, with drawn templates, and
 thumbnails for all covers; no photo is there but one portrait (of the extra demo). Then
 `facesearch web` runs as a process of its own and is asked by a client and, if there is a Chromium,
-by a browser. Medians; every question is asked of other people, so that no answer is asked twice.
-The machine is as it is: what runs beside the benchmark slows the server and the browser, so figures
-of a busy one are upper limits. `load_before` tells how many processes wanted to run before.
+by a browser. Medians; each question is of another person or another window, but for the first
+window and the largest person. The machine is as it is: what runs beside the benchmark slows the
+server and the browser, so figures of a busy one are upper limits. `load_before` tells how many
+processes wanted to run before.
 
 - First bytes: from the request to the head of the answer, on a connection that is open.
 - Interactive: from the start of the navigation to the end of the page's `load` event, in the
