@@ -530,15 +530,19 @@ class Curation:
         first = run[0]
         photo = first.payload.get("photo")
         path = photo[1] if photo else None
-        if first.kind == "enroll" and len(run) == 1:
+        if first.kind == "enroll":
+            summary, n_enrolled = self._enrollment(first.run)
+        else:
+            summary, n_enrolled = self._summary(run), 0
+        if n_enrolled == 1:
             ((_, _, path),) = self._log.enrollments([first.id]).values()
         rows = {(change.table, change.id) for row in run for change in row.changes}
         changed = Counter(table for table, _ in sorted(rows))
-        if first.kind == "enroll":  # which notes no changes
-            changed.update(face=len(run), template=len(run))
+        if n_enrolled:  # which notes no changes
+            changed.update(face=n_enrolled, template=n_enrolled)
         return Decision(
-            *(first.run, first.made_at, first.made_by, first.kind, self._summary(run), path),
-            undoes=self._log.run_of(first.undoes)[0].run if first.undoes else None,
+            *(first.run, first.made_at, first.made_by, first.kind, summary, path),
+            undoes=self._log.to_tell(first.undoes)[0].run if first.undoes else None,
             undone_by=(undone or {}).get(first.id),
             changed=dict(changed),
         )
@@ -549,9 +553,9 @@ class Curation:
         if first.kind == "forget":
             return "forgot somebody"
         if first.kind == "enroll":
-            return f"enrolled {self._counted(len(run))} of {self._enrolled_people(run)}"
+            return self._enrollment(first.run)[0]
         if first.undoes is not None:
-            undone = self._log.run_of(first.undoes)
+            undone = self._log.to_tell(first.undoes)
             return f"undid {undone[0].run}: {self._summary(undone)}"
         summaries = [row.payload["summary"] for row in run]
         more = len(run) - SAID_IN_FULL
@@ -559,18 +563,19 @@ class Curation:
             summaries[:SAID_IN_FULL] + ([f"and {more:,} more like these"] if more > 0 else [])
         )
 
-    def _enrolled_people(self, run: Sequence[DecisionRow]) -> str:
-        """Return whom enrollments were of, by their names now or when they went."""
-        people = {
-            person: name
-            for person, name, _ in self._log.enrollments(row.id for row in run).values()
-        }
-        some = list(people)[:SAID_IN_FULL]
-        names = [people[person] or self._log.last_name(person) for person in some]
-        words = [name or "somebody who is not there any more" for name in names]
-        if len(people) > len(some):
-            words[-1:] = [f"{len(people) - len(some) + 1:,} others"]
-        return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    def _enrollment(self, run: int) -> tuple[str, int]:
+        """Return what a run of enrollments is called, and how many faces it stored.
+
+        The people have their names of now, or of when they went.
+        """
+        n_faces, n_people, some = self._log.enrolled(run, SAID_IN_FULL)
+        names = self._store.names(some)
+        called = [names.get(person) or self._log.last_name(person) for person in some]
+        words = [name or "somebody who is not there any more" for name in called]
+        if n_people > len(some):
+            words[-1:] = [f"{n_people - len(some) + 1:,} others"]
+        people = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+        return f"enrolled {self._counted(n_faces)} of {people}", n_faces
 
     def undo(self, number: int | None = None) -> Decision:
         """Undo a decision, without a number the last that is not undone; undoings too, by number.
@@ -684,7 +689,7 @@ class Curation:
         number, undone = run[0].run, self._log.undone()
         for later in self._log.on(error.table, error.row):
             if later.run > number and later.id not in undone:
-                told = self._summary(self._log.run_of(later.run))
+                told = self._summary(self._log.to_tell(later.run))
                 return f"{number} cannot be undone before {later.run} is, which came later ({told})"
         return f"{number} cannot be undone any more: what it was about was forgotten"
 
@@ -873,5 +878,6 @@ def person_id(store: Store, log: DecisionLog, name: str) -> int:
 def folded(name: str) -> str:
     """Return what is left of `name` without case, accents and spaces: equal for likely typos."""
     letters = unicodedata.normalize("NFKD", name.casefold())
-    kept = (c for c in letters if not unicodedata.combining(c) and not c.isspace())
-    return "".join(kept)
+    if not letters.isascii():  # a search folds every name, while one types
+        letters = "".join(c for c in letters if not unicodedata.combining(c))
+    return "".join(letters.split())

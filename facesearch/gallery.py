@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.alignment import sharpness
-from facesearch.curation import Curation, Decision, person_id
+from facesearch.curation import Curation, Decision, folded, person_id
 from facesearch.curation import person_name as person_name  # for who calls the gallery
 from facesearch.detection import Face
 from facesearch.enrollment import Choice, choose_faces, choose_wholes
@@ -73,6 +73,7 @@ NEAREST = 32  # templates asked of the index at first; more while they are all o
 STATISTICS_PEOPLE = 20_000  # enough for a mean and a variance; a gallery may hold more
 INDEX_FILE_FROM = 100_000  # templates; below, rebuilding is quicker than checking a file
 GROWTH = 0.1  # share of new templates after which statistics and index file are made anew
+STALE = 0.001  # the same of statistics that somebody is identified by: a second at 100,000
 COMMIT_S = 2.0  # seconds after which what was enrolled so far is stored
 COMMIT_PHOTOS = 64  # photos of an enrollment that are stored in one transaction
 BLURRED = 8.0  # sharpness below which a photo is called blurred
@@ -523,6 +524,10 @@ class Gallery:
         self._view = None
         return gone | self._scrub()
 
+    def newest_forgetting(self) -> int | None:
+        """Return a number that is another as soon as somebody was forgotten, by any program."""
+        return self._log.newest_forgetting()
+
     def _scrub(self) -> dict[str, int]:
         """Erase the last bytes of what was deleted; return how many files that cost."""
         n_files = self._drop_index_files()
@@ -535,6 +540,27 @@ class Gallery:
         return person_id(self._store, self._log, name)
 
     # For who shows the gallery
+
+    def find_people(self, searched: str, start: int, most: int) -> tuple[list[PersonRow], int]:
+        """Return whose names hold `searched`, whatever case and accents, and how many they are.
+
+        By name, from number `start` of them on, at most `most`. Nothing is read of the others but
+        their names: a gallery may hold 10,000 people.
+        """
+        with self._store.snapshot():
+            found = self._store.ids_by_name()
+            if wanted := folded(searched):
+                found = [(person, name) for person, name in found if wanted in folded(name)]
+            shown = [person for person, _ in found[start : start + most]]
+            return self._store.some_people(shown), len(found)
+
+    def n_people(self) -> int:
+        """Return how many people are enrolled."""
+        return self._store.n_people()
+
+    def cover(self, name: str) -> int | None:
+        """Return the id of the face that stands for a person, None if there is none."""
+        return self._store.cover(name)
 
     def names(self) -> list[str]:
         """Return the names of everyone who is enrolled, in their order."""
@@ -884,8 +910,8 @@ class Gallery:
     def _current(self, *, refit: bool = True) -> "_View":
         """Return the gallery in memory, brought up to date with the file.
 
-        Call inside a snapshot or a transaction. Without `refit` the strangers' scores may be those
-        of a gallery up to a tenth smaller.
+        Call inside a snapshot or a transaction. The strangers' scores may be those of a gallery
+        smaller by STALE, without `refit` by GROWTH.
         """
         seq, view = self._store.seq(), self._view
         if view is None or self._store.stamp(view.seq) != view.stamp:
@@ -899,7 +925,7 @@ class Gallery:
             view.seq, view.stamp = seq, self._store.stamp(seq) or ""
             view.references.clear()
         unfitted = view.seq - view.fitted_seq
-        if view.fitted_seq < 0 or (unfitted and refit) or unfitted > GROWTH * len(view.index):
+        if view.fitted_seq < 0 or unfitted > (STALE if refit else GROWTH) * len(view.index):
             view.strangers = self._fit()
             view.fitted_seq = seq
         self._view = view

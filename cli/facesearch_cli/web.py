@@ -1,6 +1,7 @@
 """facesearch web: the gallery as a page in the browser."""
 
 from functools import partial
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,13 @@ def web(
             min=1, max=65535, help="Where to listen on this machine.", show_default="a free one"
         ),
     ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="An IP address of this machine that others reach, who may open the page then.",
+        ),
+    ] = "127.0.0.1",
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Only print the address to open.")
     ] = False,
@@ -38,8 +46,9 @@ def web(
 ) -> None:
     """Open the gallery in the browser: drop photos, see who is there, correct it.
 
-    Nothing leaves this machine, and nobody else can connect. Ctrl-C ends it.
+    Nothing leaves this machine, and without --host nobody else can connect. Ctrl-C ends it.
     """
+    own = own_address(host)
     try:
         from facesearch.web.server import listen, serve
     except ModuleNotFoundError as error:
@@ -50,14 +59,23 @@ def web(
     from facesearch import Model
 
     try:
-        listening = listen(port or 0)
+        listening = listen(port or 0, str(own))
     except OSError as error:
-        complain(f"Error: cannot listen on port {port} ({error.strerror}); name another --port")
+        where = f"port {port} of {host}" if port else host
+        complain(
+            f"Error: cannot listen on {where} ({error.strerror}); name another --port or --host"
+        )
         raise typer.Exit(UNUSABLE) from error
+    if not own.is_loopback:
+        complain(
+            "Warning: whoever learns the address of the page, key and all, can see and change this "
+            "gallery, and the network between can read along, since nothing is encrypted."
+        )
 
     def announce(address: str) -> None:
         typer.echo(address)
-        complain("Open this address; it is yours alone. Ctrl-C ends the page.")
+        whose = "it is yours alone" if own.is_loopback else "tell it only to whom you trust"
+        complain(f"Open this address; {whose}. Ctrl-C ends the page.")
         if not no_browser:
             open_browser(address)
 
@@ -67,6 +85,17 @@ def web(
             serve(opened, partial(Model.load, model), listening, announce, photos, training)
         except KeyboardInterrupt:  # the way to end it, not an accident
             complain("Ended.")
+
+
+def own_address(host: str) -> IPv4Address | IPv6Address:
+    """Return the address that `--host` says; raises BadParameter if it is none of one machine."""
+    try:
+        address = ip_address(host)
+    except ValueError as error:
+        raise typer.BadParameter(f"{host} is no IP address, as 192.168.1.20 is") from error
+    if address.is_unspecified or address.is_multicast:
+        raise typer.BadParameter(f"{host} is not one machine: the page answers to its address only")
+    return address
 
 
 def open_browser(address: str) -> None:

@@ -13,6 +13,7 @@ from facesearch.storage.journal import Change, key, pack, unpack
 from facesearch.storage.store import Store, damaged, now
 
 RUN = "coalesce(run, id)"  # indexed; also that of a decision made alone, or first
+SAME_RUN = f"{RUN} = coalesce((SELECT {RUN} FROM decision WHERE id = ?), ?)"  # the number, twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +112,35 @@ class DecisionLog:
 
         None if there is none with that number.
         """
-        return self.select(
-            f"{RUN} IN (?, (SELECT {RUN} FROM decision WHERE id = ?)) ORDER BY id",
-            (number, number),
+        return self.select(f"{SAME_RUN} ORDER BY id", (number, number))
+
+    def to_tell(self, number: int) -> list[DecisionRow]:
+        """Return what `run_of` does, as far as it has to be read to be told.
+
+        Of enrollments that is the first: see `enrolled` for the others, which may be 100,000.
+        """
+        first = self.select(f"{SAME_RUN} ORDER BY id LIMIT 1", (number, number))
+        return first if first and first[0].kind == "enroll" else self.run_of(number)
+
+    def enrolled(self, run: int, some: int) -> tuple[int, int, list[int]]:
+        """Return how many faces a run of enrollments stored, of how many people, and who they are.
+
+        Of the people the ids of `some`, as a rule the first.
+        """
+        ((n_faces, n_people),) = self._store.rows(
+            f"SELECT count(*), count(DISTINCT person_id) FROM decision WHERE {RUN} = ?", (run,)
         )
+        people = self._store.rows(
+            f"SELECT DISTINCT person_id FROM decision WHERE {RUN} = ? LIMIT ?", (run, some)
+        )
+        return n_faces, n_people, [person for (person,) in people]
 
     def newest(
         self, person_id: int | None = None, *, limit: int | None = None
     ) -> list[list[DecisionRow]]:
         """Return the newest runs of decisions: all, or those about a person or who became them.
 
-        Each is in order, and whole, also if it is about others, too.
+        Each is in order, and whole, also if it is about others, too; see `to_tell`.
         """
         where: str = "1"
         values: tuple[int, ...] = ()
@@ -133,7 +152,7 @@ class DecisionLog:
             "GROUP BY number ORDER BY number DESC LIMIT ?",
             (*values, -1 if limit is None else limit),
         )
-        return [self.run_of(number) for (number,) in runs]
+        return [self.to_tell(number) for (number,) in runs]
 
     def others_of(self, number: int) -> list[int]:
         """Return the ids of the people whom a decision is about besides its `person_id`."""
@@ -154,6 +173,13 @@ class DecisionLog:
     def newest_number(self) -> int | None:
         """Return the number of the newest decision of all."""
         ((newest,),) = self._store.rows("SELECT max(id) FROM decision")
+        return None if newest is None else int(newest)
+
+    def newest_forgetting(self) -> int | None:
+        """Return the number of the newest decision that forgot somebody."""
+        ((newest,),) = self._store.rows(
+            "SELECT max(id) FROM decision WHERE kind = 'forget' AND kind <> 'enroll'"  # by an index
+        )
         return None if newest is None else int(newest)
 
     def last(self) -> int | None:

@@ -43,6 +43,9 @@ KNOWN_FACE = (
     f"name, {', '.join(BOX_COLUMNS)}, assigned_by, face.id, person_id, content_hash "
     "FROM face JOIN photo ON photo.id = photo_id JOIN person ON person.id = person_id"
 )
+PERSON_ROW = """SELECT person.id, name, count(template.id), count(DISTINCT photo_id), created_at,
+    min(face.id) FROM person LEFT JOIN face ON face.person_id = person.id
+    LEFT JOIN template ON template.face_id = face.id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class PersonRow:
     templates: int
     photos: int
     created_at: str
+    cover: int | None  # the id of the face that stands for them, None without any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,15 +263,14 @@ class Store:
 
     def people(self) -> list[PersonRow]:
         """Return everyone, by name."""
-        return [
-            PersonRow(*row)
-            for row in self.rows(
-                """SELECT person.id, name, count(template.id), count(DISTINCT photo_id), created_at
-                FROM person LEFT JOIN face ON face.person_id = person.id
-                LEFT JOIN template ON template.face_id = face.id
-                GROUP BY person.id ORDER BY name"""
-            )
-        ]
+        rows = self.rows(f"{PERSON_ROW} GROUP BY person.id ORDER BY name")
+        return [PersonRow(*row) for row in rows]
+
+    def some_people(self, person_ids: Sequence[int]) -> list[PersonRow]:
+        """Return those of `person_ids` who are there, in that order."""
+        rows = self.rows_for(f"{PERSON_ROW} WHERE person.id IN (?) GROUP BY person.id", person_ids)
+        found = {row[0]: PersonRow(*row) for row in rows}
+        return [found[person] for person in person_ids if person in found]
 
     def person_id(self, name: str) -> int | None:
         """Return the id of the person called `name`, None if there is none."""
@@ -284,6 +287,20 @@ class Store:
             "INSERT INTO person (name, created_at) VALUES (?, ?)", (name, now())
         )
         return int(cursor.lastrowid or 0)
+
+    def n_people(self) -> int:
+        """Return how many people there are."""
+        return int(self.rows("SELECT count(*) FROM person")[0][0])
+
+    def cover(self, name: str) -> int | None:
+        """Return the id of the face that stands for who is called `name`, None without any."""
+        sql = "SELECT min(face.id) FROM face JOIN person ON person.id = person_id WHERE name = ?"
+        ((cover,),) = self.rows(sql, (name,))
+        return None if cover is None else int(cover)
+
+    def ids_by_name(self) -> list[tuple[int, str]]:
+        """Return the ids and names of everyone, by name."""
+        return self.rows("SELECT id, name FROM person ORDER BY name")
 
     def every_name(self) -> list[str]:
         """Return all names, in their order."""
@@ -760,8 +777,8 @@ def vectors(blobs: Sequence[bytes]) -> Floats:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise ValueError("templates that are no numbers")
-    unit_rows: Floats = rows / lengths
-    return unit_rows
+    rows /= lengths  # in place: a large gallery has no room for another copy
+    return rows
 
 
 def readable(path: str) -> str:

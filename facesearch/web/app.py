@@ -4,6 +4,7 @@ Every answer is the gallery's: the pages, in `pages`, ask it and hand what it sa
 What they share is in `desk`; photos are decoded elsewhere, see `eyes`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -54,9 +55,11 @@ def make_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         desk.open()
+        watching = asyncio.create_task(desk.watch())
         try:
             yield
         finally:
+            watching.cancel()
             desk.close()
 
     return Starlette(

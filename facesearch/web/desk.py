@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from facesearch.curation import Decision
 from facesearch.dedupe.unnamed import UnnamedFace
-from facesearch.errors import PhotoError
+from facesearch.errors import GalleryError, PhotoError
 from facesearch.gallery import Gallery
 from facesearch.identification import IdentifiedFace
 from facesearch.model import Model, subject
@@ -24,6 +25,7 @@ from facesearch.web.thumbnails import Thumbnails
 from facesearch.web.uploads import Uploads
 
 FPIR = 0.01  # as `Gallery.identify` has it, and as the page says
+NOTICE_S = 3.0  # until it is noticed that another program forgot somebody
 WINDOW = 60  # people or faces that come at once
 STATIC = Path(__file__).parent / "static"
 
@@ -66,6 +68,8 @@ class Desk:
         self._templates.filters["percent"] = percent
         self._templates.filters["said"] = said_of
 
+        self._newest_forgetting = gallery.newest_forgetting()
+
     def open(self) -> None:
         """Start what works beside the answers."""
         threading.Thread(target=self._start_eyes, daemon=True).start()
@@ -88,6 +92,20 @@ class Desk:
             thread.shutdown()
         self.uploads.close()
 
+    async def watch(self) -> None:
+        """Look every few seconds whether another program forgot somebody, for ever."""
+        while True:
+            await asyncio.sleep(NOTICE_S)
+            with suppress(GalleryError):  # the next answer will say what is wrong
+                await self.ask(self.notice_forgetting)
+
+    def notice_forgetting(self) -> None:
+        """Delete the uploads if somebody was forgotten: any may show them. Asks the gallery."""
+        newest = self.gallery.newest_forgetting()
+        if newest != self._newest_forgetting:
+            self.uploads.clear()
+            self._newest_forgetting = newest
+
     async def ask(self, work: Callable[[], Result]) -> Result:
         """Return what `work` returns, which asks the gallery, one after the other."""
         return await asyncio.get_running_loop().run_in_executor(self._gallery_thread, work)
@@ -109,8 +127,7 @@ class Desk:
 
     def cover(self, name: str) -> int | None:
         """Return the id of the face that stands for a person; asks the gallery."""
-        faces = self.gallery.faces_of(name)
-        return faces[0][1].id if faces else None
+        return self.gallery.cover(name)
 
     def html(self, template: str, status: int = 200, **values: object) -> Response:
         """Return the HTML of a template."""

@@ -1,11 +1,13 @@
 """Requests -> those of the user's own browser, from our own page; every other one is refused.
 
-The server listens on this machine only, but any page in the user's browser can send requests to
-it, and any program of any user of the machine can, too. Against the former: Host, Origin and
-content type. Against the latter: the token. Pure ASGI, so that uploads and answers stream.
+The server listens on this machine only, if it is not told otherwise, but any page in the user's
+browser can send requests to it, and any program of any user of the machine can, too. Against the
+former: Host, Origin and content type. Against the latter: the token. Pure ASGI, so that uploads and
+answers stream.
 """
 
 import hmac
+from collections.abc import Sequence
 from html import escape
 from urllib.parse import parse_qs
 
@@ -32,11 +34,10 @@ HEADERS = {
 class Guard:
     """The application behind it is called for requests that may be answered, and no others."""
 
-    def __init__(self, app: ASGIApp, *, port: int, token: str) -> None:
+    def __init__(self, app: ASGIApp, *, names: Sequence[str], port: int, token: str) -> None:
         self._app = app
         self._token = token.encode()
         self._cookie = f"facesearch-{port}"  # cookies are of a host, whatever the port
-        names = ("127.0.0.1", "localhost")
         self._hosts = {f"{name}:{port}" for name in names}
         if port == 80:  # which browsers leave out
             self._hosts.update(names)
@@ -86,7 +87,7 @@ class Guard:
         arrive without the cookie, since that is a strict one.
         """
         head = '<meta http-equiv="refresh" content="0; url=/">'
-        response = HTMLResponse(plain_page("facesearch", '<a href="/">Go on</a>', head))
+        response = HTMLResponse(plain_page("facesearch", '<p><a href="/">Go on</a></p>', head))
         response.set_cookie(
             self._cookie, self._token.decode(), path="/", httponly=True, samesite="strict"
         )
@@ -101,7 +102,11 @@ def refusal(scope: Scope, status: int, sentence: str) -> Response:
     headers = {"Connection": "close"} if scope["method"] not in ("GET", "HEAD") else None
     if wants_json(scope):
         return JSONResponse({"error": sentence}, status, headers)
-    page = plain_page(f"facesearch: {status}", escape(sentence))
+    body, head = f"<p>{escape(sentence)}</p>", ""
+    if status not in (403, 421):  # who may not see anything does not get our style either
+        body = f'<h1>{escape(sentence)}</h1><p><a href="/">To the start</a></p>'
+        head = '<link rel="stylesheet" href="/static/style.css">'
+    page = plain_page(f"facesearch: {status}", body, head)
     return HTMLResponse(page, status, headers)
 
 
@@ -112,10 +117,10 @@ def wants_json(scope: Scope) -> bool:
 
 
 def plain_page(title: str, body: str, head: str = "") -> str:
-    """Return a page of one paragraph of HTML, which needs nothing else."""
+    """Return a page of some HTML, which needs nothing but what `head` says."""
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{head}'
         '<meta name="viewport" content="width=device-width"><meta name="color-scheme" '
-        f'content="light dark"><title>{escape(title)}</title></head><body><p>{body}</p></body>'
-        "</html>\n"
+        f'content="light dark"><title>{escape(title)}</title></head>'
+        f"<body><main>{body}</main></body></html>\n"
     )

@@ -17,16 +17,17 @@ HOST = "127.0.0.1"
 LEAVE_S = 2  # how long answers that are under way may still take at the end
 
 
-def listen(port: int = 0) -> socket.socket:
-    """Return a socket that listens on `port` of this machine, 0 for a free one.
+def listen(port: int = 0, host: str = HOST) -> socket.socket:
+    """Return a socket that listens on `port` of an IP address of this machine, 0 for a free one.
 
-    Raises OSError if the port is in use, or not for everybody's use.
+    Raises OSError if the port is in use, or not for everybody's use, or the address is not ours.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":  # there it would let two programs have one port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((HOST, port))
+        listening.bind((host, port))
         listening.listen(128)
     except BaseException:
         listening.close()
@@ -46,12 +47,14 @@ def serve(
 
     `load_model` returns the gallery's model once more, in another process, so it is pickled. The
     page groups the faces without a name on `photos`, and shows the training in the folder
-    `training`. `announce` gets the address to open, when it
-    can be opened. Raises KeyboardInterrupt at Ctrl-C.
+    `training`. `announce` gets the address to open, when it can be opened. Raises
+    KeyboardInterrupt at Ctrl-C.
     """
-    port = listening.getsockname()[1]
+    host, port = listening.getsockname()[:2]
+    names = names_of(host)
     token = secrets.token_urlsafe(24)
-    guarded = Guard(make_app(gallery, load_model, photos, training), port=port, token=token)
+    app = make_app(gallery, load_model, photos, training)
+    guarded = Guard(app, names=names, port=port, token=token)
     config = uvicorn.Config(
         guarded,
         loop="asyncio",
@@ -64,5 +67,13 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=LEAVE_S,
     )
-    announce(f"http://{HOST}:{port}/?token={token}")  # who comes early waits in the socket's queue
+    # who comes early waits in the socket's queue
+    announce(f"http://{names[0]}:{port}/?token={token}")
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def names_of(host: str) -> tuple[str, ...]:
+    """Return what a browser may call an IP address: no name that somebody else can give it."""
+    if host == HOST:
+        return HOST, "localhost"
+    return (f"[{host}]",) if ":" in host else (host,)

@@ -1,6 +1,13 @@
-"""Photos that were dropped on the page: files of this run, each with what was seen on it."""
+"""Photos that were dropped on the page: files of this run, each with what was seen on it.
 
+They lie in a folder of the run, which holds a lock as long as it lives. What a run that was killed
+has left is deleted by the next one: a folder with photos whose lock nobody holds.
+"""
+
+import os
 import secrets
+import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +17,7 @@ from typing import BinaryIO
 
 from facesearch.web.eyes import Looked
 
+PREFIX = "facesearch-page-"  # of a run's folder in the system's folder for such
 MOST_BYTES = 4_000_000_000  # of all that is held; what was dropped first goes first
 
 
@@ -28,7 +36,11 @@ class Uploads:
     """The photos of this run, by id, in a folder that goes with it."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="facesearch-", ignore_cleanup_errors=True)
+        delete_left_behind()
+        self._folder = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+        self._lock = locked(Path(self._folder.name) / "lock")
+        self._photos = Path(self._folder.name) / "photos"
+        self._photos.mkdir()  # only now: who sees it without a lock may delete it
         self._held: dict[str, Upload] = {}
 
     @contextmanager
@@ -36,7 +48,7 @@ class Uploads:
         """Give an upload and the file to write it to; it is held unless the block fails."""
         ending = Path(name).suffix.lower()
         ending = ending if ending[1:].isalnum() and ending.isascii() and len(ending) < 6 else ""
-        upload = Upload(secrets.token_urlsafe(12), name, Path(self._folder.name))
+        upload = Upload(secrets.token_urlsafe(12), name, self._photos)
         upload.path = upload.path / (upload.id + ending)
         try:
             with upload.path.open("xb") as file:
@@ -71,4 +83,39 @@ class Uploads:
     def close(self) -> None:
         """Delete all photos and the folder."""
         self._held.clear()
+        shutil.rmtree(self._photos, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
         self._folder.cleanup()
+
+
+def delete_left_behind() -> None:
+    """Delete the photos of this user's runs that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if not is_ours(folder) or not (folder / "photos").is_dir():
+                continue
+            lock = locked(folder / "lock")
+            if lock is not None:
+                shutil.rmtree(folder / "photos", ignore_errors=True)
+                lock.close()
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether this user made a folder: others may put there what leads elsewhere."""
+    return not folder.is_symlink() and (os.name == "nt" or folder.stat().st_uid == os.getuid())
+
+
+def locked(file: Path) -> sqlite3.Connection | None:
+    """Return what locks a file until it is closed or the process ends, None if another does.
+
+    SQLite does so on every system, and leaves the file empty.
+    """
+    lock = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error:
+        lock.close()
+        return None
+    return lock

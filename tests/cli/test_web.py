@@ -37,6 +37,37 @@ def test_a_port_in_use_is_one_sentence(facesearch):
     assert f"port {port}" in result.stderr
 
 
+@pytest.mark.parametrize("host", ["example.org", "0.0.0.0", "::", "224.0.0.1", "", "192.168.1.300"])
+def test_a_host_that_is_no_address_of_one_machine_is_refused(facesearch, host):
+    result = facesearch("web", "--no-browser", "--host", host)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_an_address_of_another_machine_is_one_sentence(facesearch):
+    result = facesearch("web", "--no-browser", "--host", "198.51.100.1")  # of documentation only
+    assert result.exit_code == 4
+    assert result.stderr.count("\n") == 1
+    assert "198.51.100.1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"), [((), False), (("--host", "10.1.2.3"), True)], ids=["own", "others"]
+)
+def test_it_warns_in_a_sentence_where_others_can_connect(
+    facesearch, monkeypatch, own_home, options, warned
+):
+    from facesearch.web import server
+
+    own = server.listen()
+    monkeypatch.setattr(server, "listen", lambda port, host: own)  # nobody need have that address
+    monkeypatch.setattr(server, "serve", lambda *_: None)
+    result = facesearch("web", "--no-browser", *options)
+    assert result.exit_code == 0
+    assert result.stderr.count("Warning: ") == warned
+    assert result.stderr.count("\n") == warned
+
+
 def test_without_its_extra_it_says_how_to_get_it(facesearch, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("facesearch.web")]:
         monkeypatch.delitem(sys.modules, name)

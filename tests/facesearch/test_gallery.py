@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facesearch import gallery as gallery_module
+from facesearch.curation import folded
 from facesearch.errors import EmbeddingMismatch, GalleryError, UnknownPerson
 from facesearch.gallery import Gallery, import_gallery
 from facesearch.head import L1SigmoidHead
@@ -50,6 +51,58 @@ def trio(fake_gallery, shoot):
     pairs = [(name, shoot((number, k))) for name, number in people.items() for k in (1, 2)]
     assert statuses(enroll(fake_gallery, *pairs)) == ["enrolled"] * 6
     return fake_gallery
+
+
+# For who shows the gallery
+
+
+def folded_slowly(name):
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(c for c in letters if not unicodedata.combining(c) and not c.isspace())
+
+
+@settings(max_examples=300)
+@given(st.text())
+def test_a_folded_name_has_no_case_no_accents_and_no_spaces(name):
+    assert folded(name) == folded_slowly(name)
+
+
+def test_a_window_of_people_is_what_all_people_show_there(trio, shoot):
+    more = ["Émile", "emil", "Emilia", "Zoë", "zoe", "Adam"]
+    enroll(trio, *((name, shoot((50 + 10 * k, k))) for k, name in enumerate(more)))
+    trio.rename("Grace", "Ådne")
+    with trio._store.transaction():
+        trio._store.add_person("Nobody's face")
+    for searched in ("", "em", "ÉMIL", "zo\u0308e", " a d", "x"):
+        every = [p for p in trio.people() if folded_slowly(searched) in folded_slowly(p.name)]
+        for start, most in ((0, 2), (1, 3), (0, 60), (20, 5)):
+            found, n_found = trio.find_people(searched, start, most)
+            assert (found, n_found) == (every[start : start + most], len(every))
+    for person in trio.people():
+        faces = trio.faces_of(person.name)
+        cover = faces[0][1].id if faces else None
+        assert person.cover == trio.cover(person.name) == cover
+    assert trio.cover("Who is not there") is None
+
+
+def test_how_strangers_score_is_measured_again_after_so_much_that_it_matters(
+    trio, shoot, monkeypatch
+):
+    fits = []
+    fit = trio._fit
+    monkeypatch.setattr(trio, "_fit", lambda: fits.append(1) or fit())
+    monkeypatch.setattr(gallery_module, "GROWTH", 10)  # enrolling measures nothing here
+    enroll(trio, ("Mary", shoot((50, 1))))
+    who(trio, shoot((ADA, 3)))
+    assert len(fits) == 1  # a small gallery is measured after every change
+    monkeypatch.setattr(gallery_module, "STALE", 0.3)  # as if it were of thousands
+    enroll(trio, ("Kay", shoot((60, 1))))
+    assert who(trio, shoot((60, 2))) == ["Kay"]
+    assert len(fits) == 1
+    for number in (70, 80, 90):
+        enroll(trio, (f"Number {number}", shoot((number, 1))))
+    who(trio, shoot((ADA, 3)))
+    assert len(fits) == 2
 
 
 # Enroll and identify

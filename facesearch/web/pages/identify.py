@@ -36,8 +36,8 @@ class IdentifyPage:
 
     async def page(self, _: Request) -> Response:
         """Return the page on which photos are dropped."""
-        info = await self._desk.ask(self._desk.gallery.info)
-        return self._desk.html("identify.html", n_people=info["person"], max_bytes=MAX_BYTES)
+        n_people = await self._desk.ask(self._desk.gallery.n_people)
+        return self._desk.html("identify.html", n_people=n_people, max_bytes=MAX_BYTES)
 
     async def receive(self, request: Request) -> Response:
         """Take a photo and return its card: who is there."""
@@ -86,7 +86,7 @@ class IdentifyPage:
             covers = {
                 name: self._desk.cover(name) for name in [*people, *filter(None, [face.person])]
             }
-            return {"face": face, "covers": covers, "n_people": len(self._desk.gallery.names())}
+            return {"face": face, "covers": covers, "n_people": self._desk.gallery.n_people()}
 
         values = await self._desk.ask(known)
         return self._desk.html("panel.html", photo=upload, number=number, fpir=FPIR, **values)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from facesearch.curation import Decision, folded, person_name
+from facesearch.curation import Decision, person_name
 from facesearch.errors import Refused, UnknownPerson
 from facesearch.storage.store import KnownFace
 from facesearch.web.desk import WINDOW, Desk, decided
@@ -48,11 +48,9 @@ class PeoplePages:
         start = start_in(request)
 
         def found() -> dict[str, Any]:
-            every = [p for p in self._desk.gallery.people() if folded(searched) in folded(p.name)]
-            some = every[start : start + WINDOW]
-            covers = {person.id: self._desk.cover(person.name) for person in some}
-            more = start + WINDOW if len(every) > start + WINDOW else None
-            return {"people": some, "covers": covers, "n_found": len(every), "more": more}
+            some, n_found = self._desk.gallery.find_people(searched, start, WINDOW)
+            more = start + WINDOW if n_found > start + WINDOW else None
+            return {"people": some, "n_found": n_found, "more": more}
 
         return {"searched": searched, **await self._desk.ask(found)}
 
@@ -102,7 +100,10 @@ class PeoplePages:
             if person_name(again) != name:
                 raise Refused(f"{again} is not the name of {name}; nothing was deleted")
             self._desk.uploads.clear()  # any of them may show the person
-            return self._desk.gallery.forget(name)
+            try:
+                return self._desk.gallery.forget(name)
+            finally:
+                self._desk.notice_forgetting()  # of which there is nothing more to notice
 
         _, gone = await self._of_person(request, delete)
         deleted = ", ".join(f"{number:,} {kind}" for kind, number in gone.items())

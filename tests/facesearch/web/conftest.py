@@ -45,7 +45,7 @@ class Site:
         if method != "GET":
             headers.setdefault("Origin", f"http://{self.host}")
             headers.setdefault("Content-Type", "application/octet-stream")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(self.host, timeout=60)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()

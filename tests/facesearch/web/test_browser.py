@@ -1,10 +1,27 @@
 """The page in a real browser, by keyboard where a keyboard does: few ways, each to its end."""
 
 import base64
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
+from facesearch import Gallery
+
+PAGES = (  # at which axe-core looks: one line a page
+    "/",
+    "/people",
+    "/people?search=nobody",
+    "/people/1",
+    "/people/999",  # who is not there
+    "/groups",
+    "/review",
+    "/verify",
+    "/model",
+    "/model/map",
+    "/training",
+)
 DROP = """([name, data]) => {
     const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
     const held = new DataTransfer();
@@ -155,3 +172,87 @@ def test_a_group_is_named_by_one_key_and_the_next_has_the_focus(
     page.get_by_role("button", name="Undo").click()
     said(page, "Undid")
     fields.first.wait_for()
+
+
+def test_two_pages_at_once_show_what_the_other_decided_and_say_who_is_gone(
+    start_site, open_page, enrolled_gallery, portraits
+):
+    open_page.refusals += [404, 404]
+    site = start_site("--gallery", enrolled_gallery)
+    here, there = open_page(site), open_page(site)
+    for page in (here, there):
+        page.get_by_role("link", name="People").click()
+        page.get_by_role("link", name="Grace Hopper").click()
+        page.locator(".actions button:enabled", has_text="Rename").wait_for()
+    here.get_by_label("Another name").fill("Amazing Grace")
+    here.get_by_label("Another name").press("Enter")
+    said(here, "Renamed Grace Hopper to Amazing Grace.")
+    there.reload()
+    there.get_by_role("heading", name="Amazing Grace").wait_for()
+    there.locator(".actions button:enabled", has_text="Rename").wait_for()
+
+    here.get_by_role("link", name="Identify").click()
+    here.wait_for_load_state("load")
+    drop(here, portraits.grace)
+    name_of_face(here, "Amazing Grace")
+    here.locator(".faces button").click()
+    here.get_by_role("dialog").wait_for()
+    here.locator("#panel .candidates img").evaluate("image => image.decode()")
+    there.get_by_text("Forget Amazing Grace").click()
+    there.get_by_label("Type the name to be sure").fill("Amazing Grace")
+    there.get_by_role("button", name="Forget for good").click()
+    there.get_by_role("heading", name="Forgot Amazing Grace.").wait_for()
+    here.get_by_role("button", name="This is Amazing Grace").click()
+    here.get_by_role("alert").get_by_text("This photo is not held any more").wait_for()
+
+    there.reload()
+    there.get_by_text("This person is not in the gallery any more.").wait_for()
+    there.get_by_role("link", name="To the start").press("Enter")
+    there.get_by_text("The gallery knows 1 person.").wait_for()
+
+
+def faults(page, scheme):
+    """Return what axe-core finds serious on the page as it is shown in a colour scheme."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.emulate_media(color_scheme=scheme)
+    options = {"resultTypes": ["violations"]}
+    if scheme == "dark":  # all else is as it was in light
+        options["runOnly"] = ["color-contrast"]
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        (page.url, scheme, fault["id"], fault["nodes"][0]["html"])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+def test_axe_finds_no_serious_fault_on_any_page_in_light_and_dark(
+    start_site, open_page, enrolled_gallery, album
+):
+    pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+    open_page.refusals += [404, 404]  # nobody there, a name that nobody bears
+    with closing(Gallery(enrolled_gallery)) as gallery:
+        gallery.forget("Grace Hopper")  # her photos are a group then
+    site = start_site(album, "--gallery", enrolled_gallery)
+    page = open_page(site)
+    found = []
+    for address in PAGES:
+        page.goto(f"http://{site.host}{address}")
+        if address == "/groups":
+            page.get_by_label("Who is it?").first.wait_for()
+        found += [*faults(page, "light"), *faults(page, "dark")]
+
+    page.get_by_role("link", name="Identify").click()
+    page.wait_for_load_state("load")
+    drop(page, album / "eileen.png")
+    page.locator(".faces button").click()
+    page.get_by_role("button", name="This is Eileen Collins").click()
+    said(page, "Said that a face is Eileen Collins.")
+    found += [*faults(page, "light"), *faults(page, "dark")]  # with a card, and what was said
+    page.locator(".faces button").click()
+    page.get_by_label("Name").fill("Nobody")
+    page.get_by_label("Name").press("Enter")
+    page.get_by_role("alert").wait_for()
+    found += [*faults(page, "light"), *faults(page, "dark")]  # with the panel, and a refusal
+    assert found == []

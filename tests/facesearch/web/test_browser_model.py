@@ -3,9 +3,7 @@
 import json
 
 from PIL import Image
-
-# fixtures of the other pages' tests, which skip where there is no browser
-from test_browser import browser, drop, open_page  # noqa: F401
+from test_browser import drop
 
 from facesearch.progress import LOG
 
@@ -18,7 +16,7 @@ def is_as_wide_as_the_window(page):
 
 def test_two_pictures_are_compared_and_another_face_is_chosen_by_keyboard(
     site,
-    open_page,  # noqa: F811
+    open_page,
     portraits,
     tmp_path,
 ):
@@ -53,7 +51,7 @@ def test_two_pictures_are_compared_and_another_face_is_chosen_by_keyboard(
 
 def test_the_map_says_who_is_where_by_keyboard_and_by_name(
     start_site,
-    open_page,  # noqa: F811
+    open_page,
     enrolled_gallery,
 ):
     page = open_page(start_site("--gallery", enrolled_gallery))
@@ -80,7 +78,7 @@ def test_the_map_says_who_is_where_by_keyboard_and_by_name(
 
 def test_curves_grow_while_one_looks_and_what_was_opened_stays_open(
     start_site,
-    open_page,  # noqa: F811
+    open_page,
     tmp_path,
 ):
     folder = tmp_path / "glyphs-training"

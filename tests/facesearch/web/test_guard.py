@@ -1,6 +1,7 @@
 """Who is not the user's own browser on our own page gets nothing, and the server goes on."""
 
 import socket
+import sys
 
 import pytest
 
@@ -40,6 +41,19 @@ def test_the_own_address_is_answered(site, name):
 def test_another_host_is_refused_as_dns_rebinding_would_bring_it(site, host):
     host = host.format(port=site.port)
     assert site.status(*head(site, "GET / HTTP/1.1", host=host)) == 421
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of its own")
+def test_at_another_address_that_alone_is_the_host_and_the_origin(start_site, tmp_path):
+    elsewhere = start_site("--host", "127.0.0.2", "--gallery", tmp_path / "home.db")
+    assert elsewhere.host == f"127.0.0.2:{elsewhere.port}"
+    assert elsewhere.ask("GET", "/")[0] == 200
+    assert elsewhere.tell("/undo", number=1)[0] == 409
+    for host in (f"127.0.0.1:{elsewhere.port}", f"localhost:{elsewhere.port}", "127.0.0.2"):
+        assert elsewhere.ask("GET", "/", Host=host)[0] == 421
+        assert elsewhere.ask("POST", "/undo", b"{}", Origin=f"http://{host}")[0] == 403
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", elsewhere.port), timeout=60)
 
 
 def test_no_host_and_two_hosts_are_refused(site):

@@ -1,0 +1,373 @@
+"""The page of a large gallery: 100,000 faces of 10,000 people, one of whom has 3,000.
+
+    python -m benchmarks.web [--json]
+
+A gallery is written as one `enroll` of everybody would write it, with drawn templates, and
+thumbnails for all covers; no photo is there but one portrait (of the extra demo). Then
+`facesearch web` runs as a process of its own and is asked by a client and, if there is a Chromium,
+by a browser. Medians; each question is of another person or another window, but for the first
+window and the largest person. The machine is as it is: what runs beside the benchmark slows the
+server and the browser, so figures of a busy one are upper limits. `load_before` tells how many
+processes wanted to run before.
+
+- First bytes: from the request to the head of the answer, on a connection that is open.
+- Interactive: from the start of the navigation to the end of the page's `load` event, in the
+  browser: the modules have run. `people_pictures_ms`: until all pictures in sight are there.
+- A decision is told and answered. `confirm_ms` looks at a photo of 512 x 600 pixels once more,
+  which is most of it (`photo_ms`: a photo is sent and looked at). `card_after_decision_ms` is the
+  photo's card after it: who is there, by the gallery with one face more. With the first photo
+  (`first_photo_ms`) the index is made and filed, and strangers' scores are measured.
+- Memory as Linux counts it resident: the server, and the two processes that decode photos.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from benchmarks.report import parse_arguments, show
+from facesearch import Gallery
+from facesearch.storage.store import FaceRow
+from facesearch.vectors import unit
+from facesearch.web.thumbnails import Thumbnails
+
+FACES, PEOPLE = 100_000, 10_000
+MANY = 3_000  # faces of the first person
+WITHIN = 0.6  # length of what a face adds to its person's centre, before it is made a unit
+GIVEN = ["Ana", "Björn", "Chloé", "David", "Élodie", "Fatma", "Göran", "Hana", "Ines", "Jürgen"]
+SYLLABLES = ["ka", "lo", "mi", "ne", "ru", "sa", "ti", "vo", "ze", "du"]
+BATCH = 2_000  # faces in one transaction
+TIMES = 40  # questions of a kind
+AT_ONCE = 100
+CHROMIUM = "/usr/bin/chromium"
+LOADED_AND_SEEN = """new Promise((tell) => {
+    const inSight = ({ top }) => top < innerHeight;
+    const pictures = [...document.images].filter((i) => inSight(i.getBoundingClientRect()));
+    const look = () => {
+        const { loadEventEnd } = performance.getEntriesByType("navigation")[0];
+        if (loadEventEnd && pictures.every((picture) => picture.complete))
+            tell([loadEventEnd, performance.now()]);
+        else setTimeout(look, 2);
+    };
+    look();
+})"""
+BOX = (100.0, 100.0, 200.0, 220.0)
+
+
+# The gallery
+
+
+def build(path: Path) -> None:
+    """Write the gallery, and the thumbnails of all covers and of the first people's faces."""
+    rng = np.random.default_rng(0)
+    n_faces = np.full(PEOPLE, (FACES - MANY) // (PEOPLE - 1))
+    n_faces[1 : 1 + (FACES - MANY) % (PEOPLE - 1)] += 1
+    n_faces[0] = MANY
+    landmarks = np.zeros((5, 2), np.float32)
+    with Gallery(path) as gallery:
+        store, log = gallery._store, gallery._log
+        width = gallery.model.dim
+        centres = unit(rng.standard_normal((PEOPLE, width)).astype(np.float32))
+        owners = np.repeat(np.arange(PEOPLE), n_faces)
+        people: dict[int, int] = {}
+        first = None  # decision of the enrollment
+        for start in range(0, FACES, BATCH):
+            with store.transaction():
+                for number in range(start, min(start + BATCH, FACES)):
+                    owner = int(owners[number])
+                    if owner not in people:
+                        people[owner] = store.add_person(name_of(owner))
+                    noise = rng.standard_normal(width).astype(np.float32)
+                    template = unit(centres[owner] + WITHIN * unit(noise))
+                    photo = sha256(b"%d" % number).hexdigest(), f"/absent/{number}.jpg", 640, 480
+                    face_id = store.insert_face(
+                        *(store.journal(), people[owner], photo),
+                        FaceRow(BOX, landmarks, 0.9, 50.0),
+                        template,
+                        gallery.model.fingerprint,
+                        "human",
+                    )
+                    entry = log.append(
+                        "enroll", person_id=people[owner], face_id=face_id, run=first
+                    )
+                    first = first or entry.id
+        thumbnails = Thumbnails(gallery.index_folder)
+        drawings = [drawn(number) for number in range(200)]
+        for owner, person in people.items():
+            faces = store.faces_of(person)
+            for _, face in faces if 0 < owner <= TIMES else faces[:1]:
+                thumbnails.keep(face, drawings[face.id % len(drawings)])
+
+
+def name_of(number: int) -> str:
+    """Return the name of a person: every one another, in no order."""
+    surname = "".join(SYLLABLES[int(digit)] for digit in f"{number * 7919 % PEOPLE:04d}")
+    return f"{GIVEN[number % len(GIVEN)]} {surname.capitalize()}"
+
+
+def drawn(number: int) -> bytes:
+    """Return a JPEG as large as a thumbnail of the page."""
+    rng = np.random.default_rng(number)
+    image = Image.fromarray(rng.integers(90, 170, (24, 24, 3), np.uint8)).resize((240, 240))
+    tone = tuple(int(level) for level in rng.integers(60, 220, 3))
+    ImageDraw.Draw(image).ellipse((60, 40, 180, 200), fill=tone)
+    encoded = BytesIO()
+    image.save(encoded, "JPEG", quality=85)
+    return encoded.getvalue()
+
+
+# The server and who asks it
+
+
+class Site:
+    """A running `facesearch web`, asked on one open connection."""
+
+    def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
+        self.process, self.address = process, address
+        self.host = urlsplit(address).netloc
+        self._connection = http.client.HTTPConnection(self.host, timeout=300)
+        self._connection.request("GET", address.partition(self.host)[2])
+        welcome = self._connection.getresponse()
+        welcome.read()
+        self._cookie = (welcome.headers["Set-Cookie"] or "").partition(";")[0]
+
+    def connect_anew(self) -> None:
+        """Let the next question open a connection: the server closes one that rests for seconds."""
+        self._connection.close()
+
+    def ask(self, path: str, body: bytes | None = None, kind: str = "") -> tuple[float, bytes]:
+        """Return after how many milliseconds an answer began, and what it was.
+
+        Raises RuntimeError if it is none.
+        """
+        return self._ask(self._connection, path, body, kind)
+
+    def ask_anew(self, path: str) -> tuple[float, bytes]:
+        """Return what `ask` returns, by a connection of its own."""
+        connection = http.client.HTTPConnection(self.host, timeout=300)
+        try:
+            return self._ask(connection, path, None, "")
+        finally:
+            connection.close()
+
+    def tell(self, path: str, **told: Any) -> tuple[float, dict[str, Any]]:
+        """Return after how many milliseconds a change was answered, and how."""
+        ms, answer = self.ask(path, json.dumps(told).encode(), "application/json")
+        return ms, json.loads(answer)
+
+    def _ask(
+        self, connection: http.client.HTTPConnection, path: str, body: bytes | None, kind: str
+    ) -> tuple[float, bytes]:
+        headers = {"Cookie": self._cookie}
+        if body is not None:
+            headers |= {"Origin": f"http://{self.host}", "Content-Type": kind}
+        start = time.perf_counter()
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        answer = connection.getresponse()
+        ms = 1e3 * (time.perf_counter() - start)
+        text = answer.read()
+        if answer.status >= 300:
+            raise RuntimeError(f"{path}: {answer.status}, {text[:200]!r}")
+        return ms, text
+
+
+@contextmanager
+def running(gallery: Path) -> Iterator[Site]:
+    """Give the server of a gallery, which is ended after."""
+    command = [sys.executable, "-m", "facesearch_cli", "web", "--no-browser"]
+    command += ["--gallery", str(gallery)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield Site(process, process.stdout.readline().strip())
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def typical(ask: Callable[[int], float]) -> float:
+    """Return the median of what `ask` returns for 1, 2, ... TIMES."""
+    return median(ask(number) for number in range(1, TIMES + 1))
+
+
+# What is measured
+
+
+def pages(site: Site) -> dict[str, float]:
+    """Return how soon answers begin."""
+    searched = [name_of(number) for number in range(1, TIMES + 1)]
+    typed = [name[: 3 + number % 5].lower() for number, name in enumerate(searched)]
+    ids = {}
+    for name in searched:
+        text = site.ask(f"/people?search={quote(name)}")[1].decode()
+        ids[name] = text.partition('href="/people/')[2].partition('"')[0]
+    many = site.ask(f"/people?search={quote(name_of(0))}")[1].decode()
+    largest = many.partition('href="/people/')[2].partition('"')[0]
+    return {
+        "people_first_byte_ms": typical(lambda _: site.ask("/people")[0]),
+        "people_window_ms": typical(lambda n: site.ask(f"/people/rows?start={n * 240}")[0]),
+        "search_ms": typical(lambda n: site.ask(f"/people?search={quote(typed[n - 1])}")[0]),
+        "names_ms": typical(lambda n: site.ask(f"/names?typed={quote(typed[n - 1])}")[0]),
+        "person_ms": typical(lambda n: site.ask(f"/people/{ids[searched[n - 1]]}")[0]),
+        f"person_of_{MANY}_ms": median(site.ask(f"/people/{largest}")[0] for _ in range(9)),
+        "thumbnail_ms": typical(lambda n: site.ask(f"/faces/{MANY + n}/picture")[0]),
+    }
+
+
+def decisions(site: Site, photo: Path) -> dict[str, float]:
+    """Return how soon decisions are answered, and what is asked after them."""
+    site.connect_anew()
+    renamed, undone = [], []
+    for number in range(1, TIMES + 1):
+        text = site.ask(f"/people?search={quote(name_of(number))}")[1].decode()
+        person = text.partition('href="/people/')[2].partition('"')[0]
+        ms, answer = site.tell(f"/people/{person}/rename", name=f"Somebody {number}")
+        renamed.append(ms)
+        undone.append(site.tell("/undo", number=answer["undo"])[0])
+    body = photo.read_bytes()
+    first_ms, card = site.ask("/photos?name=a.jpg", body, "application/octet-stream")
+    address = card.decode().partition('data-address="')[2].partition('"')[0]
+    confirmed, shown, panel, again = [], [], [], []
+    for number in range(1, 1 + TIMES // 4):
+        ms, answer = site.tell(f"{address}/faces/1/is", name=name_of(number))
+        confirmed.append(ms)
+        shown.append(site.ask(address)[0])
+        panel.append(site.ask(f"{address}/faces/1")[0])
+        site.tell("/undo", number=answer["undo"])
+        again.append(site.ask("/photos?name=b.jpg", body, "application/octet-stream")[0])
+    return {
+        "rename_ms": median(renamed),
+        "undo_ms": median(undone),
+        "decision_ms": median(renamed + undone),
+        "confirm_ms": median(confirmed),
+        "card_after_decision_ms": median(shown),
+        "panel_ms": median(panel),
+        "first_photo_ms": first_ms,
+        "photo_ms": median(again),
+        # here belongs review_next_ms: from a decision on the review page to the next face
+    }
+
+
+def in_browser(site: Site) -> dict[str, float]:
+    """Return how soon pages can be used in a browser; nothing if there is none."""
+    if not Path(CHROMIUM).exists() or find_spec("playwright") is None:
+        print(f"no {CHROMIUM} or no playwright: left out what is seen there", file=sys.stderr)
+        return {}
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(site.address)
+        page.get_by_role("heading", name="Who is in this photo?").wait_for()
+
+        def opened(path: str) -> tuple[float, float]:
+            page.goto(f"http://{site.host}{path}", wait_until="load")
+            loaded, seen = page.evaluate(LOADED_AND_SEEN)
+            return loaded, seen
+
+        opened("/people")  # the browser warms up
+        people = page.locator("a.tile").evaluate_all("tiles => tiles.map(t => t.pathname)")
+        grid = [opened("/people") for _ in range(TIMES)]
+        person = [opened(people[number]) for number in range(TIMES)]
+        browser.close()
+    return {
+        "people_interactive_ms": median(loaded for loaded, _ in grid),
+        "people_pictures_ms": median(seen for _, seen in grid),
+        "person_interactive_ms": median(loaded for loaded, _ in person),
+    }
+
+
+def at_once(site: Site) -> dict[str, float]:
+    """Return how many of 100 requests that come at once are not answered, and when all are."""
+    paths = [f"/people/rows?start={60 * n}" for n in range(AT_ONCE // 2)]
+    paths += [f"/faces/{MANY + n}/picture" for n in range(1, 1 + AT_ONCE // 4)]
+    paths += [f"/people?search={quote(GIVEN[n % len(GIVEN)])}" for n in range(AT_ONCE // 4)]
+
+    def fails(path: str) -> bool:
+        try:
+            site.ask_anew(path)
+        except (OSError, http.client.HTTPException, RuntimeError) as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            return True
+        return False
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        errors = sum(pool.map(fails, paths))
+    return {
+        "errors_of_100_at_once": errors,
+        "all_of_100_at_once_ms": 1e3 * (time.perf_counter() - start),
+    }
+
+
+def memory(server: int) -> dict[str, float]:
+    """Return what is resident of the server and of its children; nothing but on Linux."""
+    figures: dict[str, float] = {}
+    with suppress(OSError):
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        figures["server_rss_mb"] = resident_mb(server, "VmRSS")
+        figures["server_peak_mb"] = resident_mb(server, "VmHWM")
+        figures["decoders_rss_mb"] = sum(resident_mb(int(child), "VmRSS") for child in children)
+    return figures
+
+
+def resident_mb(process: int, what: str) -> float:
+    """Return a line of a process's status, which is in kB."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(what))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def portrait() -> Path:
+    """Return a portrait that the extra demo brings, or end with a sentence."""
+    spec = find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        sys.exit("there is no portrait; pip install 'facesearch[demo]'")
+    return Path(spec.origin).parent / "mpl-data/sample_data/grace_hopper.jpg"
+
+
+def main() -> None:
+    arguments = parse_arguments(__doc__)
+    figures: dict[str, float] = {"faces": FACES, "people": PEOPLE}
+    if hasattr(os, "getloadavg"):
+        figures["load_before"] = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="facesearch-benchmark-") as folder:
+        gallery = Path(folder) / "gallery.db"
+        start = time.perf_counter()
+        build(gallery)
+        figures["built_s"] = time.perf_counter() - start
+        figures["gallery_mb"] = gallery.stat().st_size / 1e6
+        photo = Path(shutil.copy(portrait(), folder))
+        with running(gallery) as site:
+            figures |= pages(site)
+            figures |= in_browser(site)
+            figures |= decisions(site, photo)
+            figures |= at_once(site)
+            figures |= memory(site.process.pid)
+    figures = {name: round(figure, 2) for name, figure in figures.items()}
+    show(figures, f"The page of {FACES:,} faces of {PEOPLE:,} people:", as_json=arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Photos that were dropped go with the run, even if it was killed; those of others stay."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from facesearch.web.uploads import Uploads
+
+RUN = """
+import sys
+from facesearch.web.uploads import Uploads
+uploads = Uploads()
+with uploads.receiving("a.jpg") as (upload, file):
+    file.write(b"a face")
+print(upload.path, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Start another run in the same folder for temporary files; return it and its photo."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    started = []
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUN],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        started.append(process)
+        return process, Path(process.stdout.readline().strip())
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_the_photos_of_a_run_that_was_killed_go_with_the_next_and_those_of_a_living_one_stay(
+    run, tmp_path
+):
+    (killed, its_photo), (_, photo_of_living) = run(), run()
+    killed.kill()
+    killed.wait()
+    assert its_photo.exists()
+    other = tmp_path / "facesearch-page-of-another"  # that begins in this moment, or is no run
+    other.mkdir()
+    uploads = Uploads()
+    assert not its_photo.exists()
+    assert photo_of_living.exists()
+    assert other.exists()
+    uploads.close()
+    assert set(tmp_path.iterdir()) == {other, photo_of_living.parent.parent}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there links need a privilege")
+def test_a_link_that_somebody_put_there_leads_to_nothing_that_is_deleted(
+    monkeypatch, tmp_path_factory
+):
+    temporary, own = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("own")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    (own / "photos").mkdir()
+    (own / "photos" / "holiday.jpg").touch()
+    (temporary / "facesearch-page-evil").symlink_to(own)
+    (temporary / "facesearch-page-worse").mkdir()
+    (temporary / "facesearch-page-worse" / "photos").symlink_to(own / "photos")
+    Uploads().close()
+    assert (own / "photos" / "holiday.jpg").exists()
