@@ -199,6 +199,15 @@ class Curation:
             summary = f"moved {moved} from {names[person]} to {names[target]}"
             return self._decide("move", summary, journal, target, [person], dry_run=dry_run)
 
+    def give(self, photos: Iterable[EnrolledOn], name: str, to: str) -> Decision:
+        """Make the faces of `name` on `photos` those of `to`, whom somebody bears or nobody yet.
+
+        See `move` and `split`.
+        """
+        if self._store.person_id(person_name(to)) is None:
+            return self.split(name, photos, to)
+        return self.move(photos, name, to)
+
     def take_out(self, photos: Iterable[EnrolledOn], name: str) -> Decision:
         """Take the faces of `name` on `photos` out of the gallery; `photos` as in `split`.
 
@@ -333,38 +342,60 @@ class Curation:
             "human",
         )
 
-    def reject(self, photo: EnrolledOn, name: str, number: int | None = None) -> Decision:
+    def reject(self, photo: PhotoFile, name: str, number: int | None = None) -> Decision:
         """Say that a face of `photo` is not `name`, for ever; if it is enrolled so, take it out.
 
-        `photo` may be an enrolled face itself. `number` as in `confirm`; of a photo that is gone,
-        None is the one enrolled as `name`. Raises PhotoError, FaceError.
+        `number` as in `confirm`; of a photo that is gone, None is the one enrolled as `name`.
+        Raises PhotoError, FaceError.
         """
         content_hash, box, path = self._pointed_at(photo, name, number)
         with self._deciding() as journal:
             person = self._person(name)
-            known = self._enrolled(content_hash, box)
-            taken_out = known is not None and known.person_id == person
-            if known is not None and taken_out:
-                self._store.remove_face(journal, known.id)
-            said = self._store.rejections(content_hash)
-            if not any(r.person_id == person and same_place(r.box, box) for r in said):
-                where = dict(zip(BOX_COLUMNS, box, strict=True))
-                journal.insert(
-                    "rejection",
-                    {"content_hash": content_hash, **where, "person_id": person},
-                )
-            summary = f"said that a {self._what} is not {self._name(person)}"
-            summary += " and took it out" if taken_out else ""
+            summary = self._reject(journal, person, content_hash, box)
             shown = (content_hash, path)
             return self._decide("reject", summary, journal, person, photo=shown)
 
+    def reject_faces(self, faces: Iterable[KnownFace], name: str) -> Decision:
+        """Say of enrolled faces of `name` that they are not them, and take them out; see `reject`.
+
+        It is one decision. Raises FaceError if one of them is not enrolled as `name` any more.
+        """
+        run: list[DecisionRow] = []
+        with self._deciding():
+            person = self._person(name)
+            theirs = {face.id: (path, face) for path, face in self._store.faces_of(person)}
+            for face_id in self._faces_on(person, faces):
+                path, face = theirs[face_id]
+                journal = self._store.journal()
+                summary = self._reject(journal, person, face.content_hash, face.box)
+                photo = (face.content_hash, path) if path is not None else None
+                run.append(
+                    self._append(
+                        *("reject", journal, person, []), summary=summary, photo=photo, run=run
+                    )
+                )
+            return self._entry(run)
+
+    def _reject(self, journal: Journal, person: int, content_hash: str, box: Box) -> str:
+        """Note that the face at `box` is not `person`, take it out if it is; return the summary."""
+        known = self._enrolled(content_hash, box)
+        taken_out = known is not None and known.person_id == person
+        if known is not None and taken_out:
+            self._store.remove_face(journal, known.id)
+        said = self._store.rejections(content_hash)
+        if not any(r.person_id == person and same_place(r.box, box) for r in said):
+            where = dict(zip(BOX_COLUMNS, box, strict=True))
+            journal.insert(
+                "rejection",
+                {"content_hash": content_hash, **where, "person_id": person},
+            )
+        summary = f"said that a {self._what} is not {self._name(person)}"
+        return summary + (" and took it out" if taken_out else "")
+
     def _pointed_at(
-        self, photo: EnrolledOn, name: str, number: int | None
+        self, photo: PhotoFile, name: str, number: int | None
     ) -> tuple[str, Box, PhotoFile]:
         """Return content hash, box and path of the face that `reject` is about."""
-        if isinstance(photo, KnownFace):
-            path = self._store.photo_path(photo.content_hash)
-            return photo.content_hash, photo.box, path or photo.content_hash
         if number is None and not Path(photo).exists():
             with self._store.snapshot(), suppress(FaceError):
                 person = self._person(name)

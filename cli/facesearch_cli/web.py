@@ -15,7 +15,8 @@ def web(
         list[Path] | None,
         typer.Argument(
             metavar="[PHOTO|FOLDER...]",
-            help="Group the faces without a name on these; folders are walked.",
+            help="Group the faces without a name on these, and look for those that are there "
+            "twice; folders are walked.",
         ),
     ] = None,
     port: Annotated[
@@ -58,7 +59,7 @@ def web(
     photos = list(photos_in(paths or ()))
     with listening, open_gallery(gallery, model, create=True) as opened:
         try:
-            serve(opened, partial(Model.load, model), listening, announce, photos)
+            serve(opened, partial(Model.load, model), listening, announce, photos, paths or ())
         except KeyboardInterrupt:  # the way to end it, not an accident
             complain("Ended.")
 

@@ -40,16 +40,18 @@ def serve(
     listening: socket.socket,
     announce: Callable[[str], None],
     photos: Sequence[Path] = (),
+    folders: Sequence[Path] = (),
 ) -> None:
     """Serve the page of `gallery` on a socket from `listen`, until Ctrl-C or SIGTERM.
 
     `load_model` returns the gallery's model once more, in another process, so it is pickled. The
-    page groups the faces without a name on `photos`. `announce` gets the address to open, when it
+    page groups the faces without a name on `photos`, and looks for photos that are twice in
+    `folders`. `announce` gets the address to open, when it
     can be opened. Raises KeyboardInterrupt at Ctrl-C.
     """
     port = listening.getsockname()[1]
     token = secrets.token_urlsafe(24)
-    guarded = Guard(make_app(gallery, load_model, photos), port=port, token=token)
+    guarded = Guard(make_app(gallery, load_model, photos, folders), port=port, token=token)
     config = uvicorn.Config(
         guarded,
         loop="asyncio",

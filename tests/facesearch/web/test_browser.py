@@ -3,13 +3,7 @@
 import base64
 from pathlib import Path
 
-import pytest
 from PIL import Image
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = Path("/usr/bin/chromium")  # Debian's; no browser is ever downloaded
-if not CHROMIUM.exists():
-    pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
 
 DROP = """([name, data]) => {
     const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
@@ -17,47 +11,6 @@ DROP = """([name, data]) => {
     held.items.add(new File([bytes], name));
     document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: held, bubbles: true }));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Open a site in a page of its own; after the test its console has to be without an error.
-
-    But for refusals that the test says it provoked, in `open_page.refusals`: a browser notes every
-    answer that is none.
-    """
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(30_000)
-    troubles = []
-
-    def open_page(site):
-        page = context.new_page()
-        page.on(
-            "console",
-            lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None,
-        )
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.goto(site.address)
-        page.get_by_role("heading", name="Who is in this photo?").wait_for()
-        page.wait_for_load_state("load")  # modules have run then
-        return page
-
-    open_page.refusals = []
-    yield open_page
-    context.close()
-    for status in open_page.refusals:
-        assert f"the server responded with a status of {status} " in troubles.pop(0)
-    assert troubles == []
 
 
 def drop(page, photo):
