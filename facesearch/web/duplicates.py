@@ -304,10 +304,9 @@ class Duplicates:
         self._operations.append(outcome.folder)
         return outcome
 
-    @property
-    def operation(self) -> int:
-        """The number of this page's last operation of the trash."""
-        return len(self._operations)
+    def operation(self, outcome: trash.Outcome) -> int:
+        """Return the number by which `move_back` knows what was moved here."""
+        return self._operations.index(outcome.folder) + 1
 
     def n_sure_files(self) -> int:
         """Return how many files `move_all_away` would move."""

@@ -164,7 +164,11 @@ def serve(pipe: Connection, load_model: Callable[[], Model] | None, memory_bytes
     """Answer what is asked through `pipe` until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
     model: Any = load_model() if load_model is not None else None
-    answers = {"look": partial(look_at, model=model), "cut_out": cut, "shrink": shrunk}
+    answers: dict[str, Callable[..., object]] = {
+        "look": partial(look_at, model=model),
+        "cut_out": cut,
+        "shrink": shrunk,
+    }
     limit_memory(memory_bytes)
     pipe.send("ready")
     while True:

@@ -79,9 +79,10 @@ class DuplicatesPage:
             raise HTTPException(404)
         found, gallery = self._desk.duplicates, self._desk.gallery
         sight = await self._desk.ask(lambda: found.next_after(gallery, kind, after))
-        if sight is None:
-            return self._desk.html("duplicates_end.html", kind=kind, found=found, after=after)
-        return self._shown(sight)
+        if sight is not None:
+            return self._shown(sight)
+        skipped = await self._desk.ask(lambda: found.next_after(gallery, kind, 0)) is not None
+        return self._desk.html("duplicates_end.html", kind=kind, found=found, skipped=skipped)
 
     async def card(self, request: Request) -> Response:
         """Return a card as it is now."""
@@ -145,7 +146,7 @@ class DuplicatesPage:
 
     def _moved(self, outcome: Outcome, **more: int) -> Response:
         said = f"Moved {counted(len(outcome.moved))} to {outcome.folder}."
-        operation = self._desk.duplicates.operation if outcome.moved else None
+        operation = self._desk.duplicates.operation(outcome) if outcome.moved else None
         return JSONResponse({"said": said + left_alone(outcome), "operation": operation, **more})
 
     async def photo(self, request: Request) -> Response:
