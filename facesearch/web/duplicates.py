@@ -132,6 +132,9 @@ class Duplicates:
                     "faces": [self._card(gallery, pair) for pair in same],
                     "photos": [self._card(gallery, group) for group in groups],
                 }
+            # whoever was forgotten meanwhile left bytes: such long reading keeps them from being
+            # erased, and opening erases them
+            Gallery(self._path, self._model, create=False).close()
             self.n_people, self._doubtful = one.people, frozenset(t.person for t in two)
             self._cards = {k: [card for card in some if card] for k, some in cards.items()}
             self.found = True

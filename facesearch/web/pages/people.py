@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facesearch.curation import Decision, folded, person_name
-from facesearch.errors import Refused, UnknownPerson
+from facesearch.errors import GalleryError, Refused, UnknownPerson
 from facesearch.storage.store import KnownFace
 from facesearch.web.desk import WINDOW, Desk, decided
 from facesearch.web.incoming import number_in, numbers_of, start_in, text_of, told
@@ -18,6 +18,10 @@ from facesearch.web.incoming import number_in, numbers_of, start_in, text_of, to
 SHOWN_DECISIONS = 30  # on a person's page, from the newest
 SHOWN_ALIKE = 6  # who looks like them
 SIDE_BY_SIDE = 4  # faces of each of these
+LATER = (
+    "The page is looking for what is there twice, which reads the file: "
+    "as soon as that ends, the last bytes are erased from it."
+)
 
 Result = TypeVar("Result")
 
@@ -151,15 +155,20 @@ class PeoplePages:
         """Delete every trace of a person, whose name has to be told once more."""
         again = text_of(await told(request), "name")
 
-        def delete(name: str) -> dict[str, int]:
+        def delete(name: str) -> str:
             if person_name(again) != name:
                 raise Refused(f"{again} is not the name of {name}; nothing was deleted")
             self._desk.uploads.clear()  # any of them may show the person
-            return self._desk.gallery.forget(name)
+            try:
+                gone = self._desk.gallery.forget(name)
+            except GalleryError:
+                if not self._desk.duplicates.looking or name in self._desk.gallery.names():
+                    raise
+                return LATER
+            return "Deleted: " + ", ".join(f"{n:,} {kind}" for kind, n in gone.items()) + "."
 
-        _, gone = await self._of_person(request, delete)
-        deleted = ", ".join(f"{number:,} {kind}" for kind, number in gone.items())
-        return JSONResponse({"said": f"Forgot {again}. Deleted: {deleted}.", "undo": None})
+        _, deleted = await self._of_person(request, delete)
+        return JSONResponse({"said": f"Forgot {again}. {deleted}", "undo": None})
 
     async def _of_person(
         self, request: Request, work: Callable[[str], Result]

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from facesearch import Gallery
+from facesearch.storage import store
 
 
 def text(site, path, expected=200):
@@ -162,6 +164,15 @@ def test_a_proposal_of_somebody_who_is_gone_is_passed_over(twins, gallery_of_twi
     other = card(twins, "people")
     assert not set(other.sides) & set(shown.sides)
     assert "That was the last one." in card(twins, "people", other.number).html
+
+
+def test_a_proposal_that_another_program_answered_is_passed_over(twins, gallery_of_twins):
+    shown = card(twins, "people")
+    with closing(Gallery(gallery_of_twins)) as gallery:
+        gallery.curation.not_same(*shown.sides)
+    text(twins, f"/duplicates/cards/{shown.number}", 404)
+    assert shown.say("same")[0] == 409
+    assert card(twins, "people").sides != shown.sides
 
 
 def test_a_name_that_may_be_two_people_is_not_merged_without_a_warning(open_app, gallery_of_twins):
@@ -353,3 +364,33 @@ def test_without_a_folder_nothing_of_the_disk_is_touched(twins):
     assert shown.say("move", photos=[1])[0] == 404
     text(twins, f"/duplicates/cards/{shown.number}/photos/1/picture", 404)
     assert not Path("facesearch-trash").exists()
+
+
+def test_who_is_forgotten_while_it_is_looked_is_erased_at_its_end(
+    open_app, gallery_of_twins, monkeypatch
+):
+    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.1)
+    reading, go_on = threading.Event(), threading.Event()
+    found = Gallery.two_in_one
+
+    def slow(gallery, at_least):
+        with gallery._finding_twice():
+            reading.set()
+            assert go_on.wait(60)
+        return found(gallery, at_least)
+
+    monkeypatch.setattr(Gallery, "two_in_one", slow)
+    app = open_app(gallery_of_twins)
+    (page,) = re.findall(r'href="(/people/\d+)"', text(app, "/people?search=beatrix"))
+    assert app.tell("/duplicates/look")[0] == 200
+    assert reading.wait(60)
+    assert "of=people" in text(app, "/duplicates")  # it answers
+    status, said = app.tell(f"{page}/forget", name="Beatrix")
+    go_on.set()
+    assert (status, "as soon as that ends" in said["said"]) == (200, True)
+    text(app, page, 404)
+    looked(app)
+    assert "Of 1 proposal " in text(app, "/duplicates")
+    files = [file for file in gallery_of_twins.parent.rglob("*") if file.is_file()]
+    assert files
+    assert all(b"Beatrix" not in file.read_bytes() for file in files)
