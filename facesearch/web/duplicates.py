@@ -119,11 +119,11 @@ class Duplicates:
     def _look(self) -> None:
         try:
             with closing(Gallery(self._path, self._model, create=False)) as gallery:
-                self._say("Looking for names that hold two people", 1, 4)
+                self._say("Looking for names that hold two people", 1, 3)
                 two = gallery.two_in_one(AT_LEAST)
-                self._say("Looking for people under two names", 2, 4)
+                self._say("Looking for people under two names", 2, 3)
                 one = gallery.same_people(AT_LEAST)
-                self._say("Looking for pictures of a face that are enrolled twice", 3, 4)
+                self._say("Looking for pictures of a face that are enrolled twice", 3, 3)
                 same = gallery.same_faces()
                 groups = self._same_photos(gallery)
                 cards = {
