@@ -601,7 +601,7 @@ class Gallery:
         from facesearch.dedupe.enrolled import EnrolledTwiceFinder, look_alikes
 
         with self._reading() as view:
-            person, others = self._person(name), {self._person(other) for other in among}
+            person, others = self._person(name), set(map(self._person, among))
             _, rows = self._store.templates_of_people([person])
             if len(rows) == 0:
                 return []
@@ -610,7 +610,7 @@ class Gallery:
             if view.judge is None or n_new > GROWTH * len(view.index):
                 finder = EnrolledTwiceFinder(self._store, self._log, self.model, view.index)
                 view.judge, view.judged_seq = finder.judge(), view.seq
-            others = (others | nearest.keys()) - {person}
+            others |= nearest.keys()
             return look_alikes(self._store, view.judge, person, others, view.strangers.people)
 
     @contextmanager

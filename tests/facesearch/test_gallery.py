@@ -529,6 +529,15 @@ def test_who_has_no_face_or_nobody_beside_has_no_look_alikes(fake_gallery, shoot
         fake_gallery.look_alikes("Hedy")
 
 
+def test_look_alikes_are_judged_by_the_gallery_as_it_has_grown(fake_gallery, make_gallery, shoot):
+    enroll(fake_gallery, ("Ada", shoot((ADA, 1))), ("Annie", shoot((ADA, 2))))
+    (alone,) = fake_gallery.look_alikes("Ada")
+    enroll(fake_gallery, *((f"P{p}", shoot((100 + p, k))) for p in range(30) for k in (1, 2)))
+    grown = fake_gallery.look_alikes("Ada")
+    assert grown == make_gallery().look_alikes("Ada")
+    assert grown[0].probability != alone.probability
+
+
 def test_who_was_forgotten_looks_like_nobody(crowd):
     assert alike(crowd, "Ada")[0][0] == "Annie"
     crowd.forget("Annie")
