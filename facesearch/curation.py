@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 PhotoFile = str | os.PathLike[str]
 VERDICTS = ("stranger", "no face")  # what a face can be dismissed as
+EnrolledOn = PhotoFile | KnownFace  # a photo, or just one enrolled face of it
 SAID_IN_FULL = 3  # decisions of a run, people of an enrollment; of more their number is told
 
 
@@ -163,12 +164,13 @@ class Curation:
                     )
 
     def split(
-        self, name: str, photos: Iterable[PhotoFile], new_name: str, *, dry_run: bool = False
+        self, name: str, photos: Iterable[EnrolledOn], new_name: str, *, dry_run: bool = False
     ) -> Decision:
         """Make the faces of `name` on `photos` a new person, who is not `name` from now on.
 
-        Refused if there is a `new_name` already, or nothing would be left of `name`. Raises
-        FaceError for a photo from which `name` is not enrolled.
+        One of `photos` may be an enrolled face, too: then that one alone is meant, not what else
+        of `name` its photo shows. Refused if there is a `new_name` already, or nothing would be
+        left of `name`. Raises FaceError for a photo from which `name` is not enrolled.
         """
         new_name = person_name(new_name)
         with self._deciding(dry_run) as journal:
@@ -184,9 +186,9 @@ class Curation:
             return self._decide("split", summary, journal, person, [new], dry_run=dry_run)
 
     def move(
-        self, photos: Iterable[PhotoFile], name: str, to: str, *, dry_run: bool = False
+        self, photos: Iterable[EnrolledOn], name: str, to: str, *, dry_run: bool = False
     ) -> Decision:
-        """Make the faces of `name` on `photos` faces of `to`.
+        """Make the faces of `name` on `photos` faces of `to`; `photos` as in `split`.
 
         A person whose last face goes stays: what was said of them, and their name, remain theirs.
         Raises FaceError for a photo from which `name` is not enrolled.
@@ -202,6 +204,44 @@ class Curation:
             moved, names = self._counted(len(faces)), self._store.names([person, target])
             summary = f"moved {moved} from {names[person]} to {names[target]}"
             return self._decide("move", summary, journal, target, [person], dry_run=dry_run)
+
+    def give(self, photos: Iterable[EnrolledOn], name: str, to: str) -> Decision:
+        """Make the faces of `name` on `photos` those of `to`, whom somebody bears or nobody yet.
+
+        See `move` and `split`.
+        """
+        if self._store.person_id(person_name(to)) is None:
+            return self.split(name, photos, to)
+        return self.move(photos, name, to)
+
+    def take_out(self, photos: Iterable[EnrolledOn], name: str) -> Decision:
+        """Take the faces of `name` on `photos` out of the gallery; `photos` as in `split`.
+
+        Nothing is said of whose they are, as of a copy that nobody needs: `reject` says that.
+        A person whose last face goes stays. Raises FaceError as `split` does.
+        """
+        with self._deciding() as journal:
+            person = self._person(name)
+            faces = self._faces_on(person, photos)
+            for face in faces:
+                self._store.remove_face(journal, face)
+            summary = f"took {self._counted(len(faces))} of {self._name(person)} out"
+            return self._decide("take-out", summary, journal, person)
+
+    def confirm_faces(self, faces: Iterable[KnownFace], name: str) -> Decision:
+        """Say of enrolled faces of `name`, each of which was looked at, that they are `name`.
+
+        It is one decision. Raises FaceError if one of them is not enrolled as `name` any more.
+        """
+        run: list[DecisionRow] = []
+        with self._deciding():
+            person = self._person(name)
+            summary = f"said that a {self._what} is {self._name(person)}"
+            for face in self._faces_on(person, faces):
+                journal = self._store.journal()
+                journal.update("face", face, person_id=person, assigned_by="human")
+                run.append(self._append("confirm", journal, person, [], summary=summary, run=run))
+            return self._entry(run)
 
     def _drop_rejections(self, journal: Journal, person: int) -> None:
         """Delete the rejections that a human has just contradicted: the last word counts."""
@@ -329,17 +369,42 @@ class Curation:
         content_hash, box, path = self._pointed_at(photo, name, number)
         with self._deciding() as journal:
             person = self._person(name)
-            known = self._enrolled(content_hash, box)
-            taken_out = known is not None and known.person_id == person
-            if known is not None and taken_out:
-                self._store.remove_face(journal, known.id)
-            self._reject(journal, person, content_hash, box)
-            summary = f"said that a {self._what} is not {self._name(person)}"
-            summary += " and took it out" if taken_out else ""
+            summary = self._reject(journal, person, content_hash, box)
             shown = (content_hash, path)
             return self._decide("reject", summary, journal, person, photo=shown)
 
-    def _reject(self, journal: Journal, person: int, content_hash: str, box: Box) -> None:
+    def reject_faces(self, faces: Iterable[KnownFace], name: str) -> Decision:
+        """Say of enrolled faces of `name` that they are not them, and take them out; see `reject`.
+
+        It is one decision. Raises FaceError if one of them is not enrolled as `name` any more.
+        """
+        run: list[DecisionRow] = []
+        with self._deciding():
+            person = self._person(name)
+            theirs = {face.id: (path, face) for path, face in self._store.faces_of(person)}
+            for face_id in self._faces_on(person, faces):
+                path, face = theirs[face_id]
+                journal = self._store.journal()
+                summary = self._reject(journal, person, face.content_hash, face.box)
+                photo = (face.content_hash, path) if path is not None else None
+                run.append(
+                    self._append(
+                        *("reject", journal, person, []), summary=summary, photo=photo, run=run
+                    )
+                )
+            return self._entry(run)
+
+    def _reject(self, journal: Journal, person: int, content_hash: str, box: Box) -> str:
+        """Note that the face at `box` is not `person`, take it out if it is; return the summary."""
+        known = self._enrolled(content_hash, box)
+        taken_out = known is not None and known.person_id == person
+        if known is not None and taken_out:
+            self._store.remove_face(journal, known.id)
+        self._note_rejection(journal, person, content_hash, box)
+        summary = f"said that a {self._what} is not {self._name(person)}"
+        return summary + (" and took it out" if taken_out else "")
+
+    def _note_rejection(self, journal: Journal, person: int, content_hash: str, box: Box) -> None:
         """Note that the face at `box` is not a person, if that is not noted yet."""
         said = self._store.rejections(content_hash)
         if not any(r.person_id == person and same_place(r.box, box) for r in said):
@@ -802,19 +867,25 @@ class Curation:
         known = self._store.known_faces(content_hash)
         return next((face for face in known if same_place(face.box, box)), None)
 
-    def _faces_on(self, person: int, photos: Iterable[PhotoFile]) -> list[int]:
+    def _faces_on(self, person: int, photos: Iterable[EnrolledOn]) -> list[int]:
         """Return the ids of a person's faces on `photos`; raises FaceError if one shows none.
 
         A photo is known by its bytes, by their hash, or, when the file is gone, by where it was.
         """
         by_hash: dict[str, list[int]] = {}
         hash_at: dict[str, str] = {}
-        for path, face in self._store.faces_of(person):
+        theirs = self._store.faces_of(person)
+        for path, face in theirs:
             by_hash.setdefault(face.content_hash, []).append(face.id)
             if path is not None:
                 hash_at[os.path.realpath(path)] = face.content_hash
         faces: dict[int, None] = {}
         for photo in photos:
+            if isinstance(photo, KnownFace):
+                if all(photo.id != face.id for _, face in theirs):
+                    raise FaceError(f"this {self._what} is not enrolled as {self._name(person)}")
+                faces[photo.id] = None
+                continue
             was = hash_at.get(os.path.realpath(readable(os.fspath(photo))))
             now_there = file_hash(photo)
             found = by_hash.get(now_there or was or os.fspath(photo).lower())

@@ -60,8 +60,10 @@ if TYPE_CHECKING:
         EnrolledTwice,
         EnrolledTwiceFinder,
         FaceTwice,
+        LookAlike,
         PerhapsTwo,
     )
+    from facesearch.dedupe.people import Judge
     from facesearch.dedupe.review import Review, Waiting
     from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, UnnamedGroup
     from facesearch.mapping import EnrolledFaces
@@ -137,6 +139,8 @@ class _View:
     fitted_seq: int = -1  # the change number that `strangers` belongs to; -1: not fitted
     filed_seq: int = -1  # the change number that the index file belongs to; -1: there is none
     references: dict[int, Floats] = field(default_factory=dict)  # person id -> mean template
+    judge: "Judge | None" = None  # of who may be one person; made when it is first asked
+    judged_seq: int = -1  # the change number that `judge` belongs to
 
 
 class Gallery:
@@ -629,6 +633,28 @@ class Gallery:
         """Return which pictures of a face are enrolled twice, under one name or two."""
         with self._finding_twice() as finder:
             return finder.same_faces()
+
+    def look_alikes(self, name: str, among: Iterable[str] = ()) -> list["LookAlike"]:
+        """Return who else of the gallery may be that person, most probable first.
+
+        The nearest few, and those called as `among` says. Also those who are known to be somebody
+        else, with the reason. How alike strangers and photos of one person are may be that of a
+        gallery up to a tenth smaller. Raises UnknownPerson.
+        """
+        from facesearch.dedupe.enrolled import EnrolledTwiceFinder, look_alikes
+
+        with self._reading() as view:
+            person, others = self._person(name), set(map(self._person, among))
+            _, rows = self._store.templates_of_people([person])
+            if len(rows) == 0:
+                return []
+            (nearest,) = self._candidates(mean_template(rows)[None], view)
+            n_new = view.seq - view.judged_seq
+            if view.judge is None or n_new > GROWTH * len(view.index):
+                finder = EnrolledTwiceFinder(self._store, self._log, self.model, view.index)
+                view.judge, view.judged_seq = finder.judge(), view.seq
+            others |= nearest.keys()
+            return look_alikes(self._store, view.judge, person, others, view.strangers.people)
 
     @contextmanager
     def _finding_twice(self) -> Iterator["EnrolledTwiceFinder"]:

@@ -223,7 +223,9 @@ def faces_of(opened: "Gallery", name: str, *, keep: bool = False) -> list["Pictu
 
     return [
         pictured(
-            EnrolledFace(name, path, face.content_hash, face.box), "keep" if keep else "", keep=keep
+            EnrolledFace(name, path, face.content_hash, face.box, face.id),
+            "keep" if keep else "",
+            keep=keep,
         )
         for path, face in opened.faces_of(name)[:SHOWN]
     ]

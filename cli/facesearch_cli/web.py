@@ -16,7 +16,8 @@ def web(
         list[Path] | None,
         typer.Argument(
             metavar="[PHOTO|FOLDER...]",
-            help="Group the faces without a name on these; folders are walked.",
+            help="Group the faces without a name on these, and look for those that are there "
+            "twice; folders are walked.",
         ),
     ] = None,
     port: Annotated[
@@ -82,7 +83,8 @@ def web(
     photos = list(photos_in(paths or ()))
     with listening, open_gallery(gallery, model, create=True) as opened:
         try:
-            serve(opened, partial(Model.load, model), listening, announce, photos, training)
+            load = partial(Model.load, model)
+            serve(opened, load, listening, announce, photos, folders=paths or (), training=training)
         except KeyboardInterrupt:  # the way to end it, not an accident
             complain("Ended.")
 

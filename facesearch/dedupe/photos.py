@@ -403,6 +403,29 @@ class _Finder:
         return ", ".join(words)
 
 
+def why_kept(group: PhotoGroup) -> str:
+    """Return in words what the keeper of a group has before the others.
+
+    Of one from `find_duplicates` that keeps the best.
+    """
+    keeper, others = group.keeper, [twin.file for twin in group.duplicates]
+    pixels = [file.width * file.height - keeper.width * keeper.height for file in others]
+    if max(pixels) > 0:
+        return "those of more pixels are a GIF, grey, cropped, mirrored or turned"
+    rivals = [file for file, more in zip(others, pixels, strict=True) if more == 0]
+    if not rivals:
+        return "it has most pixels"
+    sizes = [file.state.size for file in rivals]
+    if max(sizes) < keeper.state.size:
+        return "it has most bytes"
+    if max(sizes) > keeper.state.size:
+        return "those of more bytes are a GIF, grey, cropped, mirrored or turned"
+    equal = [file for file in rivals if file.state.size == keeper.state.size]
+    if all(file.state.mtime_ns > keeper.state.mtime_ns for file in equal):
+        return "it is the oldest"
+    return "its name comes first"
+
+
 def unchanged(file: PhotoFile) -> bool:
     """Return whether a file is still in the state in which it was read."""
     try:

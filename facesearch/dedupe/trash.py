@@ -104,11 +104,9 @@ def undo(trash: Path, folder: Path | None = None) -> Outcome:
     Never over a file that is there meanwhile: that one is told and the moved one stays in the
     trash. Raises TrashError if there is nothing to undo.
     """
+    folder = folder or newest(trash)
     if folder is None:
-        left = [one for one in _operations(trash) if not (one / _UNDONE).exists()]
-        if not left:
-            raise TrashError(f"there is nothing to undo in {trash}")
-        folder = left[-1]
+        raise TrashError(f"there is nothing to undo in {trash}")
     moves = _read_plan(folder)
     moved, left_alone = [], []
     with _told(trash):
@@ -124,6 +122,12 @@ def undo(trash: Path, folder: Path | None = None) -> Outcome:
         for part in folder.glob(".facesearch-*.part"):  # of an apply that was killed
             part.unlink()
     return Outcome(folder, tuple(moved), tuple(left_alone))
+
+
+def newest(trash: Path) -> Path | None:
+    """Return the folder of the newest operation that is not undone, None if there is none."""
+    left = [one for one in _operations(trash) if not (one / _UNDONE).exists()]
+    return left[-1] if left else None
 
 
 def _planned(groups: Sequence[PhotoGroup]) -> Iterator[Move]:

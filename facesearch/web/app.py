@@ -16,11 +16,19 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from facesearch.errors import FaceError, FacesearchError, PhotoError, Refused, UnknownPerson
+from facesearch.errors import (
+    FaceError,
+    FacesearchError,
+    PhotoError,
+    Refused,
+    TrashError,
+    UnknownPerson,
+)
 from facesearch.gallery import Gallery
 from facesearch.model import Model
 from facesearch.web.desk import STATIC, Desk
 from facesearch.web.guard import refusal
+from facesearch.web.pages.duplicates import DuplicatesPage
 from facesearch.web.pages.groups import GroupsPage
 from facesearch.web.pages.identify import IdentifyPage
 from facesearch.web.pages.map import MapPage
@@ -36,15 +44,17 @@ def make_app(
     gallery: Gallery,
     load_model: Callable[[], Model],
     photos: Sequence[Path],
+    folders: Sequence[Path] = (),
     training: Path | None = None,
 ) -> Starlette:
     """Return the application; it is to be called by a guard only. See `server.serve`."""
-    desk = Desk(gallery, load_model, photos)
+    desk = Desk(gallery, load_model, photos, folders)
     pages = (
         IdentifyPage(desk),
         PeoplePages(desk),
         GroupsPage(desk),
         ReviewPage(desk),
+        DuplicatesPage(desk),
         VerifyPage(desk),
         ModelPage(desk),
         MapPage(desk),
@@ -103,7 +113,8 @@ async def on_disconnect(_: Request, error: Exception) -> Response:
 async def on_library_error(request: Request, error: Exception) -> Response:
     """Return the sentence that the library said; nothing was changed."""
     status = 503
-    for kind, code in ((UnknownPerson, 404), (Refused, 409), (PhotoError, 422), (FaceError, 422)):
+    codes = {UnknownPerson: 404, Refused: 409, TrashError: 409, PhotoError: 422, FaceError: 422}
+    for kind, code in codes.items():
         if isinstance(error, kind):
             status = code
     return refusal(request.scope, status, str(error))

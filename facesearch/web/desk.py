@@ -12,6 +12,7 @@ import jinja2
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from facesearch.curation import Decision
+from facesearch.dedupe.photos import why_kept
 from facesearch.dedupe.unnamed import UnnamedFace
 from facesearch.errors import GalleryError, PhotoError
 from facesearch.gallery import Gallery
@@ -19,6 +20,7 @@ from facesearch.identification import IdentifiedFace
 from facesearch.model import Model, subject
 from facesearch.storage.store import KnownFace
 from facesearch.web.diagrams import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from facesearch.web.duplicates import Duplicates
 from facesearch.web.eyes import FACE_PX, Eyes
 from facesearch.web.groups import Groups
 from facesearch.web.thumbnails import Thumbnails
@@ -36,12 +38,17 @@ class Desk:
     """The gallery, and all that the pages of one run have in common."""
 
     def __init__(
-        self, gallery: Gallery, load_model: Callable[[], Model], photos: Sequence[Path]
+        self,
+        gallery: Gallery,
+        load_model: Callable[[], Model],
+        photos: Sequence[Path],
+        folders: Sequence[Path],
     ) -> None:
         self.gallery = gallery  # to be asked by `ask` only
         self.what = subject(gallery.model.manifest)  # face, character ...
         self.uploads = Uploads()
         self.groups = Groups(gallery, photos)
+        self.duplicates = Duplicates(gallery, folders)
         self.thumbnails = Thumbnails(gallery.index_folder)
         self.looking = Eyes(load_model)
         self._cutting = Eyes()
@@ -67,6 +74,7 @@ class Desk:
         }
         self._templates.filters["percent"] = percent
         self._templates.filters["said"] = said_of
+        self._templates.filters["why_kept"] = why_kept
 
         self._newest_forgetting = gallery.newest_forgetting()
 
@@ -83,6 +91,7 @@ class Desk:
     def close(self) -> None:
         """End all work, and delete the uploads."""
         self.groups.close()
+        self.duplicates.close()
         threads = (self._looking_thread, self._cutting_thread, self._gallery_thread)
         for thread in threads:
             thread.shutdown(wait=False, cancel_futures=True)
@@ -124,6 +133,11 @@ class Desk:
         loop, cut_out = asyncio.get_running_loop(), self._cutting.cut_out
         arguments = (path, face.content_hash, face.box, side_px)
         return await loop.run_in_executor(self._cutting_thread, cut_out, *arguments)
+
+    async def shrink(self, path: str, content_hash: str) -> bytes:
+        """Return the JPEG of a whole photo, a small one; raises PhotoError."""
+        loop, shrink = asyncio.get_running_loop(), self._cutting.shrink
+        return await loop.run_in_executor(self._cutting_thread, shrink, path, content_hash)
 
     def cover(self, name: str) -> int | None:
         """Return the id of the face that stands for a person; asks the gallery."""

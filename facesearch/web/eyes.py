@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +33,7 @@ START_TIMEOUT_S = 300.0  # until the process has loaded the model, on a busy mac
 MEMORY_BYTES = 6_000_000_000  # of addresses; 200 megapixels with transparency take three
 PICTURE_PX = 1600  # longest side of a photo on the page
 FACE_PX = 240  # side of a face on the page
+WHOLE_PX = 640  # longest side of a photo among its duplicates
 MARGIN = 0.35  # around a face, of its longer side
 
 Box = tuple[float, float, float, float]  # as in facesearch.detection
@@ -81,6 +83,10 @@ class Eyes:
         Raises PhotoError if the photo is not there or not the one with those bytes any more.
         """
         return cast(bytes, self._ask(path, "cut_out", path, content_hash, box, side_px))
+
+    def shrink(self, path: str, content_hash: str) -> bytes:
+        """Return the JPEG of the whole photo, at most WHOLE_PX large; raises as `cut_out` does."""
+        return cast(bytes, self._ask(path, "shrink", path, content_hash))
 
     def start(self) -> None:
         """Start the process, so that the first photo need not wait for it."""
@@ -158,6 +164,11 @@ def serve(pipe: Connection, load_model: Callable[[], Model] | None, memory_bytes
     """Answer what is asked through `pipe` until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
     model: Any = load_model() if load_model is not None else None
+    answers: dict[str, Callable[..., object]] = {
+        "look": partial(look_at, model=model),
+        "cut_out": cut,
+        "shrink": shrunk,
+    }
     limit_memory(memory_bytes)
     pipe.send("ready")
     while True:
@@ -167,7 +178,7 @@ def serve(pipe: Connection, load_model: Callable[[], Model] | None, memory_bytes
             return
         answer: object
         try:
-            answer = look_at(*arguments, model=model) if what == "look" else cut(*arguments)
+            answer = answers[what](*arguments)
         except FacesearchError as error:
             answer = error
         except MemoryError:
@@ -203,10 +214,21 @@ def look_at(path: Path, name: str, *, model: Model) -> Looked:
 
 def cut(path: str, content_hash: str, box: Box, side_px: int) -> bytes:
     """Return the JPEG of a face; see `Eyes.cut_out`."""
+    return face_of(the_photo(path, content_hash), box, side_px)
+
+
+def shrunk(path: str, content_hash: str) -> bytes:
+    """Return the JPEG of a whole photo; see `Eyes.shrink`."""
+    photo = the_photo(path, content_hash)
+    return jpeg(photo.pixels(min(1.0, WHOLE_PX / max(photo.width, photo.height))), WHOLE_PX)
+
+
+def the_photo(path: str, content_hash: str) -> Photo:
+    """Return the photo at `path`; raises PhotoError if it is not the one with those bytes."""
     photo = read_photo(path)
     if photo.content_hash != content_hash:
         raise PhotoError(f"cannot read {path}: it is another picture by now")
-    return face_of(photo, box, side_px)
+    return photo
 
 
 def face_of(photo: Photo, box: Box, side_px: int) -> bytes:

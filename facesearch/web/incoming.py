@@ -63,6 +63,16 @@ def text_of(said: dict[str, Any], key: str) -> str:
     return value
 
 
+def numbers_of(said: dict[str, Any], key: str) -> list[int]:
+    """Return the numbers that a script told, at least one; raises HTTPException if it did not."""
+    value = said.get(key)
+    if not isinstance(value, list) or not value:
+        raise HTTPException(400, f"Choose some {key} first.")
+    if not all(type(number) is int and 0 < number < 2**62 for number in value):
+        raise HTTPException(400, f"The {key} are no numbers.")
+    return value
+
+
 async def told(request: Request) -> dict[str, Any]:
     """Return what a script tells in JSON, an object."""
     of_type(request, "application/json")

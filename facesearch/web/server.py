@@ -41,19 +41,20 @@ def serve(
     listening: socket.socket,
     announce: Callable[[str], None],
     photos: Sequence[Path] = (),
+    folders: Sequence[Path] = (),
     training: Path | None = None,
 ) -> None:
     """Serve the page of `gallery` on a socket from `listen`, until Ctrl-C or SIGTERM.
 
     `load_model` returns the gallery's model once more, in another process, so it is pickled. The
-    page groups the faces without a name on `photos`, and shows the training in the folder
-    `training`. `announce` gets the address to open, when it can be opened. Raises
-    KeyboardInterrupt at Ctrl-C.
+    page groups the faces without a name on `photos`, looks for photos that are twice in `folders`,
+    and shows the training in the folder `training`. `announce` gets the address to open, when it
+    can be opened. Raises KeyboardInterrupt at Ctrl-C.
     """
     host, port = listening.getsockname()[:2]
     names = names_of(host)
     token = secrets.token_urlsafe(24)
-    app = make_app(gallery, load_model, photos, training)
+    app = make_app(gallery, load_model, photos, folders, training)
     guarded = Guard(app, names=names, port=port, token=token)
     config = uvicorn.Config(
         guarded,

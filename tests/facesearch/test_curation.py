@@ -255,6 +255,83 @@ def test_same_name_different_content_is_noticed_deepface_1061(trio, shoot):
     assert photos_of(trio) == {"Ada": 1, "Grace": 3, "Hedy": 2}
 
 
+# Faces by themselves
+
+
+def face_of(gallery, name, place=0):
+    return gallery.faces_of(name)[place][1]
+
+
+def test_of_two_faces_on_one_photo_only_the_one_that_is_meant_is_split_off(trio, shoot):
+    photo = shoot((ADA, 5), (ADA, 6))
+    for number in (1, 2):
+        trio.curation.confirm(photo, "Ada", number)
+    before, meant = rows(trio), face_of(trio, "Ada", 3)
+    photo.unlink()
+    decision = trio.curation.split("Ada", [meant], "Augusta")
+    assert [face.id for _, face in trio.faces_of("Augusta")] == [meant.id]
+    assert photos_of(trio)["Ada"] == 3
+    assert_undone(trio, before, decision)
+    assert [face.id for _, face in trio.faces_of("Augusta")] == [meant.id]
+    with pytest.raises(FaceError, match="this face is not enrolled as Ada"):
+        trio.curation.move([meant], "Ada", "Grace")
+
+
+def test_faces_are_rejected_without_their_photos_as_one_decision(trio, shoot):
+    meant = [face for _, face in trio.faces_of("Ada")]
+    shoot((ADA, 1)).unlink()
+    before = rows(trio)
+    decision = trio.curation.reject_faces(meant, "Ada")
+    assert decision.summary.startswith("said that a face is not Ada and took it out; said")
+    assert decision.photo == str(shoot((ADA, 1)))
+    for face in meant:
+        (rejection,) = trio._store.rejections(face.content_hash)
+        assert (rejection.box, rejection.person_id) == (face.box, face.person_id)
+    assert photos_of(trio)["Ada"] == 0
+    assert_undone(trio, before, decision)
+    (again,) = trio.enroll([("Ada", shoot((ADA, 1)))])
+    assert again.status == "skipped"
+    with pytest.raises(FaceError, match="not enrolled as Ada"):
+        trio.curation.reject_faces(meant[:1], "Ada")
+
+
+def test_faces_are_given_to_who_bears_the_name_or_to_somebody_new(trio):
+    trio.curation.give([face_of(trio, "Ada")], "Ada", "Grace")
+    trio.curation.give([face_of(trio, "Hedy")], "Hedy", " Mary ")
+    assert photos_of(trio) == {"Ada": 1, "Grace": 3, "Hedy": 1, "Mary": 1}
+    with pytest.raises(Refused, match="rename them instead"):
+        trio.curation.give([face_of(trio, "Ada")], "Ada", "Augusta")
+
+
+def test_a_face_that_is_taken_out_may_come_back_since_nobody_said_whose_it_is_not(trio, shoot):
+    before, meant = rows(trio), face_of(trio, "Ada")
+    decision = trio.curation.take_out([meant], "Ada")
+    assert decision.summary == "took 1 face of Ada out"
+    assert photos_of(trio)["Ada"] == 1
+    assert rows(trio)["rejection"] == []
+    assert_undone(trio, before, decision)
+    with pytest.raises(FaceError, match="not enrolled as Ada"):
+        trio.curation.take_out([meant], "Ada")
+    (again,) = trio.enroll([("Ada", shoot((ADA, 1)))])
+    assert again.status == "enrolled"
+
+
+def test_whose_last_face_is_taken_out_stays_with_name_and_history(trio):
+    trio.curation.take_out([face for _, face in trio.faces_of("Ada")], "Ada")
+    assert photos_of(trio)["Ada"] == 0
+    assert trio.curation.history("Ada", 1)[0].summary == "took 2 faces of Ada out"
+
+
+def test_faces_that_were_looked_at_are_confirmed_as_one_decision(trio):
+    before = rows(trio)
+    decision = trio.curation.confirm_faces([face for _, face in trio.faces_of("Ada")], "Ada")
+    assert decision.summary == "said that a face is Ada; said that a face is Ada"
+    assert len(trio.curation.history("Ada")) == 2  # and the enrollment
+    assert_undone(trio, before, decision)
+    with pytest.raises(FaceError, match="not enrolled as Ada"):
+        trio.curation.confirm_faces([face_of(trio, "Ada"), face_of(trio, "Grace")], "Ada")
+
+
 # Confirm and reject
 
 
@@ -895,9 +972,15 @@ verbs = st.one_of(
     st.tuples(
         st.just("merge_all"), st.lists(st.tuples(st.lists(names, min_size=1), names), max_size=2)
     ),
+    st.tuples(st.just("take_out"), st.lists(a_photo, min_size=1, max_size=2), names),
+    st.tuples(st.sampled_from(["confirm_faces", "reject_faces"]), names),
     st.tuples(st.just("enroll"), names, st.lists(a_photo, min_size=1, max_size=3)),
     st.tuples(st.just("undo"), st.integers(1, 12)),
 )
+
+
+def all_faces(gallery, name):
+    return [face for _, face in gallery.faces_of(name)]
 
 
 def act(gallery, photos, verb, *arguments):
@@ -905,6 +988,9 @@ def act(gallery, photos, verb, *arguments):
     paths = {
         "split": lambda name, some, new: (name, [photos[p] for p in some], new),
         "move": lambda some, name, to: ([photos[p] for p in some], name, to),
+        "take_out": lambda some, name: ([photos[p] for p in some], name),
+        "confirm_faces": lambda name: (all_faces(gallery, name), name),
+        "reject_faces": lambda name: (all_faces(gallery, name)[1:], name),
         "confirm": lambda photo, *rest: (photos[photo], *rest),
         "reject": lambda photo, *rest: (photos[photo], *rest),
     }

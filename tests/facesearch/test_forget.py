@@ -392,6 +392,22 @@ def lose_the_photo_of_ada_in_her_folder(gallery, portrait, shoot):
     gallery.curation.reject(photo, "Ada")
 
 
+def take_out_of_adas_and_of_hers(gallery, portrait, shoot):
+    gallery.curation.confirm(portrait, "Ada")
+    gallery.curation.take_out([portrait], "Ada")
+    list(gallery.enroll([(NAME, portrait)]))
+    gallery.curation.take_out([portrait], NAME)
+    gallery.curation.undo()
+
+
+def take_out_of_adas_whose_it_was_first(gallery, portrait, shoot):
+    """Nothing but its place on the photo says that the face which was taken out is Zoë's."""
+    gallery.forget(NAME)
+    gallery.curation.confirm(portrait, "Ada")
+    gallery.curation.take_out([portrait], "Ada")
+    list(gallery.enroll([(NAME, portrait)]))
+
+
 STORIES = [
     take_in_wrongly_and_out,
     take_out_and_back,
@@ -406,6 +422,8 @@ STORIES = [
     dismiss_a_stranger_beside_her,
     name_ada_after_her,
     lose_the_photo_of_ada_in_her_folder,
+    take_out_of_adas_and_of_hers,
+    take_out_of_adas_whose_it_was_first,
 ]
 
 

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from facesearch import gallery as gallery_module
 from facesearch.curation import folded
+from facesearch.dedupe.people import USUAL_SHARE, log_odds, same_people
 from facesearch.errors import EmbeddingMismatch, GalleryError, UnknownPerson
 from facesearch.gallery import Gallery, import_gallery
 from facesearch.head import L1SigmoidHead
@@ -506,6 +507,94 @@ def test_the_same_picture_under_two_names_is_found_with_both_photos(crowd, shoot
     found = next(s for s in crowd.same_faces() if s.faces[1].person == "Copied")
     assert [face.photo for face in found.faces] == [str(shoot((ADA, 1))), str(copies[0])]
     assert found.cosine > 0.99
+
+
+def test_pictures_that_a_human_called_two_are_no_face_twice(crowd, shoot):
+    copy = shoot((ADA, 1), salt=1)
+    enroll(crowd, ("Ada", copy))
+    (same,) = crowd.same_faces()
+    said = crowd.curation.not_same_photos([tuple(face.content_hash for face in same.faces)])
+    assert crowd.same_faces() == ()
+    crowd.curation.undo(said.id)
+    assert crowd.same_faces() == (same,)
+    assert [crowd.face(face.id)[1].content_hash for face in same.faces] == [
+        face.content_hash for face in same.faces
+    ]
+
+
+def alike(gallery, name, *among):
+    return [(one.person, one.apart) for one in gallery.look_alikes(name, among)]
+
+
+def test_who_looks_like_somebody_is_told_with_a_probability_nearest_first(crowd):
+    first, *others = crowd.look_alikes("Ada")
+    assert (first.person, first.apart) == ("Annie", None)
+    assert first.probability > 0.9
+    assert len(others) >= 5
+    assert all(other.probability < 0.1 for other in others)
+    assert "Ada" not in {other.person for other in others}
+
+
+def test_a_look_alike_is_as_probable_as_among_all_pairs_but_for_how_many_are_twice(crowd):
+    """The oracle is `same_people`, which compares everybody and so knows that share."""
+    with crowd._finding_twice() as finder:
+        enrolled, judge = finder._enrolled, finder.judge()
+    found = same_people(enrolled, judge, at_least=0.0)
+    all_pairs = {pair.people: pair.probability for pair in found.pairs}
+    ada = crowd.person_id("Ada")
+    compared = 0
+    for one in crowd.look_alikes("Ada"):
+        pair = tuple(sorted((ada, crowd.person_id(one.person))))
+        if pair in all_pairs:
+            shift = log_odds(found.share / 41) - log_odds(USUAL_SHARE / 41)
+            expected = log_odds(all_pairs[pair]) - shift
+            assert log_odds(one.probability) == pytest.approx(expected, abs=1e-3)
+            compared += 1
+    assert compared
+
+
+def test_who_is_known_to_be_somebody_else_is_a_look_alike_with_the_reason(crowd, shoot):
+    said = crowd.curation.not_same("Ada", "Annie")
+    assert alike(crowd, "Ada")[0] == ("Annie", "you said that they are two people")
+    crowd.curation.undo(said.id)
+    photo = shoot((ADA, 8), (ADA, 9))
+    crowd.curation.confirm(photo, "Ada", 1)
+    crowd.curation.confirm(photo, "Annie", 2)
+    assert alike(crowd, "Annie")[0] == ("Ada", "they are on one photo together")
+
+
+def test_somebody_who_is_asked_for_is_compared_though_others_are_nearer(crowd):
+    near = {person for person, _ in alike(crowd, "Ada")}
+    far = next(person.name for person in crowd.people() if person.name not in {*near, "Ada"})
+    assert {person for person, _ in alike(crowd, "Ada", far)} == {*near, far}
+    assert near == {person for person, _ in alike(crowd, "Ada", "Ada")}
+
+
+def test_who_has_no_face_or_nobody_beside_has_no_look_alikes(fake_gallery, shoot):
+    enroll(fake_gallery, ("Ada", shoot((ADA, 1))))
+    assert fake_gallery.look_alikes("Ada") == []
+    enroll(fake_gallery, ("Grace", shoot((GRACE, 1))))
+    assert [one.person for one in fake_gallery.look_alikes("Ada")] == ["Grace"]
+    fake_gallery.curation.take_out([shoot((GRACE, 1))], "Grace")
+    assert fake_gallery.look_alikes("Ada", ["Grace"]) == []
+    assert fake_gallery.look_alikes("Grace", ["Ada"]) == []
+    with pytest.raises(UnknownPerson):
+        fake_gallery.look_alikes("Hedy")
+
+
+def test_look_alikes_are_judged_by_the_gallery_as_it_has_grown(fake_gallery, make_gallery, shoot):
+    enroll(fake_gallery, ("Ada", shoot((ADA, 1))), ("Annie", shoot((ADA, 2))))
+    (alone,) = fake_gallery.look_alikes("Ada")
+    enroll(fake_gallery, *((f"P{p}", shoot((100 + p, k))) for p in range(30) for k in (1, 2)))
+    grown = fake_gallery.look_alikes("Ada")
+    assert grown == make_gallery().look_alikes("Ada")
+    assert grown[0].probability != alone.probability
+
+
+def test_who_was_forgotten_looks_like_nobody(crowd):
+    assert alike(crowd, "Ada")[0][0] == "Annie"
+    crowd.forget("Annie")
+    assert "Annie" not in repr(crowd.look_alikes("Ada"))
 
 
 def test_who_was_forgotten_is_in_no_proposal(crowd):

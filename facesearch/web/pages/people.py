@@ -10,12 +10,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facesearch.curation import Decision, person_name
-from facesearch.errors import Refused, UnknownPerson
+from facesearch.errors import GalleryError, Refused, UnknownPerson
 from facesearch.storage.store import KnownFace
 from facesearch.web.desk import WINDOW, Desk, decided
-from facesearch.web.incoming import number_in, start_in, text_of, told
+from facesearch.web.incoming import number_in, numbers_of, start_in, text_of, told
 
 SHOWN_DECISIONS = 30  # on a person's page, from the newest
+SHOWN_ALIKE = 6  # who looks like them
+SIDE_BY_SIDE = 4  # faces of each of these
+LATER = (
+    "The page is looking for what is there twice, which reads the file: "
+    "as soon as that ends, the last bytes are erased from it."
+)
 
 Result = TypeVar("Result")
 
@@ -30,6 +36,10 @@ class PeoplePages:
             Route("/people/rows", self.people_rows),
             Route("/people/{person}", self.person),
             Route("/people/{person}/faces", self.person_faces),
+            Route("/people/{person}/alike", self.alike),
+            Route("/people/{person}/give", self.give, methods=["POST"]),
+            Route("/people/{person}/reject", self.reject, methods=["POST"]),
+            Route("/people/{person}/not-same", self.not_same, methods=["POST"]),
             Route("/people/{person}/rename", self.rename, methods=["POST"]),
             Route("/people/{person}/merge", self.merge, methods=["POST"]),
             Route("/people/{person}/forget", self.forget, methods=["POST"]),
@@ -73,6 +83,53 @@ class PeoplePages:
         )
         return self._desk.html("person_faces.html", person=person, **values)
 
+    async def alike(self, request: Request) -> Response:
+        """Return who of the others looks most like a person, with some of their faces."""
+
+        def known(name: str) -> dict[str, Any]:
+            alike = self._desk.gallery.look_alikes(name)[:SHOWN_ALIKE]
+            others = []
+            for one in alike:
+                faces = [face.id for _, face in self._desk.gallery.faces_of(one.person)]
+                others.append((one, self._desk.gallery.person_id(one.person), faces[:SIDE_BY_SIDE]))
+            return {"name": name, "alike": others}
+
+        person, values = await self._of_person(request, known)
+        return self._desk.html("person_alike.html", person=person, **values)
+
+    async def give(self, request: Request) -> Response:
+        """Give some of a person's faces to another one, who is there or new."""
+        said = await told(request)
+        other, chosen = text_of(said, "name"), numbers_of(said, "faces")
+        _, decision = await self._of_person(
+            request,
+            lambda name: self._desk.gallery.curation.give(self._faces(chosen), name, other),
+        )
+        return decided(decision)
+
+    async def reject(self, request: Request) -> Response:
+        """Say of some of a person's faces that they are not this person, and take them out."""
+        chosen = numbers_of(await told(request), "faces")
+        _, decision = await self._of_person(
+            request,
+            lambda name: self._desk.gallery.curation.reject_faces(self._faces(chosen), name),
+        )
+        return decided(decision)
+
+    def _faces(self, ids: Sequence[int]) -> list[KnownFace]:
+        found = [self._desk.gallery.face(face) for face in ids]
+        if None in found:
+            raise Refused(f"one {self._desk.what} is not enrolled any more; nothing was changed")
+        return [face for _, face in filter(None, found)]
+
+    async def not_same(self, request: Request) -> Response:
+        """Say that a person and another one are two, for ever."""
+        other = text_of(await told(request), "name")
+        _, decision = await self._of_person(
+            request, lambda name: self._desk.gallery.curation.not_same(name, other)
+        )
+        return decided(decision)
+
     async def rename(self, request: Request) -> Response:
         """Give a person another name."""
         new_name = text_of(await told(request), "name")
@@ -96,18 +153,22 @@ class PeoplePages:
         """Delete every trace of a person, whose name has to be told once more."""
         again = text_of(await told(request), "name")
 
-        def delete(name: str) -> dict[str, int]:
+        def delete(name: str) -> str:
             if person_name(again) != name:
                 raise Refused(f"{again} is not the name of {name}; nothing was deleted")
             self._desk.uploads.clear()  # any of them may show the person
             try:
-                return self._desk.gallery.forget(name)
+                gone = self._desk.gallery.forget(name)
+            except GalleryError:
+                if not self._desk.duplicates.looking or name in self._desk.gallery.names():
+                    raise
+                return LATER
             finally:
                 self._desk.notice_forgetting()  # of which there is nothing more to notice
+            return "Deleted: " + ", ".join(f"{n:,} {kind}" for kind, n in gone.items()) + "."
 
-        _, gone = await self._of_person(request, delete)
-        deleted = ", ".join(f"{number:,} {kind}" for kind, number in gone.items())
-        return JSONResponse({"said": f"Forgot {again}. Deleted: {deleted}.", "undo": None})
+        _, deleted = await self._of_person(request, delete)
+        return JSONResponse({"said": f"Forgot {again}. {deleted}", "undo": None})
 
     async def _of_person(
         self, request: Request, work: Callable[[str], Result]
@@ -130,6 +191,7 @@ class ShownFace:
 
     id: int
     photo: str  # what its photo is called
+    folder: str  # where it lies, for the user to read; nothing opens it
     is_there: bool
 
 
@@ -138,6 +200,7 @@ def window(faces: Sequence[tuple[str | None, KnownFace]], start: int) -> dict[st
     shown = []
     for path, face in faces[start : start + WINDOW]:
         file = Path(path) if path else None
-        called = file.name if file and file.stem != face.content_hash else "dropped here"
-        shown.append(ShownFace(face.id, called, file is not None and file.is_file()))
+        own = file is not None and file.stem != face.content_hash
+        called, folder = (file.name, str(file.parent)) if file and own else ("dropped here", "")
+        shown.append(ShownFace(face.id, called, folder, file is not None and file.is_file()))
     return {"faces": shown, "more": start + WINDOW if len(faces) > start + WINDOW else None}

@@ -32,6 +32,7 @@ class SharedAnswers:
             raise HTTPException(400, "Say the number of a decision.")
         decision = await self._desk.ask(lambda: self._desk.gallery.curation.undo(number))
         self._desk.groups.undone(number)
+        self._desk.duplicates.undone(number)
         return decided(decision)
 
     async def names(self, request: Request) -> Response:

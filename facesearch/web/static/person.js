@@ -1,41 +1,78 @@
-// Renames, merges, forgets and undoes; the page is then shown as the gallery has it.
+// Gives faces away, renames, merges, parts, forgets and undoes; then the page is shown as the
+// gallery has it.
 
 import "./names.js";
-import { complain, get, post, say } from "./talk.js";
+import { complain, element, get, post, say } from "./talk.js";
 import { watch } from "./windows.js";
 
 ready();
-document.addEventListener("submit", async (event) => {
+document.addEventListener("submit", (event) => {
   event.preventDefault();
   const form = event.target;
-  const verb = form.dataset.does;
-  const address = form.closest("[data-address]").dataset.address;
-  const button = form.querySelector("button");
+  const told = { name: form.elements.name.value };
+  if (form.dataset.does === "give") told.faces = chosen();
+  send(addressOf(form), told, form.querySelector("button"));
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.dataset.undo) undo(Number(button.dataset.undo));
+  else if (button.dataset.does === "reject") send(addressOf(button), { faces: chosen() }, button);
+  else if (button.dataset.post) send(button.dataset.post, { name: button.dataset.name }, button);
+});
+document.addEventListener("change", (event) => {
+  if (event.target.name === "face") count();
+});
+
+function addressOf(part) {
+  return `${part.closest("[data-address]").dataset.address}/${part.dataset.does}`;
+}
+
+function chosen() {
+  return [...document.querySelectorAll("[name=face]:checked")].map((box) => Number(box.value));
+}
+
+function count() {
+  const n = chosen().length;
+  document.getElementById("n-chosen").textContent = n ? `${n} chosen.` : "None chosen.";
+  for (const button of document.querySelectorAll(".chosen button")) button.disabled = n === 0;
+}
+
+async function send(address, told, button) {
   button.disabled = true;
   try {
-    const told = await post(`${address}/${verb}`, { name: form.elements.name.value });
-    if (verb === "forget") {
-      gone(told.said);
+    const answer = await post(address, told);
+    if (address.endsWith("/forget")) {
+      gone(answer.said);
       return;
     }
-    if (told.go) history.replaceState(null, "", told.go);
+    if (answer.go) history.replaceState(null, "", answer.go);
     await refresh();
-    tell(told);
+    tell(answer);
   } catch (error) {
     complain(error);
   } finally {
     button.disabled = false;
   }
-});
-document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-undo]");
-  if (button) undo(Number(button.dataset.undo));
-});
+}
 
 // Until then the forms cannot be sent: a browser alone would put names into the address
 function ready() {
   for (const button of document.querySelectorAll(".actions button")) button.disabled = false;
   watch();
+  count();
+  compare();
+}
+
+// By itself, since comparing may take a second in a large gallery
+async function compare() {
+  const place = document.getElementById("alike");
+  try {
+    const html = await (await get(place.dataset.address)).text();
+    place.lastElementChild.replaceChildren(element(html));
+  } catch (error) {
+    complain(error);
+  }
 }
 
 async function undo(number) {

@@ -10,7 +10,14 @@ from PIL import Image, ImageDraw, ImageOps
 
 from facesearch import PhotoError
 from facesearch.dedupe import photos
-from facesearch.dedupe.photos import find_duplicates
+from facesearch.dedupe.cache import FileState
+from facesearch.dedupe.photos import (
+    Duplicate,
+    PhotoFile,
+    PhotoGroup,
+    find_duplicates,
+    why_kept,
+)
 from facesearch.photo import read_photo
 
 MIXED = Path(__file__).parents[4] / "shared" / "data" / "photos"
@@ -56,6 +63,31 @@ def test_copies_of_one_picture_are_a_group_and_the_best_is_kept(album):
     assert "mirrored" in reasons[0]
     assert "200 x 200 instead of 512 x 512" in reasons[1]
     assert report.photos == 4
+
+
+def a_group(*files):
+    """Return a group of (width, bytes, time) triples, the first of which is kept."""
+    made = [
+        PhotoFile(f"/{place}.png", "hash", FileState(size, time, "1"), width, 10, place, 0)
+        for place, (width, size, time) in enumerate(files)
+    ]
+    return PhotoGroup(made[0], tuple(Duplicate(file, 1.0, True, "") for file in made[1:]))
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ([(9, 5, 5), (8, 9, 1)], "it has most pixels"),
+        ([(9, 5, 5), (9, 4, 1), (8, 9, 1)], "it has most bytes"),
+        ([(9, 5, 5), (9, 5, 6), (9, 4, 1)], "it is the oldest"),
+        ([(9, 5, 5), (9, 5, 5)], "its name comes first"),
+        ([(9, 5, 5), (10, 4, 6)], "those of more pixels are a GIF, grey, cropped, mirrored"),
+        ([(9, 5, 5), (9, 6, 6), (8, 9, 1)], "those of more bytes are a GIF, grey, cropped"),
+    ],
+    ids=["pixels", "bytes", "oldest", "name", "worse but larger", "worse but more bytes"],
+)
+def test_it_is_told_why_a_photo_is_kept(files, why):
+    assert why_kept(a_group(*files)).startswith(why)
 
 
 def test_a_file_is_never_its_own_duplicate(album, tmp_path):

@@ -78,6 +78,16 @@ def test_operations_are_undone_one_after_the_other_newest_first(album, tmp_path,
     assert content(album) == before
 
 
+def test_the_newest_operation_is_the_last_that_is_not_undone(album, tmp_path):
+    place = tmp_path / "trash"
+    assert trash.newest(place) is None
+    groups = find_duplicates([album]).groups
+    first = apply(groups[:1], place)
+    assert trash.newest(place) == first.folder
+    undo(place, first.folder)
+    assert trash.newest(place) is None
+
+
 def test_what_lies_in_the_trash_is_no_duplicate_any_more(album):
     apply(find_duplicates([album]).groups, album / "trash")
     assert find_duplicates([album]).groups == ()

@@ -1,5 +1,7 @@
 """A running `facesearch web`, as a process of its own, and ways to talk to it: bytes, a browser."""
 
+import asyncio
+import hashlib
 import http.client
 import json
 import os
@@ -9,16 +11,23 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from facesearch import Gallery
+from facesearch import Gallery, Model
+from facesearch.storage.store import FaceRow
 
 sys.path.insert(0, str(Path(__file__).parent))  # for odd_models, here and in other processes
 
 CHROMIUM = Path("/usr/bin/chromium")
+
+
+CHROMIUM = Path("/usr/bin/chromium")  # Debian's; no browser is ever downloaded
 
 
 @dataclass
@@ -102,6 +111,70 @@ def start_site():
         process.communicate()
 
 
+class App:
+    """The application in this process, without the guard: quicker to start than a server."""
+
+    def __init__(self, app):
+        self._app, self._runner = app, asyncio.Runner()
+        self._lifespan = app.router.lifespan_context(app)
+        self._runner.run(self._lifespan.__aenter__())
+
+    def close(self):
+        self._runner.run(self._lifespan.__aexit__(None, None, None))
+        self._runner.close()
+
+    def ask(self, method, address, body=b"", content_type="application/json"):
+        """Return status, headers and body of the answer."""
+        path, _, query = address.partition("?")
+        headers = [(b"content-type", content_type.encode()), (b"accept", b"text/html")]
+        scope = {"type": "http", "method": method, "path": path, "headers": headers}
+        asked = [{"type": "http.request", "body": body}]
+        answer = []
+
+        async def receive():
+            return asked.pop() if asked else await asyncio.Event().wait()
+
+        async def send(message):
+            answer.append(message)
+
+        self._runner.run(self._app({**scope, "query_string": query.encode()}, receive, send))
+        fields = {name.decode(): value.decode() for name, value in answer[0]["headers"]}
+        return answer[0]["status"], fields, b"".join(part["body"] for part in answer[1:])
+
+    def tell(self, path, **told):
+        """Return status and answer of a change that a script asks for."""
+        status, _, answer = self.ask("POST", path, json.dumps(told).encode())
+        return status, json.loads(answer)
+
+
+@pytest.fixture(scope="session")
+def _model():
+    return Model.load("default")
+
+
+@pytest.fixture
+def open_app(_model, monkeypatch):
+    """Open a gallery file, with folders, as an application in this process."""
+    pytest.importorskip("starlette", reason="the extra web is not installed")
+    from facesearch.web.app import make_app
+    from facesearch.web.eyes import Eyes
+
+    monkeypatch.setattr(Eyes, "start", lambda eyes: None)  # they start when they are needed
+    opened = []
+
+    def open_app(path, folders=()):
+        gallery = Gallery(path, _model)
+        opened.append(
+            (App(make_app(gallery, partial(Model.load, "default"), (), folders)), gallery)
+        )
+        return opened[-1][0]
+
+    yield open_app
+    for app, gallery in opened:
+        app.close()
+        gallery.close()
+
+
 @pytest.fixture(scope="session")
 def site(start_site, tmp_path_factory):
     """A server of an empty gallery, for tests that change nothing."""
@@ -162,3 +235,55 @@ def open_page(browser):
     for status in open_page.refusals:
         assert f"the server responded with a status of {status} " in troubles.pop(0)
     assert troubles == []
+
+
+def enroll_made_up(gallery, folder, name, own, k):
+    """Enroll a made-up face of the person `own`, a direction (128,), on a photo of its own."""
+    rng = np.random.default_rng([len(name), *name.encode(), k])
+    noise = rng.normal(size=len(own))
+    template = own / np.linalg.norm(own) + 0.4 * noise / np.linalg.norm(noise)
+    photo = folder / f"{name} {k}.png"
+    Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(photo)
+    face = FaceRow((4.0, 4.0, 36.0, 36.0), np.zeros((5, 2), np.float32), 0.9, 50.0)
+    content_hash = hashlib.sha256(photo.read_bytes()).hexdigest()
+    store = gallery._store
+    person = store.person_id(name) or store.add_person(name)
+    store.insert_face(
+        store.journal(),
+        person,
+        (content_hash, str(photo), 40, 40),
+        face,
+        (template / np.linalg.norm(template)).astype(np.float32),
+        gallery.model.fingerprint,
+        "human",
+    )
+
+
+@pytest.fixture(scope="session")
+def _gallery_of_twins(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("twins")
+    rng = np.random.default_rng(0)
+    with closing(Gallery(folder / "gallery.db")) as gallery, gallery._store.transaction():
+        for number in range(30):
+            own = rng.normal(size=gallery.model.dim)
+            for k in range(3):
+                enroll_made_up(gallery, folder, f"Person {number:02}", own, k)
+        for names in (("Ada", "Annie"), ("Bea", "Beatrix")):
+            own = rng.normal(size=gallery.model.dim)
+            for name, n_faces in zip(names, (2, 3), strict=True):
+                for k in range(n_faces):
+                    enroll_made_up(gallery, folder, name, own, k)
+        for n_faces, first in ((3, 0), (2, 3)):
+            own = rng.normal(size=gallery.model.dim)
+            for k in range(first, first + n_faces):
+                enroll_made_up(gallery, folder, "Zoe", own, k)
+    return folder / "gallery.db"
+
+
+@pytest.fixture
+def gallery_of_twins(_gallery_of_twins, tmp_path):
+    """A gallery file of its own for each test, of made-up faces.
+
+    Ada (2 faces) is Annie (3), Bea (2) is Beatrix (3), Zoe is two people (3 and 2 faces).
+    """
+    return Path(shutil.copy(_gallery_of_twins, tmp_path / "twins.db"))

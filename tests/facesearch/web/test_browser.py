@@ -17,6 +17,7 @@ PAGES = (  # at which axe-core looks: one line a page
     "/people/999",  # who is not there
     "/groups",
     "/review",
+    "/duplicates",
     "/verify",
     "/model",
     "/model/map",

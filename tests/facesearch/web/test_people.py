@@ -58,12 +58,13 @@ def test_a_start_that_is_no_number_is_the_beginning(crowded, start):
     assert names_in(text(crowded, f"/people?start={start}"))[0] == "Eileen Collins"
 
 
-def test_a_persons_page_shows_faces_and_never_a_path(pair, portraits):
+def test_a_persons_page_shows_faces_and_tells_where_their_photos_are(pair, portraits):
     html = text(pair, page_of(pair, "grace"))
     (picture,) = re.findall(r'src="(/faces/\d+/picture)"', html)
     assert pair.ask("GET", picture)[1]["content-type"] == "image/jpeg"
     assert portraits.grace.name in html
-    assert str(portraits.grace.parent) not in html
+    assert html.count(str(portraits.grace.parent)) == 1  # as text, and in no address
+    assert f'path">{portraits.grace.parent}' in html
     for nobody in ("/people/999", "/people/0", "/people/x", f"/people/{'9' * 30}"):
         text(pair, nobody, 404)
 
@@ -101,6 +102,86 @@ def test_a_merging_says_where_they_are_and_can_be_undone(pair):
     text(pair, page, 404)
     assert pair.tell("/undo", number=merged["undo"])[0] == 200
     assert "1 enrolled face<" in text(pair, page)
+
+
+@pytest.fixture
+def zoe(open_app, gallery_of_twins):
+    """The gallery of twins, and the address and the faces of Zoe, who is two people."""
+    app = open_app(gallery_of_twins)
+    page = page_of(app, "zoe")
+    faces = re.findall(r'name="face" value="(\d+)"', text(app, page))
+    return app, page, [int(face) for face in faces]
+
+
+def n_faces(app, name):
+    return int(re.search(r">(\d+) enrolled face", text(app, page_of(app, name)))[1])
+
+
+def test_chosen_faces_are_given_to_somebody_new_or_known_and_back(zoe):
+    app, page, faces = zoe
+    status, split = app.tell(f"{page}/give", faces=faces[3:], name="Yael")
+    assert (status, split["said"]) == (200, "Split 2 faces off Zoe as Yael.")
+    assert (n_faces(app, "zoe"), n_faces(app, "yael")) == (3, 2)
+    status, moved = app.tell(f"{page}/give", faces=faces[:1], name="Yael")
+    assert (status, moved["said"]) == (200, "Moved 1 face from Zoe to Yael.")
+    for answer in (moved, split):
+        assert app.tell("/undo", number=answer["undo"])[0] == 200
+    assert n_faces(app, "zoe") == 5
+    assert app.tell(f"{page}/give", faces=faces, name="Yael")[0] == 409  # rename her instead
+
+
+def test_chosen_faces_that_are_not_the_person_are_taken_out_as_one_decision(zoe):
+    app, page, faces = zoe
+    status, rejected = app.tell(f"{page}/reject", faces=faces[3:])
+    assert (status, "took it out" in rejected["said"]) == (200, True)
+    assert n_faces(app, "zoe") == 3
+    status, refused = app.tell(f"{page}/reject", faces=faces[2:])
+    assert (status, "nothing was changed" in refused["error"]) == (409, True)
+    assert app.tell("/undo", number=rejected["undo"])[0] == 200
+    assert n_faces(app, "zoe") == 5
+
+
+@pytest.mark.parametrize("faces", [None, [], "1", ["1"], [0], [-1], [2**63], [True], {"1": 1}])
+def test_faces_are_chosen_by_numbers(zoe, faces):
+    app, page, _ = zoe
+    assert app.tell(f"{page}/reject", faces=faces)[0] == 400
+    assert app.tell(f"{page}/give", faces=faces, name="Yael")[0] == 400
+
+
+def test_a_face_of_somebody_else_is_not_touched(zoe):
+    app, page, _ = zoe
+    (stranger, *_) = re.findall(r'name="face" value="(\d+)"', text(app, page_of(app, "annie")))
+    assert app.tell(f"{page}/reject", faces=[int(stranger)])[0] == 422
+    assert app.tell(f"{page}/give", faces=[int(stranger)], name="Yael")[0] == 422
+    assert n_faces(app, "annie") == 3
+
+
+def test_look_alikes_are_shown_with_a_probability_and_made_one_or_parted_for_ever(zoe):
+    app, _, _ = zoe
+    ada, annie = page_of(app, "ada"), page_of(app, "annie")
+    html = text(app, f"{ada}/alike")
+    first, *others = re.findall(r'<h3><a href="([^"]+)">', html)
+    assert first == annie
+    assert len(others) == 5
+    assert "a probability of over 99" in html
+    assert html.count("data-post") == 2  # who is hardly alike is shown, but not to be merged
+    status, said = app.tell(f"{ada}/not-same", name="Annie")
+    assert (status, said["said"]) == (200, "Said that Ada and Annie are two people.")
+    parted = text(app, f"{ada}/alike")
+    assert "Not the same: you said that they are two people" in parted
+    assert "data-post" not in parted
+    assert app.tell("/undo", number=said["undo"])[0] == 200
+    assert text(app, f"{ada}/alike") == html
+    assert app.tell(f"{annie}/merge", name="Ada")[0] == 200
+    assert n_faces(app, "ada") == 5
+    text(app, f"{annie}/alike", 404)
+
+
+def test_alone_in_a_gallery_nobody_looks_like_one(open_app, enrolled_gallery):
+    with closing(Gallery(enrolled_gallery)) as gallery:
+        gallery.forget("Grace Hopper")
+    app = open_app(enrolled_gallery)
+    assert "nobody to compare with" in text(app, f"{page_of(app, 'eileen')}/alike")
 
 
 def test_forgetting_asks_for_the_name_gives_a_receipt_and_drops_what_the_page_holds(

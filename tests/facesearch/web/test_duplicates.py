@@ -1,0 +1,396 @@
+"""What is there twice: found while the page answers, shown side by side, decided, undone."""
+
+import re
+import shutil
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from facesearch import Gallery
+from facesearch.storage import store
+
+
+def text(site, path, expected=200):
+    status, _, body = site.ask("GET", path)
+    assert status == expected
+    return body.decode()
+
+
+def looked(site):
+    """Look for what is there twice, and wait for it."""
+    assert site.tell("/duplicates/look")[0] == 200
+    while b'"looking":true' in site.ask("GET", "/duplicates/progress")[2]:
+        time.sleep(0.05)
+    return site
+
+
+@pytest.fixture
+def twins(open_app, gallery_of_twins):
+    """The page of the gallery of twins in which was looked."""
+    return looked(open_app(gallery_of_twins))
+
+
+@pytest.fixture
+def photos(portraits, tmp_path):
+    """A folder with Eileen on three photos, in two sizes and grey, and Grace on two of one hash."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    eileen = Image.open(portraits.eileen).convert("RGB")
+    eileen.save(folder / "eileen.png")
+    eileen.resize((300, 300)).save(folder / "eileen small.png")
+    eileen.convert("L").save(folder / "eileen grey.png")
+    shutil.copy(portraits.grace, folder / "grace.jpg")
+    shutil.copy(portraits.grace, folder / "grace again.jpg")
+    return folder
+
+
+class Card:
+    """A card of the page: what is asked, and of whom."""
+
+    def __init__(self, site, html):
+        self.site, self.html = site, html
+        found = re.search(r'data-card="(\d+)" data-stamp="(\w+)"', html)
+        self.number, self.stamp = found.groups() if found else (None, None)
+
+    @property
+    def sides(self):
+        return re.findall(r'aria-label="Side \d: ([^"]*)"', self.html)
+
+    @property
+    def stays(self):
+        return int(re.search(r'value="(\d)" checked', self.html)[1])
+
+    def say(self, verb, **told):
+        return self.site.tell(
+            f"/duplicates/cards/{self.number}/{verb}", **{"stamp": self.stamp, **told}
+        )
+
+
+def card(site, kind, start=0):
+    return Card(site, text(site, f"/duplicates/{kind}/next?start={start}"))
+
+
+def again(card):
+    return Card(card.site, text(card.site, f"/duplicates/cards/{card.number}"))
+
+
+def undo(site, answer):
+    assert site.tell("/undo", number=answer["undo"])[0] == 200
+
+
+def people(gallery):
+    with closing(Gallery(gallery)) as opened:
+        return {person.name: person.templates for person in opened.people()}
+
+
+def test_before_anybody_looked_nothing_is_claimed_and_afterwards_the_page_says_how_sure_it_is(
+    open_app, gallery_of_twins
+):
+    site = open_app(gallery_of_twins)
+    assert "Nothing is changed by it" in text(site, "/duplicates")
+    looked(site)
+    html = text(site, "/duplicates")
+    assert re.search(r"35 people looked at\.\s+Of 2 proposals (about|fewer)", html)
+    assert "of=photos" not in html
+    assert "1 picture" not in text(site, "/duplicates?of=faces")
+    text(site, "/duplicates?of=everything", 404)
+    text(site, "/duplicates/everything/next", 404)
+    text(site, "/duplicates/cards/999", 404)
+
+
+def test_two_names_are_made_one_under_the_name_that_is_chosen_and_two_again(
+    twins, gallery_of_twins
+):
+    shown = card(twins, "people")
+    assert sorted(shown.sides) in (["Ada", "Annie"], ["Bea", "Beatrix"])
+    assert "over 99.9 %" in shown.html or "probability" in shown.html
+    before, longer = people(gallery_of_twins), shown.sides[shown.stays]
+    assert before[longer] == 3
+    keep = 1 - shown.stays
+    status, merged = shown.say("same", keep=keep)
+    assert status == 200
+    after = people(gallery_of_twins)
+    assert longer not in after
+    assert after[shown.sides[keep]] == 5
+    text(twins, f"/duplicates/cards/{shown.number}", 404)
+    assert card(twins, "people").sides != shown.sides
+    undo(twins, merged)
+    assert people(gallery_of_twins) == before
+    assert again(shown).html == shown.html
+    assert card(twins, "people").sides == shown.sides
+
+
+def test_two_who_are_not_the_same_are_not_proposed_again_until_that_is_undone(twins):
+    first = card(twins, "people")
+    status, said = first.say("not-same")
+    assert (status, "are two people" in said["said"]) == (200, True)
+    second = card(twins, "people")
+    assert second.sides != first.sides
+    looked(twins)
+    assert "Of 1 proposal " in text(twins, "/duplicates")
+    assert "That was the last one." in text(
+        twins, f"/duplicates/people/next?start={card(twins, 'people').number}"
+    )
+    undo(twins, said)
+    looked(twins)
+    assert "Of 2 proposals " in text(twins, "/duplicates")
+
+
+def test_what_was_changed_since_it_was_shown_is_not_decided_blindly(twins, gallery_of_twins):
+    shown = card(twins, "people")
+    with closing(Gallery(gallery_of_twins)) as gallery:  # as the command line would
+        (_, face) = gallery.faces_of("Person 07")[0]
+        gallery.curation.move([face], "Person 07", shown.sides[0])
+    before = people(gallery_of_twins)
+    for verb in ("same", "not-same"):
+        status, refused = shown.say(verb)
+        assert (status, "changed meanwhile" in refused["error"]) == (409, True)
+    assert people(gallery_of_twins) == before
+    changed = again(shown)
+    assert "Changed since it was found" in changed.html
+    assert "Changed since it was found" not in shown.html
+    assert changed.say("same")[0] == 200
+
+
+def test_a_proposal_of_somebody_who_is_gone_is_passed_over(twins, gallery_of_twins):
+    shown = card(twins, "people")
+    with closing(Gallery(gallery_of_twins)) as gallery:
+        gallery.forget(shown.sides[0])
+    assert shown.say("same")[0] == 409
+    other = card(twins, "people")
+    assert not set(other.sides) & set(shown.sides)
+    assert "That was the last one." in card(twins, "people", other.number).html
+
+
+def test_a_proposal_that_another_program_answered_is_passed_over(twins, gallery_of_twins):
+    shown = card(twins, "people")
+    with closing(Gallery(gallery_of_twins)) as gallery:
+        gallery.curation.not_same(*shown.sides)
+    text(twins, f"/duplicates/cards/{shown.number}", 404)
+    assert shown.say("same")[0] == 409
+    assert card(twins, "people").sides != shown.sides
+
+
+def test_a_name_that_may_be_two_people_is_not_merged_without_a_warning(open_app, gallery_of_twins):
+    with closing(Gallery(gallery_of_twins)) as gallery:
+        gallery.rename("Person 03", "ZOE")
+    site = looked(open_app(gallery_of_twins))
+    html = text(site, "/duplicates/people/next?start=0")
+    while "ZOE" not in html:
+        html = text(site, f"/duplicates/people/next?start={Card(site, html).number}")
+    assert "differ only in case" in html
+    assert "Zoe may be two people" in html
+
+
+def test_one_name_of_two_people_is_split_where_the_machine_would_and_made_one_again(
+    twins, gallery_of_twins
+):
+    shown = card(twins, "names")
+    assert "Are these all Zoe?" in shown.html
+    assert (shown.stays, shown.sides) == (0, ["Zoe", "Zoe"])
+    before = people(gallery_of_twins)
+    assert shown.say("not-same")[0] == 400  # nobody was named
+    status, split = shown.say("not-same", keep=0, name="Yael")
+    assert (status, split["said"]) == (200, "Split 2 faces off Zoe as Yael.")
+    assert "All are decided." in card(twins, "names").html
+    undo(twins, split)
+    assert people(gallery_of_twins) == before
+    status, moved = shown.say("not-same", keep=1, name="Person 05")
+    assert (status, moved["said"]) == (200, "Moved 3 faces from Zoe to Person 05.")
+    undo(twins, moved)
+
+    status, said = shown.say("same")
+    assert (status, "a face is Zoe" in said["said"]) == (200, True)
+    looked(twins)
+    assert "Nothing is there twice." in card(twins, "names").html
+    undo(twins, said)
+    looked(twins)
+    assert card(twins, "names").sides == ["Zoe", "Zoe"]
+
+
+def test_a_name_that_got_another_face_meanwhile_is_not_split_where_it_was_found(
+    twins, gallery_of_twins
+):
+    shown = card(twins, "names")
+    with closing(Gallery(gallery_of_twins)) as gallery:
+        gallery.curation.move([gallery.faces_of("Ada")[0][1]], "Ada", "Zoe")
+    assert shown.say("not-same", name="Yael")[0] == 409
+    assert shown.number not in card(twins, "names").html
+
+
+def test_a_face_that_is_enrolled_twice_is_taken_out_once_or_both_are_kept(
+    open_app, tmp_path, portraits
+):
+    copy = tmp_path / "copy.jpg"
+    Image.open(portraits.eileen).convert("RGB").save(copy, quality=95)
+    with closing(Gallery(tmp_path / "a.db")) as gallery:
+        list(gallery.enroll([("Eileen", portraits.eileen), ("Ellen", copy)]))
+    site = looked(open_app(tmp_path / "a.db"))
+    shown = card(site, "faces")
+    assert shown.sides == ["Eileen", "Ellen"]
+    assert "Their only face" in shown.html
+    assert str(copy) in shown.html
+    status, out = shown.say("same", keep=0)
+    assert (status, out["said"]) == (200, "Took 1 face of Ellen out.")
+    assert people(tmp_path / "a.db") == {"Eileen": 1, "Ellen": 0}
+    assert copy.exists()
+    text(site, f"/duplicates/cards/{shown.number}", 404)
+    undo(site, out)
+    status, kept = again(shown).say("not-same")
+    assert (status, "not one picture" in kept["said"]) == (200, True)
+    looked(site)
+    assert "Nothing is there twice." in card(site, "faces").html
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def named(card):
+    """Return the places of the photos on a card, by the names of their files."""
+    stays, *gone = re.findall(r'class="quiet path">[^<]*/([^<]*)</p>', card.html)
+    return stays, {name: place for place, name in enumerate(gone, 1)}
+
+
+def test_photos_of_one_picture_go_to_the_trash_of_the_command_line_and_come_back(
+    start_site, photos, tmp_path
+):
+    site = looked(start_site(photos, "--gallery", tmp_path / "home.db"))
+    assert "5 photos looked at. 2 pictures are there twice" in text(site, "/duplicates?of=photos")
+    shown = card(site, "photos")
+    stays, gone = named(shown)
+    assert (stays, set(gone)) == ("eileen.png", {"eileen grey.png", "eileen small.png"})
+    assert "it has most bytes" in shown.html
+    for number in (1, 3):
+        picture = f"/duplicates/cards/{shown.number}/photos/{number}/picture"
+        assert site.ask("GET", picture)[1]["content-type"] == "image/jpeg"
+    text(site, f"/duplicates/cards/{shown.number}/photos/4/picture", 404)
+
+    before = files(photos)
+    assert shown.say("move", photos=[])[0] == 400
+    assert shown.say("move", photos=["x"])[0] == 400
+    assert shown.say("move", photos=[7])[0] == 409
+    status, moved = shown.say("move", photos=[gone["eileen grey.png"]])
+    trash = tmp_path / "facesearch-trash"
+    assert (status, moved["said"].startswith(f"Moved 1 photo to {trash}")) == (200, True)
+    assert files(photos) == [name for name in before if name != "eileen grey.png"]
+    assert named(card(site, "photos"))[0].startswith("grace")
+    status, back = site.tell("/duplicates/trash/move-back", operation=moved["operation"])
+    assert (status, back["said"]) == (200, "Moved 1 photo back to where they were.")
+    assert files(photos) == before
+    assert named(card(site, "photos")) == (stays, gone)
+    assert site.tell("/duplicates/trash/move-back", operation=9)[0] == 409
+    assert site.tell("/duplicates/trash/move-back", operation="../..")[0] == 400
+    assert site.tell("/duplicates/trash/move-back")[0] == 409  # there is nothing else
+
+
+def test_all_sure_duplicates_go_at_once_and_a_page_that_is_started_later_moves_them_back(
+    open_app, photos, tmp_path
+):
+    before = files(photos)
+    site = looked(open_app(tmp_path / "home.db", [photos]))
+    assert "Move all 3 sure duplicates" in text(site, "/duplicates?of=photos")
+    status, moved = site.tell("/duplicates/trash/move-all")
+    assert (status, moved["said"].startswith("Moved 3 photos")) == (200, True)
+    assert len(files(photos)) == 2
+    assert "All are decided." in card(site, "photos").html
+
+    later = looked(open_app(tmp_path / "home.db", [photos]))
+    assert "Move back what was moved last" in text(later, "/duplicates?of=photos")
+    assert later.tell("/duplicates/trash/move-back")[0] == 200
+    assert files(photos) == before
+
+
+def test_photos_that_are_two_pictures_are_never_one_group_again(open_app, photos, tmp_path):
+    site = looked(open_app(tmp_path / "home.db", [photos]))
+    shown = card(site, "photos")
+    status, said = shown.say("not-same")
+    assert (status, "not one picture" in said["said"]) == (200, True)
+    looked(site)
+    assert named(card(site, "photos"))[0] != "eileen.png"
+    undo(site, said)
+    looked(site)
+    assert named(card(site, "photos"))[0] == "eileen.png"
+    same_bytes = card(site, "photos", card(site, "photos").number)
+    assert same_bytes.say("not-same")[0] == 409  # identical bytes are one picture
+
+
+def test_a_photo_that_changed_since_it_was_found_is_not_moved(open_app, photos, tmp_path):
+    site = looked(open_app(tmp_path / "home.db", [photos]))
+    shown = card(site, "photos")
+    Image.new("RGB", (9, 9)).save(photos / "eileen small.png")
+    status, moved = shown.say("move", photos=list(named(shown)[1].values()))
+    assert status == 200
+    assert re.search(
+        r"Moved 1 photo to .*Left alone: .*eileen small.png: it has changed", moved["said"]
+    )
+    assert (photos / "eileen small.png").exists()
+
+
+def test_a_move_that_was_cut_short_is_told_and_can_be_finished(open_app, photos, tmp_path):
+    site = looked(open_app(tmp_path / "home.db", [photos]))
+    assert site.tell("/duplicates/trash/move-all")[0] == 200
+    (folder,) = (tmp_path / "facesearch-trash").iterdir()
+    (folder / "moved").unlink()  # as if it had been killed before its end
+    plan = (folder / "facesearch-plan.jsonl").read_text().splitlines()
+    gone = next(path for path in folder.iterdir() if path.name.endswith("eileen grey.png"))
+    gone.rename(photos / "eileen grey.png")
+    assert len(plan) == 4
+    html = text(site, "/duplicates?of=photos")
+    assert "Moving 3 photos was cut short" in html
+    status, finished = site.tell("/duplicates/trash/finish")
+    assert (status, finished["said"]) == (200, "Finished: 3 photos moved.")
+    assert not (photos / "eileen grey.png").exists()
+    assert "cut short" not in text(site, "/duplicates?of=photos")
+
+
+def test_a_folder_that_is_gone_is_said_to_be_and_the_page_goes_on(open_app, photos, tmp_path):
+    site = open_app(tmp_path / "home.db", [photos])
+    shutil.rmtree(photos)
+    looked(site)
+    assert "cannot read" in text(site, "/duplicates")
+    assert text(site, "/people")
+
+
+def test_without_a_folder_nothing_of_the_disk_is_touched(twins):
+    assert twins.tell("/duplicates/trash/move-all")[0] == 409
+    assert twins.tell("/duplicates/trash/move-back")[0] == 409
+    assert twins.tell("/duplicates/trash/finish")[0] == 409
+    shown = card(twins, "people")
+    assert shown.say("move", photos=[1])[0] == 404
+    text(twins, f"/duplicates/cards/{shown.number}/photos/1/picture", 404)
+    assert not Path("facesearch-trash").exists()
+
+
+def test_who_is_forgotten_while_it_is_looked_is_erased_at_its_end(
+    open_app, gallery_of_twins, monkeypatch
+):
+    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.1)
+    reading, go_on = threading.Event(), threading.Event()
+    found = Gallery.two_in_one
+
+    def slow(gallery, at_least):
+        with gallery._finding_twice():
+            reading.set()
+            assert go_on.wait(60)
+        return found(gallery, at_least)
+
+    monkeypatch.setattr(Gallery, "two_in_one", slow)
+    app = open_app(gallery_of_twins)
+    (page,) = re.findall(r'href="(/people/\d+)"', text(app, "/people?search=beatrix"))
+    assert app.tell("/duplicates/look")[0] == 200
+    assert reading.wait(60)
+    assert "of=people" in text(app, "/duplicates")  # it answers
+    status, said = app.tell(f"{page}/forget", name="Beatrix")
+    go_on.set()
+    assert (status, "as soon as that ends" in said["said"]) == (200, True)
+    text(app, page, 404)
+    looked(app)
+    assert "Of 1 proposal " in text(app, "/duplicates")
+    files = [file for file in gallery_of_twins.parent.rglob("*") if file.is_file()]
+    assert files
+    assert all(b"Beatrix" not in file.read_bytes() for file in files)
