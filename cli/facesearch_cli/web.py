@@ -16,8 +16,8 @@ def web(
         list[Path] | None,
         typer.Argument(
             metavar="[PHOTO|FOLDER...]",
-            help="Group the faces without a name on these, and look for those that are there "
-            "twice; folders are walked.",
+            help="Ask who is on these, group who has no name yet, and look for photos that are "
+            "there twice; folders are walked.",
         ),
     ] = None,
     port: Annotated[

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import jinja2
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from facesearch.curation import Decision
@@ -75,6 +76,7 @@ class Desk:
         self._templates.filters["percent"] = percent
         self._templates.filters["said"] = said_of
         self._templates.filters["why_kept"] = why_kept
+        self._templates.filters["path"] = breakable
 
         self._newest_forgetting = gallery.newest_forgetting()
 
@@ -157,6 +159,11 @@ def percent(share: float) -> str:
     if share > 0.999:
         return "over 99.9 %"
     return "under 0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %")
+
+
+def breakable(path: str | Path) -> Markup:
+    """Return the HTML of a path, of which a line may end after every folder."""
+    return escape(str(path)).replace("/", Markup("/<wbr>"))
 
 
 def said_of(face: IdentifiedFace) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 440, 320
-LEFT, RIGHT, TOP, BOTTOM = 62, 22, 12, 48  # room for the ticks and titles of the axes
+LEFT, RIGHT, TOP, BOTTOM = 76, 22, 12, 48  # room for the ticks and titles of the axes
 
 Values = Sequence[float] | NDArray[np.floating] | NDArray[np.integer]
 

@@ -62,7 +62,9 @@ async function look({ file, line }) {
     photos.prepend(element(await response.text()));
     line.remove();
   } catch (error) {
-    line.textContent = `${file.name}: ${error.message}`;
+    line.textContent = error.message.includes(file.name)
+      ? error.message
+      : `${file.name}: ${error.message}`;
     line.classList.add("trouble");
     if (error instanceof TypeError) complain(error);
   }

@@ -143,8 +143,8 @@ function choose(person) {
   chosen = person;
   theirs.replaceChildren();
   if (person !== null) {
-    tell(person, at >= 0 && map.people[at] === person ? map.faces[at] : null);
     const faces = map.faces.filter((_, i) => map.people[i] === person);
+    tell(person, at >= 0 && map.people[at] === person ? map.faces[at] : faces[0]);
     for (const face of faces.slice(0, SHOWN_FACES)) {
       const line = document.createElement("li");
       line.append(picture(face, "small", map.names[person]));

@@ -52,7 +52,7 @@ class Card:
     """A card of the page: what is asked, and of whom."""
 
     def __init__(self, site, html):
-        self.site, self.html = site, html
+        self.site, self.html = site, html.replace("<wbr>", "")  # where a line may end
         found = re.search(r'data-card="(\d+)" data-stamp="(\w+)"', html)
         self.number, self.stamp = found.groups() if found else (None, None)
 

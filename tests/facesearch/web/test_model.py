@@ -101,6 +101,6 @@ def test_a_point_lies_where_its_axes_say():
     axis = Axis("", 0, 10, ())
     line = Series("s", 1, (0, 10), (0, 10))
     diagram = Diagram("t", "c", axis, axis, (line,), Table((), ()))
-    assert diagram.path(line) == "M62 272L418 12"
-    assert diagram.place(5, 99) == (240, 12)  # held within the field
+    assert diagram.path(line) == "M76 272L418 12"
+    assert diagram.place(5, 99) == (247, 12)  # held within the field
     assert diagram.path(Series("s", 1, (0, 10), (0, 10), filled=True)).endswith("L418 272Z")

@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from facesearch import Gallery
+from facesearch.web.desk import breakable
 
 
 @pytest.fixture
@@ -63,10 +64,16 @@ def test_a_persons_page_shows_faces_and_tells_where_their_photos_are(pair, portr
     (picture,) = re.findall(r'src="(/faces/\d+/picture)"', html)
     assert pair.ask("GET", picture)[1]["content-type"] == "image/jpeg"
     assert portraits.grace.name in html
-    assert html.count(str(portraits.grace.parent)) == 1  # as text, and in no address
-    assert f'path">{portraits.grace.parent}' in html
+    told = html.replace("<wbr>", "")  # where a line may end
+    assert told.count(str(portraits.grace.parent)) == 1  # as text, and in no address
+    assert f'path">{portraits.grace.parent}' in told
+    assert '<a href="/people" aria-current="true">People</a>' in html  # where one is
     for nobody in ("/people/999", "/people/0", "/people/x", f"/people/{'9' * 30}"):
         text(pair, nobody, 404)
+
+
+def test_a_path_may_end_a_line_after_every_folder_and_stays_text():
+    assert breakable("/a<b>/c&d.png") == "/<wbr>a&lt;b&gt;/<wbr>c&amp;d.png"
 
 
 def test_a_photo_that_is_gone_is_said_to_be(start_site, tmp_path, portraits):

@@ -68,7 +68,7 @@ def test_groups_come_before_who_is_nearly_sure_and_never_with_a_path(waiting, ho
     assert questions(html) == ["Who is on these 3 faces?", "Is this Eileen?"]
     assert str(home.parent) not in html
     assert 'data-left="0">' in html
-    assert "First come those of whom no answer has 90 %" in html
+    assert "First come the doubtful ones, of whom no answer has 90 %" in html
     for picture in re.findall(r'src="(/review/\d+/faces/\d+/picture)"', html):
         status, headers, _ = waiting.ask("GET", picture)
         assert (status, headers["content-type"]) == (200, "image/jpeg")
