@@ -175,7 +175,7 @@ def test_a_person_is_cleaned_of_faces_and_compared_with_who_looks_alike(served, 
     page.locator("#undo").click()
     page.get_by_text("5 enrolled faces").wait_for()
     boxes.nth(0).press("Space")
-    page.get_by_role("button", name="Only not Zoe").press("Enter")
+    page.get_by_role("button", name="Not Zoe").press("Enter")
     said(page, "Said that a face is not Zoe and took it out.")
     page.locator("#undo").click()
     page.get_by_text("5 enrolled faces").wait_for()
