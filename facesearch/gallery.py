@@ -572,7 +572,11 @@ class Gallery:
 
     def name_of(self, person_id: int) -> str | None:
         """Return the name of a person by their id, None if they are not there any more."""
-        return self._store.names([person_id]).get(person_id)
+        return self.names_of([person_id]).get(person_id)
+
+    def names_of(self, person_ids: Iterable[int]) -> dict[int, str]:
+        """Return the names of those of `person_ids` who are there."""
+        return self._store.names(person_ids)
 
     def person_id(self, name: str) -> int:
         """Return the id of a person, which stays when they are renamed; raises UnknownPerson."""
