@@ -176,6 +176,11 @@ def test_a_proposal_of_somebody_who_is_gone_is_passed_over(twins, gallery_of_twi
     assert "That was the last one." in card(twins, "people", other.number).html
 
 
+def test_a_proposal_of_somebody_who_goes_in_this_moment_is_passed_over(twins, monkeypatch):
+    monkeypatch.setattr(Gallery, "look_alikes", lambda *_: [])
+    assert card(twins, "people").number is None
+
+
 def test_a_proposal_that_another_program_answered_is_passed_over(twins, gallery_of_twins):
     shown = card(twins, "people")
     with closing(Gallery(gallery_of_twins)) as gallery:
