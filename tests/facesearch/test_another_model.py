@@ -147,6 +147,7 @@ def test_left_out_faces_come_back_with_their_photo(duo, shoot, make_gallery, fak
     assert migrated.check() == []
     (last,) = migrated.curation.history(limit=1)
     assert last.summary == "left out 1 face of Ada, which other has not seen"
+    assert last.kind == "leave-out"
     with pytest.raises(EmbeddingMismatch):
         migrated.curation.undo(last.id)
     photo.write_bytes(data)
