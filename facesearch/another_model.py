@@ -236,7 +236,7 @@ def log_left_out(
         faces = f"{n_faces:,} {what}{'s' * (n_faces > 1)}"
         summary = f"left out {faces} of {names[person]}, which {model.name} has not seen"
         payload = {"summary": summary, "changes": journal.changes}
-        row = log.append("leave out", person_id=person, payload=payload, run=first)
+        row = log.append("leave-out", person_id=person, payload=payload, run=first)
         first = first or row.id
 
 

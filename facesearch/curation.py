@@ -294,18 +294,19 @@ class Curation:
         return self._decide("confirm", summary, journal, person, others, photo=where)
 
     def confirm_all(
-        self, faces: Iterable[tuple[PhotoFile, Seen]], name: str
+        self, faces: Iterable[tuple[PhotoFile, Seen]], name: str, *, known: bool = False
     ) -> tuple[Decision, list[tuple[PhotoFile, str]]]:
         """Say that faces of nobody enrolled are all `name`, whom somebody bears or nobody yet.
 
-        Somebody who was merged into another is that person, as when they are enrolled.
+        With `known` somebody has to bear it. Else who was merged into another is that person, as
+        when they are enrolled.
         Each of `faces` is a photo and what is seen of it: one face. All are one decision. Also
         returned is which were left out and why: what a human said of one of them, or of another
         face of its photo, outranks what is said of all. Refused if none is left.
         """
         left_out: list[tuple[PhotoFile, str]] = []
         with self._deciding() as journal:
-            person = self._somebody(journal, name)
+            person = self._person(name) if known else self._somebody(journal, name)
             n_faces, where = 0, None
             for photo, seen in faces:
                 why = self._why_not(person, seen)
@@ -488,14 +489,18 @@ class Curation:
             raise Refused(f"that was decided meanwhile: {said[faces[0]]}")
         return left
 
-    def confirm_waiting(self, face: "UnnamedFace", seen: Seen, name: str) -> Decision:
+    def confirm_waiting(
+        self, face: "UnnamedFace", seen: Seen, name: str, *, known: bool = False
+    ) -> Decision:
         """Say that a face is `name`, whom somebody bears or nobody yet; as `confirm` does.
 
-        `seen` is that one face. Refused if a human decided about it meanwhile.
+        `seen` is that one face; `known` as in `confirm_all`. Refused if a human decided about it
+        meanwhile.
         """
         with self._deciding() as journal:
             self.undecided([face])
-            return self._confirm(journal, face.photo, seen, 0, self._somebody(journal, name))
+            person = self._person(name) if known else self._somebody(journal, name)
+            return self._confirm(journal, face.photo, seen, 0, person)
 
     def reject_waiting(self, faces: Sequence["UnnamedFace"], name: str) -> Decision:
         """Say that faces are not `name`, for ever: as one decision, see `reject`.

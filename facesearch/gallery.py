@@ -572,7 +572,11 @@ class Gallery:
 
     def name_of(self, person_id: int) -> str | None:
         """Return the name of a person by their id, None if they are not there any more."""
-        return self._store.names([person_id]).get(person_id)
+        return self.names_of([person_id]).get(person_id)
+
+    def names_of(self, person_ids: Iterable[int]) -> dict[int, str]:
+        """Return the names of those of `person_ids` who are there."""
+        return self._store.names(person_ids)
 
     def person_id(self, name: str) -> int:
         """Return the id of a person, which stays when they are renamed; raises UnknownPerson."""
@@ -759,22 +763,25 @@ class Gallery:
         faces, seen_photos = zip(*left, strict=True)
         return replace(together, faces=faces, seen=seen_photos)
 
-    def name_waiting(self, waiting: "Waiting", name: str, *, workers: int = 1) -> Decision:
+    def name_waiting(
+        self, waiting: "Waiting", name: str, *, known: bool = False, workers: int = 1
+    ) -> Decision:
         """Enroll the faces of `waiting` as `name`, whom somebody bears or nobody yet.
 
-        Of a group those are left out that `name_group` leaves out. Raises Refused if a human
-        decided about all of them meanwhile, PhotoError, FaceError.
+        `known` as in `name_group`: whoever is proposed may have another name by now, or be gone. Of
+        a group those are left out that `name_group` leaves out. Raises Refused if a human decided
+        about all of them meanwhile, PhotoError, FaceError.
         """
         from facesearch.dedupe.unnamed import UnnamedGroup
 
         face, *more = self.curation.undecided(waiting.faces)
         if more:
             group = UnnamedGroup(waiting.group or 0, (face, *more))
-            return self.name_group(group, name, workers=workers)[0]
+            return self.name_group(group, name, known=known, workers=workers)[0]
         seen = self._again(face)
         if not isinstance(seen, Seen):
             raise seen
-        return self.curation.confirm_waiting(face, seen, name)
+        return self.curation.confirm_waiting(face, seen, name, known=known)
 
     def _seen_or_remembered(
         self, photos: Iterable[str | os.PathLike[str]], workers: int
@@ -801,12 +808,13 @@ class Gallery:
                 yield path, replace(seen, crops=NO_CROPS) if isinstance(seen, Seen) else seen
 
     def name_group(
-        self, group: "UnnamedGroup", name: str, *, workers: int = 1
+        self, group: "UnnamedGroup", name: str, *, known: bool = False, workers: int = 1
     ) -> tuple[Decision, list[tuple[str, str]]]:
         """Enroll the faces of `group` as `name`, whom somebody bears or nobody yet.
 
-        It is one decision. Also returned is which photos were left out and why: one that cannot
-        be read or has changed, or what a human said before. Refused if none is left.
+        With `known` somebody has to bear it, else UnknownPerson is raised. It is one decision.
+        Also returned is which photos were left out and why: one that cannot be read or has changed,
+        or what a human said before. Refused if none is left.
         """
         faces: list[tuple[str | os.PathLike[str], Seen]] = []
         left_out: list[tuple[str, str]] = []
@@ -819,7 +827,7 @@ class Gallery:
             raise Refused(
                 "none of the photos can be used: " + "; ".join(w for _, w in left_out[:3])
             )
-        decision, refused = self.curation.confirm_all(faces, person_name(name))
+        decision, refused = self.curation.confirm_all(faces, person_name(name), known=known)
         return decision, left_out + [(str(photo), why) for photo, why in refused]
 
     def _again(self, face: "UnnamedFace") -> Seen | FacesearchError:

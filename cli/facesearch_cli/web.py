@@ -95,6 +95,8 @@ def own_address(host: str) -> IPv4Address | IPv6Address:
         address = ip_address(host)
     except ValueError as error:
         raise typer.BadParameter(f"{host} is no IP address, as 192.168.1.20 is") from error
+    if isinstance(address, IPv6Address):  # ::ffff:0.0.0.0 is all of this machine, too
+        address = address.ipv4_mapped or address
     if address.is_unspecified or address.is_multicast:
         raise typer.BadParameter(f"{host} is not one machine: the page answers to its address only")
     return address

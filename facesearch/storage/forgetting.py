@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from facesearch.storage.decisions import DecisionLog, DecisionRow, about, marks
@@ -16,7 +16,7 @@ class Traces:
 
     people: set[int]  # theirs, and of who became them
     names: set[str]  # all they ever had
-    places: dict[str, list[Box]]  # content hash of a photo -> where they are on it
+    places: dict[str, list[Box]]  # content hash of a photo -> where they are, or were, on it
     photos: set[str]  # content hashes of photos that show nobody else who is enrolled
 
     def names_in(self, text: str) -> bool:
@@ -57,7 +57,7 @@ def forget_person(store: Store, log: DecisionLog, person_id: int) -> dict[str, i
     """
     traces = traces_of(store, log, person_id)
     blank_paths(store, person_id, traces)
-    rows = rows_to_delete(store, log, person_id, traces)
+    rows = rows_to_delete(store, person_id, traces)
     n_decisions = forget_decisions(store, log, traces, set(rows))
     for table, row in rows:
         store.db.execute(f"DELETE FROM {table} WHERE id = ?", (row,))
@@ -71,9 +71,7 @@ def forget_person(store: Store, log: DecisionLog, person_id: int) -> dict[str, i
     }
 
 
-def rows_to_delete(
-    store: Store, log: DecisionLog, person_id: int, traces: Traces
-) -> list[tuple[str, int]]:
+def rows_to_delete(store: Store, person_id: int, traces: Traces) -> list[tuple[str, int]]:
     """Return table and id of all that goes with a person but decisions, what refers first."""
 
     def found(table: str, condition: str, *values: str | int) -> list[tuple[str, int]]:
@@ -91,7 +89,7 @@ def rows_to_delete(
         for photo in traces.places
         for d in store.dismissals(photo)
         if traces.shown(d.content_hash, d.box)
-    } | dismissals_of(log, traces)
+    }
     rows = [
         *found("unnamed_group", "true"),  # any may be of theirs: nothing in the file tells
         *found("template", "face_id IN (SELECT id FROM face WHERE person_id = ?)", person_id),
@@ -106,19 +104,14 @@ def rows_to_delete(
     return [*rows, *found("person", "id = ?", person_id)]
 
 
-def dismissals_of(log: DecisionLog, traces: Traces) -> set[int]:
-    """Return the ids of dismissals at places where a person was enrolled before or after."""
-    people = tuple(traces.people)
-    decisions = log.select(f"{about(people)} AND kind <> 'enroll'", people * 2)
-    return {change.id for row in decisions for change in row.changes if change.table == "dismissal"}
-
-
 def traces_of(store: Store, log: DecisionLog, person_id: int) -> Traces:
     """Return by what a person can be told in the paths and decisions that others have left."""
     people = log.became(person_id)
     places: dict[str, list[Box]] = {}
     for _, face in store.faces_of(person_id):
         places.setdefault(face.content_hash, []).append(face.box)
+    for photo, box in places_left(store, log, person_id, people):
+        places.setdefault(photo, []).append(box)
     alone = {
         photo
         for photo in places
@@ -131,6 +124,46 @@ def traces_of(store: Store, log: DecisionLog, person_id: int) -> Traces:
             if table == "person" and person in people:
                 names.update(state["name"] for state in states if state and "name" in state)
     return Traces(people, names, places, alone)
+
+
+def places_left(
+    store: Store, log: DecisionLog, person_id: int, people: Set[int]
+) -> list[tuple[str, Box]]:
+    """Return (content hash, box) of faces that were a person's, or of `people`, when they went.
+
+    Not those that a human said since to be somebody else's, or not theirs.
+    """
+    noted = log.select("kind <> 'enroll' ORDER BY id")
+    photos = content_hashes(store, noted)
+    went: dict[str, list[tuple[Box, int]]] = {}  # and whose each was: the last counts
+    for change in (change for row in noted for change in row.changes):
+        if change.table == "face" and change.before and change.after is None:
+            photo = photos.get(change.before["photo_id"], "")
+            left, top, right, bottom = (change.before[column] for column in BOX_COLUMNS)
+            box = (left, top, right, bottom)
+            others = [there for there in went.get(photo, []) if not same_place(there[0], box)]
+            went[photo] = [*others, (box, change.before["person_id"])]
+
+    def is_said_not_to_be(photo: str, box: Box) -> bool:
+        others = [f.box for f in store.known_faces(photo) if f.person_id != person_id]
+        others += [r.box for r in store.rejections(photo) if r.person_id == person_id]
+        return any(same_place(box, other) for other in others)
+
+    return [
+        (photo, box)
+        for photo, some in went.items()
+        for box, person in some
+        if person in people and not is_said_not_to_be(photo, box)
+    ]
+
+
+def content_hashes(store: Store, noted: Iterable[DecisionRow]) -> dict[int, str]:
+    """Return photo id -> content hash, also of those that decisions took out."""
+    photos: dict[int, str] = dict(store.rows("SELECT id, content_hash FROM photo"))
+    for change in (change for row in noted for change in row.changes):
+        if change.table == "photo" and change.before:
+            photos[change.id] = change.before["content_hash"]
+    return photos
 
 
 def blank_paths(store: Store, person_id: int, traces: Traces) -> None:
@@ -163,10 +196,7 @@ def forget_decisions(
         )
     }
     noted = log.select("kind <> 'enroll'", ())
-    photos: dict[int, str] = dict(store.rows("SELECT id, content_hash FROM photo"))
-    for change in (change for row in noted for change in row.changes):
-        if change.table == "photo" and change.before:  # one that is not there any more
-            photos[change.id] = change.before["content_hash"]
+    photos = content_hashes(store, noted)
     for row in noted:
         if row.id in gone:
             continue

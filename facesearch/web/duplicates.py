@@ -235,8 +235,8 @@ class Duplicates:
         if isinstance(card.what, PerhapsTwo):
             return None if changed else Sight(card, sides, probability, False, ())
         names = [side.name for side in sides]
-        alike = {one.person: one for one in gallery.look_alikes(names[0], names[1:])}[names[1]]
-        if alike.apart:
+        alike = {one.person: one for one in gallery.look_alikes(names[0], names[1:])}.get(names[1])
+        if alike is None or alike.apart:  # gone in this moment, or known to be two
             return None
         probability = alike.probability if changed else probability
         doubtful = tuple(name for name in names if name in self._doubtful)

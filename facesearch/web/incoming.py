@@ -63,6 +63,14 @@ def text_of(said: dict[str, Any], key: str) -> str:
     return value
 
 
+def side_of(said: dict[str, Any], key: str) -> int:
+    """Return which of two a script told, 0 if it did not; raises HTTPException if it is neither."""
+    value = said.get(key, 0)
+    if type(value) is not int or value not in (0, 1):
+        raise HTTPException(400, f"The {key} is neither 0 nor 1.")
+    return value
+
+
 def numbers_of(said: dict[str, Any], key: str) -> list[int]:
     """Return the numbers that a script told, at least one; raises HTTPException if it did not."""
     value = said.get(key)
@@ -79,7 +87,7 @@ async def told(request: Request) -> dict[str, Any]:
     data = b"".join([chunk async for chunk in chunks(request, MAX_TOLD_BYTES)])
     try:
         value = json.loads(data or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter of brackets in brackets
         raise HTTPException(400, "This is no JSON.") from error
     if not isinstance(value, dict):
         raise HTTPException(400, "This is no JSON object.")

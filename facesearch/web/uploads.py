@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 from typing import BinaryIO
 
 from facesearch.web.eyes import Looked
@@ -104,7 +105,8 @@ def delete_left_behind() -> None:
 
 def is_ours(folder: Path) -> bool:
     """Return whether this user made a folder: others may put there what leads elsewhere."""
-    return not folder.is_symlink() and (os.name == "nt" or folder.stat().st_uid == os.getuid())
+    found = folder.lstat()  # one look, lest a link come between two; nobody else can replace ours
+    return S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == os.getuid())
 
 
 def locked(file: Path) -> sqlite3.Connection | None:

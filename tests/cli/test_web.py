@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from PIL import Image
+
+from facesearch_cli.web import own_address
 
 pytest.importorskip("starlette", reason="the extra web is not installed")
 pytest.importorskip("uvicorn", reason="the extra web is not installed")
@@ -42,6 +45,13 @@ def test_a_host_that_is_no_address_of_one_machine_is_refused(facesearch, host):
     result = facesearch("web", "--no-browser", "--host", host)
     assert result.exit_code == 2
     assert "Traceback" not in result.stderr
+
+
+def test_an_address_of_the_old_kind_in_the_clothes_of_the_new_is_what_it_is():
+    assert str(own_address("::ffff:127.0.0.1")) == "127.0.0.1"
+    assert str(own_address("::1")) == "::1"
+    with pytest.raises(typer.BadParameter):
+        own_address("::ffff:0.0.0.0")
 
 
 def test_an_address_of_another_machine_is_one_sentence(facesearch):

@@ -79,6 +79,24 @@ def test_a_decision_from_before_is_undone_after(duo, make_gallery, shoot):
     assert migrated.check() == []
 
 
+def test_who_was_dismissed_before_is_so_after_until_that_is_undone(duo, make_gallery, shoot):
+    dismissed = duo.curation.dismiss(shoot((ADA, 1)), "stranger")
+    taken_out = duo.curation.take_out([shoot((GRACE, 1))], "Grace")
+    duo.curation.dismiss(shoot((GRACE, 1)), "no face")
+    migrate_gallery(duo.path, OTHER)
+    migrated = make_gallery(model=OTHER, create=False)
+    photos = [shoot((ADA, 1)), shoot((GRACE, 1))]
+    told = [photo.faces[0].dismissed_as for photo in migrated.identify(photos)]
+    assert told == ["stranger", "no face"]
+    with pytest.raises(Refused, match="came later"):
+        migrated.curation.undo(taken_out.id)
+    for decision in (dismissed.id, None, taken_out.id):
+        migrated.curation.undo(decision)
+    assert [face.decided_by for p in migrated.identify(photos) for face in p.faces] == ["human"] * 2
+    assert migrated.info()["template"] == 4
+    assert migrated.check() == []
+
+
 def test_a_decision_whose_photo_is_gone_waits_for_its_model(duo, make_gallery, shoot, fake_model):
     photo = shoot((STRANGER, 1))
     undone = duo.curation.undo(duo.curation.confirm(photo, "Ada", 1).id)
@@ -129,6 +147,7 @@ def test_left_out_faces_come_back_with_their_photo(duo, shoot, make_gallery, fak
     assert migrated.check() == []
     (last,) = migrated.curation.history(limit=1)
     assert last.summary == "left out 1 face of Ada, which other has not seen"
+    assert last.kind == "leave-out"
     with pytest.raises(EmbeddingMismatch):
         migrated.curation.undo(last.id)
     photo.write_bytes(data)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facesearch import gallery as gallery_module
+from facesearch.curation import VERDICTS
 from facesearch.errors import FaceError, FacesearchError, PhotoError, Refused, UnknownPerson
 from facesearch.gallery import Gallery, import_gallery
 
@@ -967,6 +968,7 @@ verbs = st.one_of(
     st.tuples(st.just("move"), st.lists(a_photo, min_size=1, max_size=2), names, names),
     st.tuples(st.just("confirm"), a_photo, names, numbers),
     st.tuples(st.just("reject"), a_photo, names, numbers),
+    st.tuples(st.just("dismiss"), a_photo, st.sampled_from(VERDICTS), numbers),
     st.tuples(st.just("not_same"), names, names),
     st.tuples(st.just("rename"), names, names),
     st.tuples(
@@ -993,6 +995,7 @@ def act(gallery, photos, verb, *arguments):
         "reject_faces": lambda name: (all_faces(gallery, name)[1:], name),
         "confirm": lambda photo, *rest: (photos[photo], *rest),
         "reject": lambda photo, *rest: (photos[photo], *rest),
+        "dismiss": lambda photo, *rest: (photos[photo], *rest),
     }
     if verb == "enroll":
         name, some = arguments

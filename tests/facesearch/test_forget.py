@@ -408,6 +408,21 @@ def take_out_of_adas_whose_it_was_first(gallery, portrait, shoot):
     list(gallery.enroll([(NAME, portrait)]))
 
 
+def take_out_and_say_who_it_is_not(gallery, portrait, shoot):
+    """Nothing is enrolled there any more; what was said since is of her face all the same."""
+    gallery.curation.take_out([portrait], NAME)
+    gallery.curation.reject(portrait, "Ada")
+    gallery.curation.dismiss(portrait, "no face")
+    gallery.curation.dismiss(portrait, "stranger")
+
+
+def undo_her_enrollment_and_what_was_said_since(gallery, portrait, shoot):
+    list(gallery.enroll([(NAME, shoot((ZOE, 3)))]))
+    gallery.curation.take_out([portrait], NAME)
+    gallery.curation.dismiss(portrait, "stranger")
+    gallery.curation.undo()
+
+
 STORIES = [
     take_in_wrongly_and_out,
     take_out_and_back,
@@ -424,6 +439,8 @@ STORIES = [
     lose_the_photo_of_ada_in_her_folder,
     take_out_of_adas_and_of_hers,
     take_out_of_adas_whose_it_was_first,
+    take_out_and_say_who_it_is_not,
+    undo_her_enrollment_and_what_was_said_since,
 ]
 
 
@@ -485,6 +502,28 @@ def test_forgetting_leaves_what_was_decided_about_others_in_force_and_undoable(
     for _ in range(3):
         gallery.curation.undo()
     assert gallery._store.not_same() == gallery._store.rows("SELECT * FROM rejection") == []
+    assert gallery.check() == []
+
+
+def test_what_a_human_said_not_to_be_her_outlives_her(gallery, shoot):
+    """Photos from which she was enrolled once, by mistake."""
+    rejected, moved, confirmed, still_adas = (shoot((50, k)) for k in (1, 2, 3, 4))
+    list(gallery.enroll((NAME, photo) for photo in (rejected, moved, confirmed, still_adas)))
+    gallery.curation.reject(rejected, NAME)
+    gallery.curation.dismiss(rejected, "stranger")
+    gallery.curation.move([moved], NAME, "Ada")
+    gallery.curation.dismiss(moved, "stranger")
+    for photo in (confirmed, still_adas):
+        gallery.curation.take_out([photo], NAME)
+        gallery.curation.confirm(photo, "Ada")
+        gallery.curation.reject(photo, "Hedy")
+    taken_out = gallery.curation.take_out([confirmed], "Ada")
+    gallery.forget(NAME)
+    faces = [photo.faces[0] for photo in gallery.identify([rejected, moved])]
+    assert [face.dismissed_as for face in faces] == ["stranger", "stranger"]
+    assert len(gallery._store.rows("SELECT 1 FROM rejection")) == 2
+    gallery.curation.undo(taken_out.id)
+    assert next(gallery.identify([confirmed])).faces[0].person == "Ada"
     assert gallery.check() == []
 
 

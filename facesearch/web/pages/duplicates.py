@@ -10,12 +10,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from facesearch.curation import Decision
+from facesearch.dedupe.enrolled import PerhapsTwo
 from facesearch.dedupe.photos import PhotoGroup
 from facesearch.dedupe.trash import Outcome, newest, unfinished
 from facesearch.errors import PhotoError
 from facesearch.web.desk import STATIC, Desk, decided
 from facesearch.web.duplicates import KINDS, Card
-from facesearch.web.incoming import number_in, numbers_of, start_in, text_of, told
+from facesearch.web.incoming import number_in, numbers_of, side_of, start_in, text_of, told
 
 SHOWN_FACES = 12  # of one side of a card
 SAID_PATHS = 3  # of what was left alone
@@ -101,7 +102,9 @@ class DuplicatesPage:
     async def same(self, request: Request) -> Response:
         """Say that what stands side by side is the same."""
         card, said = self._card(request), await told(request)
-        stamp, keep = text_of(said, "stamp"), 1 if said.get("keep") == 1 else 0
+        if isinstance(card.what, PhotoGroup):  # of which the copies are moved
+            raise HTTPException(404)
+        stamp, keep = text_of(said, "stamp"), side_of(said, "keep")
         return await self._decide(
             card, lambda: self._desk.duplicates.same(self._desk.gallery, card, stamp, keep)
         )
@@ -109,8 +112,8 @@ class DuplicatesPage:
     async def not_same(self, request: Request) -> Response:
         """Say that it is not."""
         card, said = self._card(request), await told(request)
-        stamp, keep = str(said.get("stamp")), 1 if said.get("keep") == 1 else 0
-        name = str(said.get("name", ""))
+        stamp, keep = text_of(said, "stamp"), side_of(said, "keep")
+        name = text_of(said, "name") if isinstance(card.what, PerhapsTwo) else ""
         found, gallery = self._desk.duplicates, self._desk.gallery
         return await self._decide(card, lambda: found.not_same(gallery, card, stamp, keep, name))
 

@@ -69,8 +69,8 @@ class MapPage:
         )
 
     def _enrolled(self) -> tuple[EnrolledFaces, dict[int, str]]:
-        names = {person.id: person.name for person in self._desk.gallery.people()}
-        return self._desk.gallery.some_faces(MOST_FACES), names
+        enrolled = self._desk.gallery.some_faces(MOST_FACES)
+        return enrolled, self._desk.gallery.names_of(set(enrolled.people.tolist()))
 
     def _draw(self, enrolled: EnrolledFaces) -> Drawn:
         """Return the map of these faces, the last one if they are the same."""

@@ -125,9 +125,12 @@ class ReviewPage:
         return Response(jpeg, media_type="image/jpeg")
 
     async def say_who(self, request: Request) -> Response:
-        """Say who it is, and enroll it; they may be enrolled or not."""
-        name = text_of(await told(request), "name")
-        return await self._decide(request, lambda gallery, it: gallery.name_waiting(it, name))
+        """Say who it is, and enroll it; with `known` that is somebody who is enrolled."""
+        said = await told(request)
+        name, known = text_of(said, "name"), said.get("known") is True
+        return await self._decide(
+            request, lambda gallery, it: gallery.name_waiting(it, name, known=known)
+        )
 
     async def say_who_not(self, request: Request) -> Response:
         """Say who it is not, for ever."""

@@ -1,7 +1,7 @@
 // Photos that are dropped or chosen go up, two at a time; their cards come down.
 
 import "./names.js";
-import { complain, element, get, post, refuseTrouble, say } from "./talk.js";
+import { complain, element, get, post, say, send } from "./talk.js";
 
 const AT_ONCE = 2;
 const files = document.getElementById("files");
@@ -53,13 +53,7 @@ function goOn() {
 async function look({ file, line }) {
   line.textContent = `${file.name}: looking`;
   try {
-    const response = await fetch(`/photos?name=${encodeURIComponent(file.name)}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/octet-stream", Accept: "application/json" },
-      body: file,
-    });
-    await refuseTrouble(response);
-    photos.prepend(element(await response.text()));
+    photos.prepend(await send(file));
     line.remove();
   } catch (error) {
     line.textContent = error.message.includes(file.name)

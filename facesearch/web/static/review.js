@@ -74,7 +74,7 @@ function listen() {
   document.getElementById("other").addEventListener("submit", (event) => {
     event.preventDefault();
     const name = field.value.trim();
-    if (!name || !answer(() => name)) return;
+    if (!name || !decide("is", { name })) return;
     field.value = "";
     field.blur();
     focusQuestion();
@@ -202,10 +202,10 @@ function isReady() {
   return false;
 }
 
-// Says who the current case is; returns whether that was taken
+// Says that the current case is somebody who is proposed
 function answer(whom) {
   const name = isReady() ? whom() : null;
-  return Boolean(name) && decide("is", { name });
+  if (name) decide("is", { name, known: true });
 }
 
 function decide(verb, told = {}) {

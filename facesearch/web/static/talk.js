@@ -16,6 +16,17 @@ export async function post(address, told) {
   return response.json();
 }
 
+// Sends a photo; returns its card
+export async function send(photo) {
+  const response = await fetch(`/photos?name=${encodeURIComponent(photo.name)}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/octet-stream", Accept: "application/json" },
+    body: photo,
+  });
+  await refuseTrouble(response);
+  return element(await response.text());
+}
+
 export async function refuseTrouble(response) {
   if (response.ok) return;
   let sentence = `The page answered ${response.status}.`;

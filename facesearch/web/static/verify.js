@@ -1,6 +1,6 @@
 // Two photos go up as on the page Identify; what is said of the pair comes down.
 
-import { complain, element, get, refuseTrouble } from "./talk.js";
+import { complain, element, get, send } from "./talk.js";
 
 const sides = [...document.querySelectorAll(".drop[data-side]")];
 const result = document.getElementById("result");
@@ -50,13 +50,7 @@ async function take(side, file) {
   told.classList.remove("trouble");
   told.textContent = `${file.name}: looking`;
   try {
-    const response = await fetch(`/photos?name=${encodeURIComponent(file.name)}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/octet-stream", Accept: "application/json" },
-      body: file,
-    });
-    await refuseTrouble(response);
-    const { address } = element(await response.text()).dataset;
+    const { address } = (await send(file)).dataset;
     if (newest[name] !== file) return; // another one was given meanwhile
     photos[name] = address.split("/").pop();
     faces[name] = 1;

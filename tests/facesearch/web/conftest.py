@@ -24,9 +24,6 @@ from facesearch.storage.store import FaceRow
 
 sys.path.insert(0, str(Path(__file__).parent))  # for odd_models, here and in other processes
 
-CHROMIUM = Path("/usr/bin/chromium")
-
-
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's; no browser is ever downloaded
 
 

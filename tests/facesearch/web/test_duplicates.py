@@ -156,6 +156,16 @@ def test_what_was_changed_since_it_was_shown_is_not_decided_blindly(twins, galle
     assert changed.say("same")[0] == 200
 
 
+def test_what_a_script_tells_wrongly_decides_nothing(twins, gallery_of_twins):
+    before = people(gallery_of_twins)
+    for wrong in ({"keep": "1"}, {"keep": True}, {"keep": 2}, {"keep": None}, {"stamp": [1]}):
+        for kind in ("people", "names"):
+            for verb in ("same", "not-same"):
+                assert card(twins, kind).say(verb, **{"name": "Yael"} | wrong)[0] == 400, wrong
+    assert card(twins, "names").say("not-same", name=["Yael"])[0] == 400
+    assert people(gallery_of_twins) == before
+
+
 def test_a_proposal_of_somebody_who_is_gone_is_passed_over(twins, gallery_of_twins):
     shown = card(twins, "people")
     with closing(Gallery(gallery_of_twins)) as gallery:
@@ -164,6 +174,11 @@ def test_a_proposal_of_somebody_who_is_gone_is_passed_over(twins, gallery_of_twi
     other = card(twins, "people")
     assert not set(other.sides) & set(shown.sides)
     assert "That was the last one." in card(twins, "people", other.number).html
+
+
+def test_a_proposal_of_somebody_who_goes_in_this_moment_is_passed_over(twins, monkeypatch):
+    monkeypatch.setattr(Gallery, "look_alikes", lambda *_: [])
+    assert card(twins, "people").number is None
 
 
 def test_a_proposal_that_another_program_answered_is_passed_over(twins, gallery_of_twins):
@@ -271,6 +286,7 @@ def test_photos_of_one_picture_go_to_the_trash_of_the_command_line_and_come_back
     text(site, f"/duplicates/cards/{shown.number}/photos/4/picture", 404)
 
     before = files(photos)
+    assert shown.say("same")[0] == 404  # of photos one is moved
     assert shown.say("move", photos=[])[0] == 400
     assert shown.say("move", photos=["x"])[0] == 400
     assert shown.say("move", photos=[7])[0] == 409

@@ -130,6 +130,11 @@ def test_photos_go_and_come_back_by_keys(start_site, open_page, portraits, tmp_p
     page.get_by_role("link", name="A photo twice").click()
     page.locator("[data-card] h2:focus").wait_for()
     page.locator(".side", has_text="again.jpg").wait_for()
+    frames = [
+        page.locator(".side").nth(place).evaluate("(side) => getComputedStyle(side).borderColor")
+        for place in (0, 1)
+    ]
+    assert frames[0] != frames[1]  # that which stays stands out
     page.keyboard.press("y")
     said(page, "Moved 1 photo to")
     page.locator(".side", has_text="view small.png").wait_for()

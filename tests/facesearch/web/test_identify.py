@@ -112,6 +112,7 @@ def test_what_scripts_tell_wrongly_is_one_sentence(site, portraits):
     for body in (b"[1]", b"{", b"\xff", b'{"name": 3}', b'{"name": " "}', b'{"name": "a\\u0007"}'):
         status, _, answer = site.ask("POST", say, body, **json_type)
         assert (status, b'"error"' in answer) == (400, True), body
+    assert site.ask("POST", say, b"[" * 60_000, **json_type)[0] == 400
     assert site.ask("POST", say, b"{}" * 50_000, **json_type)[0] == 413
     assert site.ask("POST", say, b"{}")[0] == 415
     assert site.ask("GET", say)[0] == 405

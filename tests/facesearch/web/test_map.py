@@ -57,3 +57,11 @@ def test_the_map_of_an_empty_gallery_is_empty(site):
     assert (told["faces"], told["names"], told["n_faces"]) == ([], {}, 0)
     html = site.ask("GET", "/model/map")[2].decode()
     assert re.search(r'<canvas id="map" tabindex="0"', html)
+
+
+def test_the_map_reads_the_names_of_those_on_it_and_nothing_of_the_others(
+    open_app, enrolled_gallery, monkeypatch
+):
+    monkeypatch.delattr(Gallery, "people")
+    told = json.loads(open_app(enrolled_gallery).ask("GET", "/model/map/points")[2])
+    assert sorted(told["names"].values()) == ["Eileen Collins", "Grace Hopper"]

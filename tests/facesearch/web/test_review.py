@@ -142,6 +142,22 @@ def test_what_is_decided_elsewhere_is_left_out_and_told(waiting, home):
     assert len(set(shown)) == 2
 
 
+def test_who_was_renamed_since_they_were_proposed_is_not_enrolled_anew_under_the_old_name(
+    waiting, home
+):
+    html = text(waiting, "/review")
+    cases = [address_of(html, q) for q in ("Is this Eileen?", "Who is on these 3 faces?")]
+    with closing(Gallery(home)) as gallery:
+        gallery.rename("Eileen", "Collins")
+        for case in cases:
+            status, refused = waiting.tell(f"{case}/is", name="Eileen", known=True)
+            assert (status, "nobody called Eileen" in refused["error"]) == (404, True)
+            assert waiting.ask("GET", case)[0] == 200  # it waits as before
+        assert gallery.names() == ["Collins"]
+    status, said = waiting.tell(f"{cases[1]}/is", name="Collins", known=True)
+    assert (status, said["said"]) == (200, "Said that 3 faces are Collins.")
+
+
 def test_a_photo_that_changed_since_is_not_decided_about(waiting, home, portraits):
     her = address_of(text(waiting, "/review"), "Is this Eileen?")
     photo = home.parent / "album" / "eileen.png"

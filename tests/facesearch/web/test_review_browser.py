@@ -304,6 +304,20 @@ def test_what_is_refused_comes_back_with_the_reason(review, home, open_page):
     assert page.locator("#refused").text_content() == ""
 
 
+def test_a_yes_to_who_was_renamed_meanwhile_comes_back_with_the_new_name(review, home, open_page):
+    open_page.refusals += [404]
+    page = review()
+    press(page, "j")
+    question = page.locator("#cases article:not([hidden]) h2")
+    assert question.inner_text() == "Is this Eileen?"
+    with closing(Gallery(home)) as gallery:
+        renamed = gallery.rename("Eileen", "Collins")
+        press(page, "y")
+        page.get_by_role("alert").get_by_text("nobody called Eileen").wait_for()
+        assert question.inner_text() == "Is this Collins?"
+        gallery.curation.undo(renamed.id)
+
+
 def test_what_was_decided_on_another_page_is_told_and_left_out(review, home, open_page):
     open_page.refusals += [409, 404]
     one, other = review(), review()

@@ -75,3 +75,31 @@ def test_a_link_that_somebody_put_there_leads_to_nothing_that_is_deleted(
     (temporary / "facesearch-page-worse" / "photos").symlink_to(own / "photos")
     Uploads().close()
     assert (own / "photos" / "holiday.jpg").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there links need a privilege")
+def test_a_folder_that_becomes_a_link_while_one_looks_leads_to_nothing_that_is_deleted(
+    monkeypatch, tmp_path_factory
+):
+    temporary, own = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("own")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    (own / "photos").mkdir()
+    (own / "photos" / "holiday.jpg").touch()
+    folder = temporary / "facesearch-page-evil"
+    folder.mkdir()
+    look, looks = Path.stat, []
+
+    def look_and_swap(path, *, follow_symlinks=True):
+        """The folder is another user's, who exchanges it once it was looked at."""
+        told = look(path, follow_symlinks=follow_symlinks)
+        if path == folder and not looks:
+            looks.append(path)
+            folder.rmdir()
+            folder.symlink_to(own)
+            told = os.stat_result([*told[:4], told.st_uid + 1, *told[5:]])
+        return told
+
+    monkeypatch.setattr(Path, "stat", look_and_swap)
+    Uploads().close()
+    assert looks
+    assert (own / "photos" / "holiday.jpg").exists()
