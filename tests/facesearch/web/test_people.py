@@ -10,9 +10,9 @@ from facesearch import Gallery
 
 
 @pytest.fixture
-def pair(start_site, enrolled_gallery):
-    """A server of a gallery of the two of its own."""
-    return start_site("--gallery", enrolled_gallery)
+def pair(open_app, enrolled_gallery):
+    """A gallery of the two of its own."""
+    return open_app(enrolled_gallery)
 
 
 def text(site, path, expected=200):
@@ -69,13 +69,13 @@ def test_a_persons_page_shows_faces_and_tells_where_their_photos_are(pair, portr
         text(pair, nobody, 404)
 
 
-def test_a_photo_that_is_gone_is_said_to_be(start_site, tmp_path, portraits):
+def test_a_photo_that_is_gone_is_said_to_be(open_app, tmp_path, portraits):
     photo = tmp_path / "own.png"
     shutil.copy(portraits.eileen, photo)
     with closing(Gallery(tmp_path / "a.db")) as gallery:
         list(gallery.enroll([("Eileen", photo)]))
     photo.unlink()
-    site = start_site("--gallery", tmp_path / "a.db")
+    site = open_app(tmp_path / "a.db")
     html = text(site, page_of(site, "eileen"))
     assert "The photo is gone" in html
     (picture,) = re.findall(r'src="(/faces/\d+/picture)"', html)
