@@ -17,6 +17,13 @@ processes wanted to run before.
   which is most of it (`photo_ms`: a photo is sent and looked at). `card_after_decision_ms` is the
   photo's card after it: who is there, by the gallery with one face more. With the first photo
   (`first_photo_ms`) the index is made and filed, and strangers' scores are measured.
+- The review, in a browser, with who is on the portrait enrolled, of copies of it as JPEGs of 480 x
+  600 pixels and of another quality each, on a server of its own: "is this she?", yes.
+  `review_next_ms`: from the key to the frame that shows the next face, its picture loaded; who
+  decides rests 300 ms on each face and waits for nothing else. `review_decision_stored_ms`: from
+  the key to the answer of the server, which has looked at the photo once more; each key waits for
+  the answer to the one before. `review_found_s`: until the queue is there, with all photos looked
+  at for the first time.
 - Memory as Linux counts it resident: the server, and the two processes that decode photos.
 """
 
@@ -36,7 +43,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -47,6 +54,9 @@ from facesearch import Gallery
 from facesearch.storage.store import FaceRow
 from facesearch.vectors import unit
 from facesearch.web.thumbnails import Thumbnails
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 FACES, PEOPLE = 100_000, 10_000
 MANY = 3_000  # faces of the first person
@@ -67,6 +77,30 @@ LOADED_AND_SEEN = """new Promise((tell) => {
         else setTimeout(look, 2);
     };
     look();
+})"""
+LOOKED_MS = 300  # on each face before the key; the page takes none before 250
+NEXT_SEEN = """new Promise((tell) => {
+    const shown = () => document.querySelector("#cases article:not([hidden])");
+    const before = shown();
+    addEventListener("keydown", ({ timeStamp }) => {
+        const look = () => {
+            const crop = shown() === before ? null : shown()?.querySelector(".crop");
+            if (crop?.complete && crop.naturalWidth)
+                requestAnimationFrame(() => setTimeout(() => tell(performance.now() - timeStamp)));
+            else setTimeout(look, 2);
+        };
+        look();
+    }, { capture: true, once: true });
+})"""
+ANSWERED = """new Promise((tell) => {
+    addEventListener("keydown", ({ timeStamp }) => {
+        new PerformanceObserver((seen, observer) => {
+            const told = seen.getEntries().find(({ name }) => name.endsWith("/is"));
+            if (!told) return;
+            observer.disconnect();
+            tell(told.responseEnd - timeStamp);
+        }).observe({ type: "resource" });
+    }, { capture: true, once: true });
 })"""
 BOX = (100.0, 100.0, 200.0, 220.0)
 
@@ -114,6 +148,19 @@ def build(path: Path) -> None:
             faces = store.faces_of(person)
             for _, face in faces if 0 < owner <= TIMES else faces[:1]:
                 thumbnails.keep(face, drawings[face.id % len(drawings)])
+
+
+def let_wait(path: Path, photo: Path) -> Path:
+    """Enroll who is on a photo; return a folder with others of them, for 2 x TIMES decisions."""
+    with Gallery(path) as gallery:
+        list(gallery.enroll([("Grace Hopper", photo)]))
+    folder = path.with_name("photos")
+    folder.mkdir()
+    with Image.open(photo) as portrait:
+        small = portrait.resize((480, 600))
+    for quality in range(96 - 2 * TIMES, 96):  # so no two are the same bytes
+        small.save(folder / f"{quality}.jpg", quality=quality)
+    return folder
 
 
 def name_of(number: int) -> str:
@@ -189,10 +236,10 @@ class Site:
 
 
 @contextmanager
-def running(gallery: Path) -> Iterator[Site]:
-    """Give the server of a gallery, which is ended after."""
+def running(gallery: Path, *photos: Path) -> Iterator[Site]:
+    """Give the server of a gallery, with the review of some photos; it is ended after."""
     command = [sys.executable, "-m", "facesearch_cli", "web", "--no-browser"]
-    command += ["--gallery", str(gallery)]
+    command += ["--gallery", str(gallery), *map(str, photos)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -263,15 +310,12 @@ def decisions(site: Site, photo: Path) -> dict[str, float]:
         "panel_ms": median(panel),
         "first_photo_ms": first_ms,
         "photo_ms": median(again),
-        # here belongs review_next_ms: from a decision on the review page to the next face
     }
 
 
-def in_browser(site: Site) -> dict[str, float]:
-    """Return how soon pages can be used in a browser; nothing if there is none."""
-    if not Path(CHROMIUM).exists() or find_spec("playwright") is None:
-        print(f"no {CHROMIUM} or no playwright: left out what is seen there", file=sys.stderr)
-        return {}
+@contextmanager
+def browsing(site: Site) -> Iterator["Page"]:
+    """Give the first page in a browser, which is ended after."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -280,6 +324,13 @@ def in_browser(site: Site) -> dict[str, float]:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(site.address)
         page.get_by_role("heading", name="Who is in this photo?").wait_for()
+        yield page
+        browser.close()
+
+
+def in_browser(site: Site) -> dict[str, float]:
+    """Return how soon pages can be used in a browser."""
+    with browsing(site) as page:
 
         def opened(path: str) -> tuple[float, float]:
             page.goto(f"http://{site.host}{path}", wait_until="load")
@@ -290,11 +341,37 @@ def in_browser(site: Site) -> dict[str, float]:
         people = page.locator("a.tile").evaluate_all("tiles => tiles.map(t => t.pathname)")
         grid = [opened("/people") for _ in range(TIMES)]
         person = [opened(people[number]) for number in range(TIMES)]
-        browser.close()
     return {
         "people_interactive_ms": median(loaded for loaded, _ in grid),
         "people_pictures_ms": median(seen for _, seen in grid),
         "person_interactive_ms": median(loaded for loaded, _ in person),
+    }
+
+
+def reviewed(site: Site) -> dict[str, float]:
+    """Return how soon the next face is seen after a decision, and how soon that is stored."""
+    start = time.perf_counter()
+    while b'"found":false' in site.ask("/groups/progress")[1]:
+        site.connect_anew()
+        time.sleep(0.2)
+    found_s = time.perf_counter() - start
+
+    with browsing(site) as page:
+        page.goto(f"http://{site.host}/review", wait_until="load")
+
+        def after_a_yes(seen: str) -> float:
+            page.wait_for_timeout(LOOKED_MS)
+            page.evaluate(f"() => {{ window.told = {seen}; }}")  # which is not waited for
+            page.keyboard.press("y")
+            return float(page.evaluate("window.told"))
+
+        stored = [after_a_yes(ANSWERED) for _ in range(TIMES)]
+        following = [after_a_yes(NEXT_SEEN) for _ in range(TIMES - 1)]
+    return {
+        "review_found_s": found_s,
+        "review_next_ms": median(following),
+        "review_next_slowest_ms": max(following),
+        "review_decision_stored_ms": median(stored),
     }
 
 
@@ -347,8 +424,16 @@ def portrait() -> Path:
     return Path(spec.origin).parent / "mpl-data/sample_data/grace_hopper.jpg"
 
 
+def has_browser() -> bool:
+    """Return whether there is a browser, or say what is left out."""
+    if Path(CHROMIUM).exists() and find_spec("playwright") is not None:
+        return True
+    print(f"no {CHROMIUM} or no playwright: left out what is seen there", file=sys.stderr)
+    return False
+
+
 def main() -> None:
-    arguments = parse_arguments(__doc__)
+    arguments, can_browse = parse_arguments(__doc__), has_browser()
     figures: dict[str, float] = {"faces": FACES, "people": PEOPLE}
     if hasattr(os, "getloadavg"):
         figures["load_before"] = os.getloadavg()[0]
@@ -361,10 +446,13 @@ def main() -> None:
         photo = Path(shutil.copy(portrait(), folder))
         with running(gallery) as site:
             figures |= pages(site)
-            figures |= in_browser(site)
+            figures |= in_browser(site) if can_browse else {}
             figures |= decisions(site, photo)
             figures |= at_once(site)
             figures |= memory(site.process.pid)
+        if can_browse:
+            with running(gallery, let_wait(gallery, photo)) as site:
+                figures |= reviewed(site)
     figures = {name: round(figure, 2) for name, figure in figures.items()}
     show(figures, f"The page of {FACES:,} faces of {PEOPLE:,} people:", as_json=arguments.json)
 

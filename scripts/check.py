@@ -13,7 +13,7 @@ CHECKS = {
     "ruff format": ("-m", "ruff", "format", "--check", "."),
     "mypy": ("-m", "mypy"),
     "import-linter": ("-c", "from importlinter.cli import lint_imports_command as run; run()"),
-    "pytest": ("-m", "pytest", "--durations=10"),
+    "pytest": ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--durations=10"),
 }
 
 

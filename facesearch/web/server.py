@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from facesearch.gallery import Gallery
 from facesearch.model import Model
@@ -51,10 +52,17 @@ def serve(
     and shows the training in the folder `training`. `announce` gets the address to open, when it
     can be opened. Raises KeyboardInterrupt at Ctrl-C.
     """
+    app = make_app(gallery, load_model, photos, folders, training)
+    server, address = server_of(app, listening)
+    announce(address)  # who comes early waits in the socket's queue
+    server.run(sockets=[listening])
+
+
+def server_of(app: Starlette, listening: socket.socket) -> tuple[uvicorn.Server, str]:
+    """Return what serves the application on that socket alone, and its address with the token."""
     host, port = listening.getsockname()[:2]
     names = names_of(host)
     token = secrets.token_urlsafe(24)
-    app = make_app(gallery, load_model, photos, folders, training)
     guarded = Guard(app, names=names, port=port, token=token)
     config = uvicorn.Config(
         guarded,
@@ -68,9 +76,7 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=LEAVE_S,
     )
-    # who comes early waits in the socket's queue
-    announce(f"http://{names[0]}:{port}/?token={token}")
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config), f"http://{names[0]}:{port}/?token={token}"
 
 
 def names_of(host: str) -> tuple[str, ...]:

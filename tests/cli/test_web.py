@@ -24,7 +24,10 @@ def test_it_prints_its_address_and_ctrl_c_ends_it_well(command, own_home):
     )
     address = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert address.startswith("http://127.0.0.1:")
     assert "?token=" in address
     assert process.returncode == 0
@@ -71,7 +74,7 @@ def test_it_warns_in_a_sentence_where_others_can_connect(
 
     own = server.listen()
     monkeypatch.setattr(server, "listen", lambda port, host: own)  # nobody need have that address
-    monkeypatch.setattr(server, "serve", lambda *_: None)
+    monkeypatch.setattr(server, "serve", lambda *_, **__: None)
     result = facesearch("web", "--no-browser", *options)
     assert result.exit_code == 0
     assert result.stderr.count("Warning: ") == warned

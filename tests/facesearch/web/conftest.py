@@ -9,11 +9,12 @@ import shutil
 import socket
 import subprocess
 import sys
-from contextlib import closing
+import threading
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -31,9 +32,15 @@ CHROMIUM = Path("/usr/bin/chromium")  # Debian's; no browser is ever downloaded
 class Site:
     """A server and the cookie that it gave."""
 
-    process: subprocess.Popen
     address: str  # with the token
+    process: subprocess.Popen | None = None  # None: it runs in this one
     cookie: str = ""
+
+    def enter(self):
+        """Return the site, with the cookie that the address brings."""
+        answer = self.ask("GET", self.address.partition(self.host)[2])
+        self.cookie = answer[1]["set-cookie"].partition(";")[0]
+        return self
 
     @property
     def host(self):
@@ -97,10 +104,7 @@ def start_site():
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
         started.append(process)
-        site = Site(process, process.stdout.readline().strip())
-        answer = site.ask("GET", site.address.partition(site.host)[2])
-        site.cookie = answer[1]["set-cookie"].partition(";")[0]
-        return site
+        return Site(process.stdout.readline().strip(), process).enter()
 
     yield start
     for process in started:
@@ -109,10 +113,12 @@ def start_site():
 
 
 class App:
-    """The application in this process, without the guard: quicker to start than a server."""
+    """The application with its guard in this process, without a server: quicker to start."""
 
     def __init__(self, app):
-        self._app, self._runner = app, asyncio.Runner()
+        from facesearch.web.guard import Guard
+
+        self._app, self._runner = Guard(app, names=("here",), port=1, token="-"), asyncio.Runner()
         self._lifespan = app.router.lifespan_context(app)
         self._runner.run(self._lifespan.__aenter__())
 
@@ -120,11 +126,18 @@ class App:
         self._runner.run(self._lifespan.__aexit__(None, None, None))
         self._runner.close()
 
-    def ask(self, method, address, body=b"", content_type="application/json"):
-        """Return status, headers and body of the answer."""
+    def ask(self, method, address, body=b"", **headers):
+        """Return status, headers and body of the answer to a request of the page's own."""
         path, _, query = address.partition("?")
-        headers = [(b"content-type", content_type.encode()), (b"accept", b"text/html")]
-        scope = {"type": "http", "method": method, "path": path, "headers": headers}
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        headers = {
+            "Host": "here:1",
+            "Cookie": "facesearch-1=-",
+            "Origin": "http://here:1",
+        } | headers
+        headers.setdefault("Content-Type", "application/octet-stream")
+        fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "method": method, "path": unquote(path), "headers": fields}
         asked = [{"type": "http.request", "body": body}]
         answer = []
 
@@ -140,7 +153,8 @@ class App:
 
     def tell(self, path, **told):
         """Return status and answer of a change that a script asks for."""
-        status, _, answer = self.ask("POST", path, json.dumps(told).encode())
+        body = json.dumps(told).encode()
+        status, _, answer = self.ask("POST", path, body, Content_Type="application/json")
         return status, json.loads(answer)
 
 
@@ -149,27 +163,77 @@ def _model():
     return Model.load("default")
 
 
-@pytest.fixture
-def open_app(_model, monkeypatch):
-    """Open a gallery file, with folders, as an application in this process."""
-    pytest.importorskip("starlette", reason="the extra web is not installed")
-    from facesearch.web.app import make_app
-    from facesearch.web.eyes import Eyes
+def app_of(gallery, photos=(), folders=(), training=None):
+    """Return the application of a gallery whose eyes look in this process.
 
-    monkeypatch.setattr(Eyes, "start", lambda eyes: None)  # they start when they are needed
+    What a process of their own is for is tested by `test_eyes` and with `start_site`.
+    """
+    from facesearch.web import desk, eyes
+    from facesearch.web.app import make_app
+
+    look = partial(eyes.look_at, model=gallery.model)
+    answers = {"look": look, "cut_out": eyes.cut, "shrink": eyes.shrunk}
+
+    class EyesHere(eyes.Eyes):
+        def start(self):
+            pass
+
+        def _ask(self, name, what, *arguments):
+            return answers[what](*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(desk, "Eyes", EyesHere)
+        return make_app(gallery, lambda: gallery.model, sorted(photos), folders, training)
+
+
+def opening(model):
+    """Yield what opens a gallery file as an application; every one is closed at last."""
+    pytest.importorskip("starlette", reason="the extra web is not installed")
     opened = []
 
-    def open_app(path, folders=()):
-        gallery = Gallery(path, _model)
-        opened.append(
-            (App(make_app(gallery, partial(Model.load, "default"), (), folders)), gallery)
-        )
+    def open_app(path, model=model, **more):
+        gallery = Gallery(path, model)
+        opened.append((App(app_of(gallery, **more)), gallery))
         return opened[-1][0]
 
     yield open_app
     for app, gallery in opened:
         app.close()
         gallery.close()
+
+
+@pytest.fixture
+def open_app(_model):
+    """Open an application that is closed after the test; see `opening`."""
+    yield from opening(_model)
+
+
+@pytest.fixture(scope="module")
+def open_app_once(_model):
+    """Open an application for all tests of a file; see `opening`."""
+    yield from opening(_model)
+
+
+@pytest.fixture(scope="module")
+def serve_here(_model):
+    """Serve a gallery file from a thread, for a browser: quicker to start than `start_site`."""
+    pytest.importorskip("starlette", reason="the extra web is not installed")
+    pytest.importorskip("uvicorn", reason="the extra web is not installed")
+    from facesearch.web.server import listen, server_of
+
+    with ExitStack() as running:
+
+        def serve_here(path, **more):
+            gallery = running.enter_context(closing(Gallery(path, _model)))
+            listening = running.enter_context(listen())
+            server, address = server_of(app_of(gallery, **more), listening)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+            thread.start()
+            running.callback(thread.join)
+            running.callback(setattr, server, "should_exit", True)
+            return Site(address).enter()
+
+        yield serve_here
 
 
 @pytest.fixture(scope="session")
@@ -205,28 +269,35 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """Open a site in a page of its own; after the test its console has to be without an error.
+    """Open a site, or an address of it, in a page of its own, whose modules have run then.
+
+    After the test its console has to be without an error.
 
     But for refusals that the test says it provoked, in `open_page.refusals`: a browser notes every
-    answer that is none.
+    answer that is none. `open_page.context` is all that the pages have in common.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(30_000)
     troubles = []
 
-    def open_page(site):
+    def open_page(site, path=None):
         page = context.new_page()
         page.on(
             "console",
             lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None,
         )
         page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.goto(site.address)
-        page.get_by_role("heading", name="Who is in this photo?").wait_for()
-        page.wait_for_load_state("load")  # modules have run then
+        if path is None:  # as somebody does who is told the address
+            page.goto(site.address)
+            page.get_by_role("heading", name="Who is in this photo?").wait_for()
+        else:
+            name, _, value = site.cookie.partition("=")
+            context.add_cookies([{"name": name, "value": value, "url": f"http://{site.host}"}])
+            page.goto(f"http://{site.host}{path}")
+        page.wait_for_load_state("load")
         return page
 
-    open_page.refusals = []
+    open_page.refusals, open_page.context = [], context
     yield open_page
     context.close()
     for status in open_page.refusals:

@@ -44,10 +44,10 @@ def name_of_face(page, name):
 
 
 def test_from_an_empty_gallery_to_a_name_its_correction_and_back(
-    start_site, open_page, tmp_path, portraits
+    serve_here, open_page, tmp_path, portraits
 ):
     open_page.refusals += [404, 422]  # a name that nobody bears, a file that is no picture
-    page = open_page(start_site("--gallery", tmp_path / "home.db"))
+    page = open_page(serve_here(tmp_path / "home.db"))
     page.get_by_text("The gallery is empty").wait_for()
     drop(page, portraits.eileen)
     name_of_face(page, "unknown")
@@ -86,9 +86,8 @@ def test_from_an_empty_gallery_to_a_name_its_correction_and_back(
     page.get_by_text("cannot read test_browser.py").wait_for()
 
 
-def test_a_person_is_renamed_merged_parted_and_forgotten(start_site, open_page, enrolled_gallery):
-    page = open_page(start_site("--gallery", enrolled_gallery))
-    page.get_by_role("link", name="People").press("Enter")
+def test_a_person_is_renamed_merged_parted_and_forgotten(serve_here, open_page, enrolled_gallery):
+    page = open_page(serve_here(enrolled_gallery), "/people")
     page.get_by_role("link", name="Grace Hopper").click()
     page.locator(".actions button:enabled", has_text="Rename").wait_for()
 
@@ -118,8 +117,7 @@ def test_a_person_is_renamed_merged_parted_and_forgotten(start_site, open_page, 
 
 
 def test_people_come_as_one_scrolls_and_are_found_as_one_types(crowded, open_page):
-    page = open_page(crowded)
-    page.get_by_role("link", name="People").click()
+    page = open_page(crowded, "/people")
     tiles = page.locator("a.tile")
     tiles.nth(59).wait_for()
     while tiles.count() < 132:
@@ -137,7 +135,7 @@ def test_people_come_as_one_scrolls_and_are_found_as_one_types(crowded, open_pag
 
 
 def test_no_page_is_wider_than_a_narrow_window(crowded, open_page, portraits):
-    page = open_page(crowded)
+    page = open_page(crowded, "/")
     page.set_viewport_size({"width": 390, "height": 844})
     drop(page, portraits.grace)
     name_of_face(page, "Grace Hopper")
@@ -152,14 +150,14 @@ def test_no_page_is_wider_than_a_narrow_window(crowded, open_page, portraits):
 
 
 def test_a_group_is_named_by_one_key_and_the_next_has_the_focus(
-    start_site, open_page, tmp_path, portraits
+    serve_here, open_page, tmp_path, portraits
 ):
     for name, portrait in zip("ab", portraits, strict=True):
         photo = Image.open(portrait)
         photo.resize((400, 400 * photo.height // photo.width)).save(tmp_path / f"{name}.png")
         photo.save(tmp_path / f"{name}.jpg")
-    page = open_page(start_site(tmp_path, "--gallery", tmp_path / "home.db"))
-    page.get_by_role("link", name="Groups").press("Enter")
+    photos = [photo for photo in tmp_path.iterdir() if photo.is_file()]
+    page = open_page(serve_here(tmp_path / "home.db", photos=photos), "/groups")
     fields = page.get_by_label("Who is it?")
     fields.nth(1).wait_for()
     page.wait_for_load_state("load")
@@ -176,13 +174,12 @@ def test_a_group_is_named_by_one_key_and_the_next_has_the_focus(
 
 
 def test_two_pages_at_once_show_what_the_other_decided_and_say_who_is_gone(
-    start_site, open_page, enrolled_gallery, portraits
+    serve_here, open_page, enrolled_gallery, portraits
 ):
     open_page.refusals += [404, 404]
-    site = start_site("--gallery", enrolled_gallery)
-    here, there = open_page(site), open_page(site)
+    site = serve_here(enrolled_gallery)
+    here, there = open_page(site, "/people"), open_page(site, "/people")
     for page in (here, there):
-        page.get_by_role("link", name="People").click()
         page.get_by_role("link", name="Grace Hopper").click()
         page.locator(".actions button:enabled", has_text="Rename").wait_for()
     here.get_by_label("Another name").fill("Amazing Grace")
@@ -213,14 +210,16 @@ def test_two_pages_at_once_show_what_the_other_decided_and_say_who_is_gone(
 
 
 def faults(page, scheme):
-    """Return what axe-core finds serious on the page as it is shown in a colour scheme."""
+    """Return what axe-core finds serious on the page in a colour scheme; light is asked first."""
     from axe_playwright_python.sync_playwright import Axe
 
     page.emulate_media(color_scheme=scheme)
     options = {"resultTypes": ["violations"]}
-    if scheme == "dark":  # all else is as it was in light
-        options["runOnly"] = ["color-contrast"]
-    found = Axe().run(page, options=options).response["violations"]
+    if scheme == "dark":  # all else is as it was in light, and axe-core in the page already
+        axe, options["runOnly"] = Axe("null"), ["color-contrast"]
+    else:
+        axe = Axe()
+    found = axe.run(page, options=options).response["violations"]
     return [
         (page.url, scheme, fault["id"], fault["nodes"][0]["html"])
         for fault in found
@@ -229,15 +228,14 @@ def faults(page, scheme):
 
 
 def test_axe_finds_no_serious_fault_on_any_page_in_light_and_dark(
-    start_site, open_page, enrolled_gallery, album
+    serve_here, open_page, enrolled_gallery, album
 ):
     pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
     open_page.refusals += [404, 404]  # nobody there, a name that nobody bears
     with closing(Gallery(enrolled_gallery)) as gallery:
         gallery.forget("Grace Hopper")  # her photos are a group then
-    site = start_site(album, "--gallery", enrolled_gallery)
-    page = open_page(site)
-    found = []
+    site = serve_here(enrolled_gallery, photos=album.iterdir(), folders=[album])
+    page, found = open_page(site, "/"), []
     for address in PAGES:
         page.goto(f"http://{site.host}{address}")
         if address == "/groups":

@@ -25,11 +25,9 @@ def test_two_pictures_are_compared_and_another_face_is_chosen_by_keyboard(
     both.paste(Image.open(portraits.eileen).convert("RGB").resize((256, 256)), (600, 100))
     both.save(tmp_path / "both.png")
     open_page.refusals += [422]  # a file that is no picture
-    page = open_page(site)
+    page = open_page(site, "/verify")
     page.set_viewport_size({"width": 390, "height": 844})
-    page.get_by_role("link", name="Verify").press("Enter")
     page.get_by_role("heading", name="Do two pictures show one person?").wait_for()
-    page.wait_for_load_state("load")
     drop(page, portraits.grace)  # the first place that is free
     page.locator("[data-side=a]").get_by_text("grace_hopper.jpg").wait_for()
     page.locator("[data-side=a] img").wait_for()
@@ -50,12 +48,11 @@ def test_two_pictures_are_compared_and_another_face_is_chosen_by_keyboard(
 
 
 def test_the_map_says_who_is_where_by_keyboard_and_by_name(
-    start_site,
+    serve_here,
     open_page,
     enrolled_gallery,
 ):
-    page = open_page(start_site("--gallery", enrolled_gallery))
-    page.get_by_role("link", name="Model", exact=True).click()
+    page = open_page(serve_here(enrolled_gallery), "/model")
     page.get_by_role("link", name="The map of the gallery").press("Enter")
     page.get_by_text("All that is enrolled: 2 faces of 2 people").wait_for()
     page.locator("#map").press("ArrowRight")
@@ -77,13 +74,13 @@ def test_the_map_says_who_is_where_by_keyboard_and_by_name(
 
 
 def test_curves_grow_while_one_looks_and_what_was_opened_stays_open(
-    start_site,
+    serve_here,
     open_page,
     tmp_path,
 ):
     folder = tmp_path / "glyphs-training"
-    page = open_page(start_site("--gallery", tmp_path / "a.db", "--training", tmp_path / "glyphs"))
-    page.get_by_role("link", name="Training").press("Enter")
+    site = serve_here(tmp_path / "a.db", training=tmp_path / "glyphs")
+    page = open_page(site, "/training")
     page.get_by_text("There is no training in this folder yet").wait_for()
 
     def evaluated(*steps):

@@ -308,21 +308,21 @@ def test_all_sure_duplicates_go_at_once_and_a_page_that_is_started_later_moves_t
     open_app, photos, tmp_path
 ):
     before = files(photos)
-    site = looked(open_app(tmp_path / "home.db", [photos]))
+    site = looked(open_app(tmp_path / "home.db", folders=[photos]))
     assert "Move all 3 sure duplicates" in text(site, "/duplicates?of=photos")
     status, moved = site.tell("/duplicates/trash/move-all")
     assert (status, moved["said"].startswith("Moved 3 photos")) == (200, True)
     assert len(files(photos)) == 2
     assert "All are decided." in card(site, "photos").html
 
-    later = looked(open_app(tmp_path / "home.db", [photos]))
+    later = looked(open_app(tmp_path / "home.db", folders=[photos]))
     assert "Move back what was moved last" in text(later, "/duplicates?of=photos")
     assert later.tell("/duplicates/trash/move-back")[0] == 200
     assert files(photos) == before
 
 
 def test_photos_that_are_two_pictures_are_never_one_group_again(open_app, photos, tmp_path):
-    site = looked(open_app(tmp_path / "home.db", [photos]))
+    site = looked(open_app(tmp_path / "home.db", folders=[photos]))
     shown = card(site, "photos")
     status, said = shown.say("not-same")
     assert (status, "not one picture" in said["said"]) == (200, True)
@@ -336,7 +336,7 @@ def test_photos_that_are_two_pictures_are_never_one_group_again(open_app, photos
 
 
 def test_a_photo_that_changed_since_it_was_found_is_not_moved(open_app, photos, tmp_path):
-    site = looked(open_app(tmp_path / "home.db", [photos]))
+    site = looked(open_app(tmp_path / "home.db", folders=[photos]))
     shown = card(site, "photos")
     Image.new("RGB", (9, 9)).save(photos / "eileen small.png")
     status, moved = shown.say("move", photos=list(named(shown)[1].values()))
@@ -348,7 +348,7 @@ def test_a_photo_that_changed_since_it_was_found_is_not_moved(open_app, photos, 
 
 
 def test_a_move_that_was_cut_short_is_told_and_can_be_finished(open_app, photos, tmp_path):
-    site = looked(open_app(tmp_path / "home.db", [photos]))
+    site = looked(open_app(tmp_path / "home.db", folders=[photos]))
     assert site.tell("/duplicates/trash/move-all")[0] == 200
     (folder,) = (tmp_path / "facesearch-trash").iterdir()
     (folder / "moved").unlink()  # as if it had been killed before its end
@@ -365,7 +365,7 @@ def test_a_move_that_was_cut_short_is_told_and_can_be_finished(open_app, photos,
 
 
 def test_a_folder_that_is_gone_is_said_to_be_and_the_page_goes_on(open_app, photos, tmp_path):
-    site = open_app(tmp_path / "home.db", [photos])
+    site = open_app(tmp_path / "home.db", folders=[photos])
     shutil.rmtree(photos)
     looked(site)
     assert "cannot read" in text(site, "/duplicates")

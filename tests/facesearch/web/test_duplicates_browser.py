@@ -10,18 +10,17 @@ from facesearch import Gallery
 
 
 @pytest.fixture(scope="module")
-def served(start_site, _gallery_of_twins, tmp_path_factory):
+def served(serve_here, _gallery_of_twins, tmp_path_factory):
     """A server of the gallery of twins, and its file; every test takes back what it does."""
     path = tmp_path_factory.mktemp("served") / "gallery.db"
     shutil.copy(_gallery_of_twins, path)
-    return start_site("--gallery", path), path
+    return serve_here(path), path
 
 
 @pytest.fixture
 def twins(served, open_page):
     """A page on which it was looked for who is there twice."""
-    page = open_page(served[0])
-    page.get_by_role("link", name="Duplicates").press("Enter")
+    page = open_page(served[0], "/duplicates")
     names(page)
     return page
 
@@ -117,7 +116,7 @@ def test_what_changed_since_it_was_shown_is_told_and_shown_anew(twins, open_page
         gallery.rename("Somebody", first[0])
 
 
-def test_photos_go_and_come_back_by_keys(start_site, open_page, portraits, tmp_path):
+def test_photos_go_and_come_back_by_keys(serve_here, open_page, portraits, tmp_path):
     album = tmp_path / "album"
     album.mkdir()
     eileen = Image.open(portraits.eileen).convert("RGB")
@@ -125,8 +124,7 @@ def test_photos_go_and_come_back_by_keys(start_site, open_page, portraits, tmp_p
     eileen.resize((300, 300)).save(album / "view small.png")
     shutil.copy(portraits.grace, album / "grace.jpg")
     shutil.copy(portraits.grace, album / "again.jpg")
-    page = open_page(start_site(album, "--gallery", tmp_path / "home.db"))
-    page.get_by_role("link", name="Duplicates").click()
+    page = open_page(serve_here(tmp_path / "home.db", folders=[album]), "/duplicates")
     page.get_by_role("link", name="A photo twice").click()
     page.locator("[data-card] h2:focus").wait_for()
     page.locator(".side", has_text="again.jpg").wait_for()
@@ -163,8 +161,7 @@ def test_photos_go_and_come_back_by_keys(start_site, open_page, portraits, tmp_p
 
 
 def test_a_person_is_cleaned_of_faces_and_compared_with_who_looks_alike(served, open_page):
-    page = open_page(served[0])
-    page.get_by_role("link", name="People").click()
+    page = open_page(served[0], "/people")
     page.get_by_role("link", name="Zoe").click()
     boxes = page.get_by_role("checkbox")
     give = page.get_by_role("button", name="Give them to that person")

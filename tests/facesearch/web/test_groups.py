@@ -21,10 +21,10 @@ def text(site, path, expected=200):
 
 
 def test_a_group_is_shown_named_at_once_and_shown_again_when_that_is_undone(
-    start_site, album, tmp_path
+    open_app, album, tmp_path
 ):
     (album / "text.jpg").write_text("no photo")
-    site = start_site(album, "--gallery", tmp_path / "home.db")
+    site = open_app(tmp_path / "home.db", photos=album.iterdir())
     assert text(site, "/people")  # while the photos are looked at
     html = found(site)
     assert "1 group of faces without a name on 4 photos, 1 like no other" in html

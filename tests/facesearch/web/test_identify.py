@@ -9,9 +9,9 @@ from facesearch import Gallery
 
 
 @pytest.fixture
-def at_home(start_site, tmp_path):
-    """A server of an empty gallery of its own."""
-    return start_site("--gallery", tmp_path / "home.db")
+def at_home(open_app, tmp_path):
+    """An empty gallery of its own."""
+    return open_app(tmp_path / "home.db")
 
 
 def dropped(site, photo):
@@ -53,11 +53,12 @@ def test_the_first_name_its_correction_and_the_way_back(at_home, portraits, tmp_
     assert (status, "undone already" in refused["error"]) == (409, True)
 
 
-def test_what_is_enrolled_outlives_the_page_with_its_photo(at_home, portraits, tmp_path):
-    address, _ = dropped(at_home, portraits.grace)
-    at_home.tell(f"{address}/faces/1/is", name="Grace Hopper", new=True)
-    at_home.process.terminate()
-    at_home.process.wait()
+def test_what_is_enrolled_outlives_the_page_with_its_photo(start_site, portraits, tmp_path):
+    site = start_site("--gallery", tmp_path / "home.db")
+    address, _ = dropped(site, portraits.grace)
+    site.tell(f"{address}/faces/1/is", name="Grace Hopper", new=True)
+    site.process.terminate()
+    site.process.wait()
     with closing(Gallery(tmp_path / "home.db")) as gallery:
         ((path, _),) = gallery.faces_of("Grace Hopper")
         (photo,) = gallery.identify([path])
@@ -65,8 +66,8 @@ def test_what_is_enrolled_outlives_the_page_with_its_photo(at_home, portraits, t
     assert path.startswith(str(tmp_path / "home.db-photos"))
 
 
-def test_a_face_opens_what_is_known_of_it(start_site, enrolled_gallery, portraits):
-    site = start_site("--gallery", enrolled_gallery)
+def test_a_face_opens_what_is_known_of_it(open_app, enrolled_gallery, portraits):
+    site = open_app(enrolled_gallery)
     address, card = dropped(site, portraits.grace)
     assert names_on(card) == ["Grace Hopper"]
     status, _, panel = site.ask("GET", f"{address}/faces/1")
@@ -92,8 +93,8 @@ def test_a_face_opens_what_is_known_of_it(start_site, enrolled_gallery, portrait
     assert names_on(card_of(site, address)) == ["unknown"]  # the page follows other programs
 
 
-def test_names_are_completed_whatever_their_case_and_accents(start_site, enrolled_gallery):
-    site = start_site("--gallery", enrolled_gallery)
+def test_names_are_completed_whatever_their_case_and_accents(open_app, enrolled_gallery):
+    site = open_app(enrolled_gallery)
     assert site.ask("GET", "/names?typed=GR%C3%81")[2] == b'["Grace Hopper"]'
     assert site.ask("GET", "/names?typed=o")[2] == b'["Eileen Collins","Grace Hopper"]'
     assert site.ask("GET", "/names?typed=xyz")[2] == b"[]"

@@ -10,13 +10,13 @@ from facesearch import Gallery
 
 
 @pytest.fixture
-def mixed_up(start_site, album, tmp_path):
-    """A server of Grace Hopper twice, Eileen Collins once, and a Grace of whom it was said so."""
+def mixed_up(open_app, album, tmp_path):
+    """The page of Grace Hopper twice, Eileen Collins once, and a Grace of whom it was said so."""
     with closing(Gallery(tmp_path / "a.db")) as gallery:
         graces = [("Grace Hopper", album / file) for file in ("grace.jpg", "small.png")]
         list(gallery.enroll([*graces, ("Eileen Collins", album / "eileen.png")]))
         gallery.curation.confirm(album / "grey.png", "Eileen Collins", 1)
-    return start_site("--gallery", tmp_path / "a.db")
+    return open_app(tmp_path / "a.db")
 
 
 def points(site):

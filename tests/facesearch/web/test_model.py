@@ -38,8 +38,8 @@ def test_the_page_shows_five_diagrams_each_with_its_numbers_and_on_whom(site):
     assert not re.search(r"\b(nan|inf)\b", html)
 
 
-def test_a_model_with_a_card_shows_it(start_site, tmp_path):
-    site = start_site("--gallery", tmp_path / "a.db", "--model", "omniglot")
+def test_a_model_with_a_card_shows_it(open_app, tmp_path):
+    site = open_app(tmp_path / "a.db", model=Model.load("omniglot"))
     html = text(site, "/model")
     assert "<h2>omniglot: handwritten characters from one drawing each</h2>" in html
     assert "<th" in html

@@ -11,9 +11,9 @@ from facesearch.web.desk import breakable
 
 
 @pytest.fixture
-def pair(start_site, enrolled_gallery):
-    """A server of a gallery of the two of its own."""
-    return start_site("--gallery", enrolled_gallery)
+def pair(open_app, enrolled_gallery):
+    """A gallery of the two of its own."""
+    return open_app(enrolled_gallery)
 
 
 def text(site, path, expected=200):
@@ -76,13 +76,13 @@ def test_a_path_may_end_a_line_after_every_folder_and_stays_text():
     assert breakable("/a<b>/c&d.png") == "/<wbr>a&lt;b&gt;/<wbr>c&amp;d.png"
 
 
-def test_a_photo_that_is_gone_is_said_to_be(start_site, tmp_path, portraits):
+def test_a_photo_that_is_gone_is_said_to_be(open_app, tmp_path, portraits):
     photo = tmp_path / "own.png"
     shutil.copy(portraits.eileen, photo)
     with closing(Gallery(tmp_path / "a.db")) as gallery:
         list(gallery.enroll([("Eileen", photo)]))
     photo.unlink()
-    site = start_site("--gallery", tmp_path / "a.db")
+    site = open_app(tmp_path / "a.db")
     html = text(site, page_of(site, "eileen"))
     assert "The photo is gone" in html
     (picture,) = re.findall(r'src="(/faces/\d+/picture)"', html)

@@ -26,13 +26,13 @@ def home(tmp_path_factory, portraits):
 
 
 @pytest.fixture(scope="module")
-def served(start_site, home):
-    return looked_at(start_site(home.parent / "album", "--gallery", home))
+def served(open_app_once, home):
+    return looked_at(open_app_once(home, photos=(home.parent / "album").iterdir()))
 
 
 @pytest.fixture
 def waiting(served, home):
-    """A server of that gallery; what a test decides is undone after it, as if elsewhere."""
+    """The page of that gallery; what a test decides is undone after it, as if elsewhere."""
     yield served
     with closing(Gallery(home)) as gallery:
         for decision in gallery.curation.history():

@@ -29,8 +29,8 @@ def home(tmp_path_factory, portraits):
 
 
 @pytest.fixture(scope="module")
-def served(start_site, home):
-    site = start_site(home.parent / "album", "--gallery", home)
+def served(serve_here, home):
+    site = serve_here(home, photos=(home.parent / "album").iterdir())
     while b'"found":false' in site.ask("GET", "/groups/progress")[2]:
         time.sleep(0.2)
     return site
@@ -45,11 +45,9 @@ def review(served, home, open_page):
                 gallery.curation.undo(decision.id)
 
     def open_review():
-        page = open_page(served)
-        page.clock.install()
-        page.get_by_role("link", name="Review").press("Enter")
+        open_page.context.clock.install()
+        page = open_page(served, "/review")
         page.locator("#cases article:not([hidden])").wait_for()
-        page.wait_for_load_state("load")
         return page
 
     return open_review
@@ -369,7 +367,6 @@ def test_the_review_is_no_wider_than_a_narrow_window(review):
 
 
 def test_without_photos_the_page_says_how_to_be_asked(site, open_page):
-    page = open_page(site)
-    page.goto(f"http://{site.host}/review")
+    page = open_page(site, "/review")
     page.get_by_text("Nothing waits here.").wait_for()
     page.keyboard.press("y")

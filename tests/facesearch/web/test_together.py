@@ -11,9 +11,9 @@ import pytest
 
 
 @pytest.fixture
-def two_sites(start_site, enrolled_gallery):
-    """Two servers of one gallery of the two."""
-    return start_site("--gallery", enrolled_gallery), start_site("--gallery", enrolled_gallery)
+def two_sites(start_site, open_app, enrolled_gallery):
+    """Two pages of one gallery of the two: a server, and one in this process."""
+    return start_site("--gallery", enrolled_gallery), open_app(enrolled_gallery)
 
 
 def started(*arguments):
@@ -92,9 +92,9 @@ def test_who_is_forgotten_elsewhere_is_said_to_be_gone(two_sites, portraits):
 
 
 def test_the_command_line_enrolls_meanwhile_and_the_page_knows_them_without_a_restart(
-    start_site, enrolled_gallery, tmp_path, portraits
+    open_app, enrolled_gallery, tmp_path, portraits
 ):
-    site = start_site("--gallery", enrolled_gallery)
+    site = open_app(enrolled_gallery)
     page = page_of(site, "grace")
     assert site.tell(f"{page}/forget", name="Grace Hopper")[0] == 200
     address, card = dropped(site, portraits.grace)

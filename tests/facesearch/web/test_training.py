@@ -34,12 +34,10 @@ def tell_worst(folder, step):
 
 
 @pytest.fixture(scope="module")
-def watched(start_site, tmp_path_factory):
-    """A server that watches a training which has not begun, and the training's folder."""
+def watched(open_app_once, tmp_path_factory):
+    """The page of a training which has not begun, and the training's folder."""
     home = tmp_path_factory.mktemp("watched")
-    return start_site("--gallery", home / "a.db", "--training", home / "glyphs"), home / (
-        "glyphs-training"
-    )
+    return open_app_once(home / "a.db", training=home / "glyphs"), home / "glyphs-training"
 
 
 def test_it_follows_a_training_from_before_its_begin_to_its_end(watched):
