@@ -200,9 +200,9 @@ def test_of_the_photos_of_a_group_only_its_faces_are_held_in_memory(
     held = []
     confirm_all = Curation.confirm_all
 
-    def noting(curation, faces, name):
+    def noting(curation, faces, name, **options):
         held.extend(seen for _, seen in faces)
-        return confirm_all(curation, faces, name)
+        return confirm_all(curation, faces, name, **options)
 
     monkeypatch.setattr(Curation, "confirm_all", noting)
     fake_gallery.name_group(of_ada(fake_gallery.cluster(photos)), "Ada")
