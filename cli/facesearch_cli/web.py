@@ -16,6 +16,7 @@ def web(
         list[Path] | None,
         typer.Argument(
             metavar="[PHOTO|FOLDER...]",
+            exists=True,
             help="Ask who is on these, group who has no name yet, and look for photos that are "
             "there twice; folders are walked.",
         ),

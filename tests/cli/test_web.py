@@ -34,6 +34,12 @@ def test_it_prints_its_address_and_ctrl_c_ends_it_well(command, own_home):
     assert "Traceback" not in said
 
 
+def test_a_photo_that_is_not_there_is_told_before_the_page_opens(facesearch, tmp_path):
+    result = facesearch("web", "--no-browser", tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert "nowhere" in result.stderr
+
+
 def test_a_port_in_use_is_one_sentence(facesearch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -46,14 +46,16 @@ class DuplicatesPage:
 
     async def page(self, request: Request) -> Response:
         """Return the page with one of the stacks, or with how far the looking is."""
-        kind = request.query_params.get("of", KINDS[0])
+        found = self._desk.duplicates
+        kinds = [kind for kind in KINDS if kind != "photos" or found.folders]
+        waiting = (kind for kind in kinds if found.n_found(kind) > found.n_answered(kind))
+        kind = request.query_params.get("of") or next(waiting, KINDS[0])
         if kind not in KINDS:
             raise HTTPException(404)
-        found = self._desk.duplicates
         return self._desk.html(
             "duplicates.html",
             kind=kind,
-            kinds=[k for k in KINDS if k != "photos" or found.folders],
+            kinds=kinds,
             found=found,
             **(self._trash() if kind == "photos" and found.folders else {}),
         )

@@ -16,6 +16,7 @@ from facesearch.web.desk import WINDOW, Desk, decided
 from facesearch.web.incoming import number_in, numbers_of, start_in, text_of, told
 
 SHOWN_DECISIONS = 30  # on a person's page, from the newest
+ALIKE_FROM = 0.001  # below, nobody would see it
 SHOWN_ALIKE = 6  # who looks like them
 SIDE_BY_SIDE = 4  # faces of each of these
 LATER = (
@@ -87,9 +88,9 @@ class PeoplePages:
         """Return who of the others looks most like a person, with some of their faces."""
 
         def known(name: str) -> dict[str, Any]:
-            alike = self._desk.gallery.look_alikes(name)[:SHOWN_ALIKE]
+            alike = self._desk.gallery.look_alikes(name)
             others = []
-            for one in alike:
+            for one in [a for a in alike if a.apart or a.probability >= ALIKE_FROM][:SHOWN_ALIKE]:
                 faces = [face.id for _, face in self._desk.gallery.faces_of(one.person)]
                 others.append((one, self._desk.gallery.person_id(one.person), faces[:SIDE_BY_SIDE]))
             return {"name": name, "alike": others}

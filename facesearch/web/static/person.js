@@ -111,5 +111,6 @@ function gone(sentence) {
   back.textContent = "All people";
   const main = document.getElementById("main");
   main.replaceChildren(heading, back);
+  document.getElementById("said").hidden = true; // what was refused before is not true any more
   main.focus();
 }

@@ -64,7 +64,7 @@ if (bar) {
 function listen() {
   document.addEventListener("keydown", onKey);
   window.addEventListener("beforeunload", (event) => {
-    if (nUnsent) event.preventDefault(); // the browser asks: what is not told would be lost
+    if (nUnsent || isUndoing) event.preventDefault(); // it asks: what is not told would be lost
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
@@ -292,6 +292,7 @@ function undo() {
   if (isUndoing) return;
   if (!decisions.length) return say("Nothing was decided here that is not undone.");
   isUndoing = true;
+  if (nUnsent) say("Undone as soon as it is stored.");
   const newest = decisions.at(-1);
   sent = sent.then(async () => {
     if (decisions.includes(newest)) await takeBack(newest); // else it was refused meanwhile

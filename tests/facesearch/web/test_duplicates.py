@@ -221,7 +221,7 @@ def test_one_name_of_two_people_is_split_where_the_machine_would_and_made_one_ag
     status, said = shown.say("same")
     assert (status, "a face is Zoe" in said["said"]) == (200, True)
     looked(twins)
-    assert "Nothing is there twice." in card(twins, "names").html
+    assert "No name is probably two people." in card(twins, "names").html
     undo(twins, said)
     looked(twins)
     assert card(twins, "names").sides == ["Zoe", "Zoe"]
@@ -235,6 +235,13 @@ def test_a_name_that_got_another_face_meanwhile_is_not_split_where_it_was_found(
         gallery.curation.move([gallery.faces_of("Ada")[0][1]], "Ada", "Zoe")
     assert shown.say("not-same", name="Yael")[0] == 409
     assert shown.number not in card(twins, "names").html
+
+
+def test_the_page_opens_with_the_first_stack_that_holds_something(twins):
+    assert 'data-kind="people"' in text(twins, "/duplicates")
+    for _ in range(2):
+        assert card(twins, "people").say("not-same")[0] == 200
+    assert 'data-kind="names"' in text(twins, "/duplicates")
 
 
 def test_a_face_that_is_enrolled_twice_is_taken_out_once_or_both_are_kept(
@@ -258,7 +265,7 @@ def test_a_face_that_is_enrolled_twice_is_taken_out_once_or_both_are_kept(
     status, kept = again(shown).say("not-same")
     assert (status, "not one picture" in kept["said"]) == (200, True)
     looked(site)
-    assert "Nothing is there twice." in card(site, "faces").html
+    assert "No face is enrolled twice." in card(site, "faces").html
 
 
 def files(folder):

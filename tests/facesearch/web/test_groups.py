@@ -28,7 +28,8 @@ def test_a_group_is_shown_named_at_once_and_shown_again_when_that_is_undone(
     assert text(site, "/people")  # while the photos are looked at
     html = found(site)
     assert "1 group of faces without a name on 4 photos, 1 like no other" in html
-    assert "1 photos could not be read" in html
+    assert "1 file could not be read" in html
+    assert "text.jpg" in html
     assert str(album) not in html
     pictures = re.findall(r'src="(/groups/\d+/faces/\d+/picture)"', html)
     assert len(pictures) == 3

@@ -251,9 +251,15 @@ def test_nobody_leaves_unasked_while_a_decision_is_not_told_yet(review, home):
         page.wait_for_timeout(100)
         assert (asked, len(routes)) == (["beforeunload"], 1)
     said(page, "Said that 2 faces are a stranger's.")
+    with held(page, "**/undo") as routes:
+        press(page, "u")  # an undo is not told yet, too
+        page.get_by_role("link", name="People").click(no_wait_after=True)
+        page.wait_for_timeout(100)
+        assert (asked, len(routes)) == (["beforeunload"] * 2, 1)
+    said(page, "Undid")
     page.get_by_role("link", name="People").click()
     page.get_by_role("heading", name="People").wait_for()
-    assert asked == ["beforeunload"]
+    assert asked == ["beforeunload"] * 2
 
 
 def test_a_key_pressed_twice_counts_once(review, home):
