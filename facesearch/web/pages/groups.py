@@ -1,6 +1,7 @@
 """The faces without a name on the photos that the command line named, in groups."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -38,10 +39,12 @@ class GroupsPage:
         return self._desk.html("group_rows.html", **self._some_groups(request))
 
     def _some_groups(self, request: Request) -> dict[str, Any]:
+        found = self._desk.groups.found
         start, every = start_in(request), self._desk.groups.unnamed()
         more = start + WINDOW_OF_GROUPS if len(every) > start + WINDOW_OF_GROUPS else None
         return {
-            "found": self._desk.groups.found,
+            "found": found,
+            "unreadable": [Path(photo).name for photo, _ in found.unreadable] if found else [],
             "n_photos": len(self._desk.groups.photos),
             "n_looked": self._desk.groups.n_looked,
             "groups": every[start : start + WINDOW_OF_GROUPS],
