@@ -34,8 +34,9 @@ def test_it_prints_its_address_and_ctrl_c_ends_it_well(command, own_home):
     assert "Traceback" not in said
 
 
-def test_a_photo_that_is_not_there_is_told_before_the_page_opens(facesearch, tmp_path):
-    result = facesearch("web", "--no-browser", tmp_path / "nowhere")
+def test_a_photo_that_is_not_there_is_told_before_the_page_opens(facesearch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = facesearch("web", "--no-browser", "nowhere")
     assert result.exit_code == 2
     assert "nowhere" in result.stderr
 

@@ -26,7 +26,7 @@ let isComing = false;
 let isUndoing = false;
 let asked = { since: 0 }; // what is on the screen: {one, meaning of the keys, since when}
 let sent = Promise.resolve(); // when all that was decided is told to the server
-let nUnsent = 0; // decisions that are not told yet
+let nUnsent = 0; // decisions and undoings that are not told yet
 
 const DOES = {
   yes: () => answer(() => askedAbout(current())?.querySelector("[data-is]").dataset.is),
@@ -64,7 +64,7 @@ if (bar) {
 function listen() {
   document.addEventListener("keydown", onKey);
   window.addEventListener("beforeunload", (event) => {
-    if (nUnsent || isUndoing) event.preventDefault(); // it asks: what is not told would be lost
+    if (nUnsent) event.preventDefault(); // the browser asks: what is not told would be lost
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
@@ -293,9 +293,11 @@ function undo() {
   if (!decisions.length) return say("Nothing was decided here that is not undone.");
   isUndoing = true;
   if (nUnsent) say("Undone as soon as it is stored.");
+  nUnsent += 1;
   const newest = decisions.at(-1);
   sent = sent.then(async () => {
-    if (decisions.includes(newest)) await takeBack(newest); // else it was refused meanwhile
+    if (decisions.includes(newest)) await takeBack(newest);
+    else nUnsent -= 1; // it was refused meanwhile
     isUndoing = false;
   });
 }
@@ -306,6 +308,8 @@ async function takeBack(decision) {
   } catch (error) {
     complain(error);
     if (error instanceof TypeError) return; // nobody answered: it can be tried again
+  } finally {
+    nUnsent -= 1;
   }
   decisions.splice(decisions.indexOf(decision), 1);
   await putBack(decision.one, ""); // also when it was undone elsewhere already

@@ -203,6 +203,6 @@ def test_no_page_of_twins_is_wider_than_a_narrow_window(twins):
         twins.locator(".twice h2:focus").wait_for()
         assert twins.evaluate(width) == 390
     twins.get_by_role("link", name="People", exact=True).click()
-    twins.get_by_role("link", name="Zoe").click()
+    twins.get_by_role("link", name="Ada").click()
     twins.locator(".alike").wait_for()
     assert twins.evaluate(width) == 390
