@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -259,12 +259,44 @@ def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield browser
-        browser.close()
+    browsers = Browsers(sync_api.sync_playwright)
+    yield browsers
+    browsers.close()
+
+
+class Browsers:
+    """One browser at a time, started anew if it has died."""
+
+    def __init__(self, sync_playwright):
+        self._sync_playwright = sync_playwright
+        self._playwright = self._browser = None
+
+    def new_context(self, **options):
+        if self._browser is None or not self._browser.is_connected():
+            self.close()
+            self._playwright = self._sync_playwright().start()
+            self._browser = self._playwright.chromium.launch(
+                executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
+            )
+        return self._browser.new_context(**options)
+
+    def close(self):
+        for part in filter(
+            None,
+            (self._browser and self._browser.close, self._playwright and self._playwright.stop),
+        ):
+            with suppress(Exception):  # it is dead already
+                part()
+        self._playwright = self._browser = None
+
+
+def pytest_collection_modifyitems(items):
+    """Give a test whose browser died, which is no fault of the page, another one."""
+    for item in items:
+        if "open_page" in getattr(item, "fixturenames", ()):
+            item.add_marker(
+                pytest.mark.flaky(reruns=2, only_rerun=["has been closed", "Connection closed"])
+            )
 
 
 @pytest.fixture
@@ -299,7 +331,8 @@ def open_page(browser):
 
     open_page.refusals, open_page.context = [], context
     yield open_page
-    context.close()
+    with suppress(Exception):  # the browser has died, which the test has told
+        context.close()
     for status in open_page.refusals:
         assert f"the server responded with a status of {status} " in troubles.pop(0)
     assert troubles == []
