@@ -77,7 +77,6 @@ class Desk:
         self._templates.filters["said"] = said_of
         self._templates.filters["why_kept"] = why_kept
         self._templates.filters["path"] = breakable
-
         self._newest_forgetting = gallery.newest_forgetting()
 
     def open(self) -> None:
@@ -140,10 +139,6 @@ class Desk:
         """Return the JPEG of a whole photo, a small one; raises PhotoError."""
         loop, shrink = asyncio.get_running_loop(), self._cutting.shrink
         return await loop.run_in_executor(self._cutting_thread, shrink, path, content_hash)
-
-    def cover(self, name: str) -> int | None:
-        """Return the id of the face that stands for a person; asks the gallery."""
-        return self.gallery.cover(name)
 
     def html(self, template: str, status: int = 200, **values: object) -> Response:
         """Return the HTML of a template."""

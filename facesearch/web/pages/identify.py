@@ -84,7 +84,8 @@ class IdentifyPage:
             face = self._named(looked)[number - 1]
             people = list(dict.fromkeys(candidate.person for candidate in face.candidates))
             covers = {
-                name: self._desk.cover(name) for name in [*people, *filter(None, [face.person])]
+                name: self._desk.gallery.cover(name)
+                for name in [*people, *filter(None, [face.person])]
             }
             return {"face": face, "covers": covers, "n_people": self._desk.gallery.n_people()}
 

@@ -94,7 +94,7 @@ class ReviewPage:
             waiting,
             [number_of[face] for face in waiting.faces],
             Path(waiting.faces[0].photo).name,
-            {p.person: self._desk.cover(p.person) for p in waiting.proposals},
+            {p.person: self._desk.gallery.cover(p.person) for p in waiting.proposals},
         )
 
     async def item(self, request: Request) -> Response:

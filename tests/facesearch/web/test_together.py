@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from test_people import names_in, page_of, text
 
 
 @pytest.fixture
@@ -24,22 +25,6 @@ def started(*arguments):
         stderr=subprocess.DEVNULL,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
-
-
-def text(site, path, expected=200):
-    status, _, body = site.ask("GET", path)
-    assert status == expected
-    return body.decode()
-
-
-def names_in(html):
-    return re.findall(r'<span class="name">([^<]*)</span>', html)
-
-
-def page_of(site, name):
-    """Return the address of a person's page."""
-    (number,) = re.findall(r'href="(/people/\d+)"', text(site, f"/people?search={name}"))
-    return number
 
 
 def dropped(site, photo):
