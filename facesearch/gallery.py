@@ -38,7 +38,7 @@ from facesearch.errors import (
     Refused,
 )
 from facesearch.identification import NO_CROPS, IdentifiedFace, Seen, look, name_faces
-from facesearch.model import Model, subject
+from facesearch.model import Model, shipped_model, subject
 from facesearch.openset import Strangers, evenly, fit_strangers, posterior
 from facesearch.photo import read_photo
 from facesearch.storage.decisions import DecisionLog
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from facesearch_indexes.faiss_index import FaissIndex
 
 CANDIDATES = 10  # people whom the head looks at again; 50 change nothing
-CANDIDATES_OF_OWN_ORDER = 50  # the same of a head that does not follow the cosine
+CANDIDATES_OF_OWN_ORDER = 50  # the same of a head that does not follow the search's cosine
 NEAREST = 32  # templates asked of the index at first; more while they are all of a few people
 STATISTICS_PEOPLE = 20_000  # enough for a mean and a variance; a gallery may hold more
 INDEX_FILE_FROM = 100_000  # templates; below, rebuilding is quicker than checking a file
@@ -125,7 +125,7 @@ class Neighbour:
 
     person: str
     photo: str | None
-    score: float  # cosine: 1 for the same; how far strangers are below depends on the model
+    score: float  # cosine of the search codes: 1 for the same; strangers', the model decides
 
 
 @dataclass(slots=True, eq=False)
@@ -154,11 +154,12 @@ class Gallery:
     ) -> None:
         """Open the gallery at `path`, making it unless `create` is false.
 
-        One that cannot be written can still be searched. Raises GalleryError if it cannot be
-        opened, EmbeddingMismatch if another model made it.
+        With "default" a gallery that is there is opened with its own model, see `model_for`. One
+        that cannot be written can still be searched. Raises GalleryError if it cannot be opened,
+        EmbeddingMismatch if another model made it.
         """
         self.path = gallery_file(path)
-        self.model = Model.load(model) if isinstance(model, str) else model
+        self.model = Model.load(model_for(path, model)) if isinstance(model, str) else model
         self._store = Store.open(
             self.path, model=self.model.name, fingerprint=self.model.fingerprint, create=create
         )
@@ -443,16 +444,20 @@ class Gallery:
     def _candidates(self, embeddings: Floats, view: "_View") -> list[dict[int, Floats]]:
         """Return for each of `embeddings` (n, dim) the people nearest to it with their means.
 
-        Nearest by the cosine, as the index knows it: a head with an order of its own is given more
-        of them, lest it miss the one that it would put first. Call inside the snapshot or
-        transaction in which `view` is current.
+        Nearest by the cosine of the search codes, as the index knows it: a head with an order of
+        its own, or one that reads numbers which the index does not have, is given more of them,
+        lest it miss the one that it would put first. Call inside the snapshot or transaction in
+        which `view` is current.
         """
         if len(embeddings) == 0 or len(view.index) == 0:
             return [{} for _ in embeddings]
-        most = CANDIDATES if self.model.head.follows_cosine else CANDIDATES_OF_OWN_ORDER
+        model = self.model
+        keeps_order = model.head.follows_cosine and model.search_dim == model.dim
+        most = CANDIDATES if keeps_order else CANDIDATES_OF_OWN_ORDER
         nearest = min(max(NEAREST, 2 * most), len(view.index))
+        codes = model.search_codes(embeddings)
         while True:
-            matches = view.index.search(embeddings, nearest)
+            matches = view.index.search(codes, nearest)
             owners = self._store.people_of_templates(np.unique(matches.ids[matches.ids >= 0]))
             found = [
                 list(dict.fromkeys(owners[i] for i in row.tolist() if i in owners))
@@ -484,10 +489,13 @@ class Gallery:
         return verification(self.model, probe, reference)
 
     def search(self, photo: Path, k: int = 10) -> list[tuple[Face, list[Neighbour]]]:
-        """Return for each face of `photo` the `k` nearest enrolled faces, with no name decided."""
+        """Return for each face of `photo` the `k` nearest enrolled faces, with no name decided.
+
+        Nearest by the cosine of the search codes: the head, which may read more, has no say.
+        """
         seen = look(read_photo(photo), self.model)
         with self._reading() as view:
-            matches = view.index.search(seen.embeddings, k)
+            matches = view.index.search(self.model.search_codes(seen.embeddings), k)
             stored = self._store.enrolled_faces(np.unique(matches.ids[matches.ids >= 0]))
         return [
             (
@@ -875,6 +883,7 @@ class Gallery:
                 **self._store.counts(),
                 "seq": view.seq,
                 "index_kind": view.index.kind,
+                "index_dim": view.index.dim,
                 "strangers_score_mean": round(view.strangers.score_mean, 4),
                 "strangers_score_std": round(view.strangers.score_std, 4),
             }
@@ -898,9 +907,11 @@ class Gallery:
                 problems.append(f"the index holds {len(view.index)} templates, not {len(ids)}")
             elif len(ids):
                 some = np.unique(np.linspace(0, len(ids) - 1, 1000).astype(int))
-                found = view.index.search(rows[some], 1).ids[:, 0]
+                codes = self.model.search_codes(rows[some])
+                found = view.index.search(codes, 1).ids[:, 0]
                 places = np.minimum(np.searchsorted(ids, found), len(ids) - 1)
-                likeness = (rows[places] * rows[some]).sum(1)  # equal rows may stand in for another
+                # equal codes may stand in for another
+                likeness = (self.model.search_codes(rows[places]) * codes).sum(1)
                 wrong = int(((ids[places] != found) | (likeness < 0.99)).sum())
                 if wrong:
                     problems.append(f"{wrong} of {len(some)} templates are not found by the index")
@@ -955,7 +966,7 @@ class Gallery:
             view.index.remove(np.array(removed, np.int64))
             ids, rows = self._store.templates(added)
             if len(ids):
-                view.index.upsert(ids, rows)
+                view.index.upsert(ids, self.model.search_codes(rows))
             view.seq, view.stamp = seq, self._store.stamp(seq) or ""
             view.references.clear()
         unfitted = view.seq - view.fitted_seq
@@ -975,12 +986,15 @@ class Gallery:
         nobody = fit_strangers(none, 0, self.model.cohort, self.model.head)
         newest = self._newest_stamp()
         if newest is not None:
-            stored = load_newest(self.index_folder, newest, self.model.dim, self._store.seq())
+            dim, seq = self.model.search_dim, self._store.seq()
+            stored = load_newest(self.index_folder, newest, dim, seq)
             if stored is not None:
                 index, seq = stored
                 return _View(newest, seq, index, nobody, filed_seq=seq)
         ids, rows = self._store.templates()
-        index = FaissIndex.build(ids, rows) if len(ids) else FaissIndex(self.model.dim)
+        index = FaissIndex(self.model.search_dim)
+        if len(ids):
+            index = FaissIndex.build(ids, self.model.search_codes(rows))
         seq = self._store.seq()
         return _View(self._store.stamp(seq) or "", seq, index, nobody)
 
@@ -1056,6 +1070,17 @@ def gallery_file(path: str | os.PathLike[str]) -> Path:
     """Return the gallery file that `path` means: itself, or gallery.db if it is a folder."""
     file = Path(path)
     return file / "gallery.db" if file.is_dir() or not file.suffix else file
+
+
+def model_for(path: str | os.PathLike[str], name: str = "default") -> str:
+    """Return the name of the model to open the gallery at `path` with: `name` if it is one.
+
+    "default" stands for the model that made the gallery, if it comes with facesearch: a gallery
+    outlasts what the default is. Where there is no gallery yet, or it is of a model from elsewhere,
+    it stays "default".
+    """
+    made_by = Store.made_by(gallery_file(path)) if name == "default" else None
+    return name if made_by is None else shipped_model(made_by) or name
 
 
 def index_folder(file: Path) -> Path:

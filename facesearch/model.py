@@ -25,6 +25,7 @@ from facesearch.engine import ENGINES, make_engine
 from facesearch.errors import EmbeddingMismatch, ModelError
 from facesearch.head import L1SigmoidHead
 from facesearch.openset import Cohort, Evidence
+from facesearch.vectors import leading
 
 Floats = NDArray[np.float32]
 
@@ -47,7 +48,8 @@ class Model:
     folder: Path
     manifest: dict[str, Any]
     fingerprint: str  # names the templates that this model makes: 16 hex digits
-    dim: int  # length of an embedding; what the index holds
+    dim: int  # length of an embedding
+    search_dim: int  # its first so many numbers are what the index holds; as a rule all
     head: L1SigmoidHead
     evidence: Evidence
     cohort: Cohort
@@ -79,6 +81,7 @@ class Model:
                 manifest=manifest,
                 fingerprint=fingerprint(manifest),
                 dim=int(manifest["dim"]),
+                search_dim=manifest.get("search_dim", int(manifest["dim"])),
                 head=L1SigmoidHead.load(folder / "head.npz"),
                 evidence=Evidence(**calibration["evidence"]),
                 cohort=Cohort(**cohort),
@@ -111,6 +114,15 @@ class Model:
         embeddings: Floats = self._threads.encoder.embed(crops)
         return embeddings
 
+    def search_codes(self, templates: Floats) -> Floats:
+        """Return what the index is asked with for `templates` (n, dim): unit rows (n, search_dim).
+
+        The templates themselves where the model is searched by the whole. Else a template is two
+        codes side by side: the index finds who may be meant by the first, and the head, which reads
+        both, says who it is.
+        """
+        return leading(templates, self.search_dim)
+
     def compare(self, probe: Floats, references: Floats) -> Floats:
         """Return the head's log-likelihood ratios (n,), symmetric, higher is more alike.
 
@@ -133,6 +145,14 @@ class Model:
 def shipped_models() -> list[str]:
     """Return the names of the models that come with facesearch, sorted."""
     return sorted(folder.parent.name for folder in SHIPPED.glob("*/model.json"))
+
+
+def shipped_model(made_by: str) -> str | None:
+    """Return the name of the model with that fingerprint, None if it does not come with us."""
+    for name in shipped_models():
+        if fingerprint(read_manifest(SHIPPED / name)) == made_by:
+            return name
+    return None
 
 
 def model_folder(name_or_folder: str | Path) -> Path:
@@ -186,8 +206,10 @@ def check_kind(manifest: dict[str, Any]) -> None:
 
 
 def check_numbers(model: Model) -> None:
-    """Raise ValueError or TypeError unless head and calibration fit the model's embeddings."""
+    """Raise ValueError or TypeError unless the numbers fit the model's embeddings."""
     dim, head, cohort = model.dim, model.head, model.cohort
+    if type(model.search_dim) is not int or not 1 <= model.search_dim <= dim:
+        raise ValueError(f"the search code is 1 to {dim} numbers, not {model.search_dim}")
     code = (dim, dim) if head.projection is None else head.projection.shape
     if code != (dim, *head.weights.shape) or cohort.mean.shape != (dim,):
         raise ValueError(f"head or cohort are not for embeddings of {dim} numbers")
@@ -234,6 +256,8 @@ def fingerprint(manifest: dict[str, Any]) -> str:
     }
     if "mirror" in manifest:  # else the kind says it
         deciding["mirror"] = manifest["mirror"]
+    if "search_dim" in manifest:  # else all of it: what models that do not say it always did
+        deciding["search_dim"] = manifest["search_dim"]
     if manifest["alignment"] == "ink":
         deciding["ink"] = INK_VERSION
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]

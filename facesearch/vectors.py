@@ -14,6 +14,11 @@ def unit(rows: Floats) -> Floats:
     return scaled
 
 
+def leading(rows: Floats, dim: int) -> Floats:
+    """Return the first `dim` numbers of unit `rows` (..., d), of length 1; all d as they are."""
+    return rows if dim == rows.shape[-1] else unit(rows[..., :dim])
+
+
 def product(a: Floats, b: Floats) -> Floats:
     """Return the matrix product of `a` (n, m) and `b` (m, k), float32, on one thread.
 

@@ -59,8 +59,8 @@ def search(
 ) -> None:
     """Show the enrolled faces nearest to each face of a photo, with no name decided.
 
-    The score is the cosine of two embeddings: 1 for the same picture, lower for strangers, how far
-    depends on the model.
+    The score is the cosine of what the model searches by, two embeddings or a part of each: 1 for
+    the same picture, lower for strangers, how far depends on the model.
     """
     from facesearch.model import subject
 

@@ -141,7 +141,8 @@ def about_gallery(path: Path, model: str) -> Check | str:
         return Check("gallery", "missing", f"not checked: {error}: facesearch doctor --model ...")
     if problems:
         return Check("gallery", "broken", f"{file}: {'; '.join(problems)}")
-    return f"{file}: {facts['person']} {several}, {facts['template']} templates, sound"
+    held = f"{facts['person']} {several}, {facts['template']} templates"
+    return f"{file}: {held}, sound; made with the model {facts['model']}"
 
 
 def extra(name: str, package: str) -> Check:

@@ -168,8 +168,12 @@ def warning_of(result: "Enrollment", gallery: "Gallery", person: str, model: str
 
     `person` is the word for it, `model` what was given as --model.
     """
+    from facesearch.model import DEFAULT
+
     lines = []
-    option = "" if model == "default" else f" --model {shlex.quote(model)}"
+    # verify does not ask the gallery which model is its own
+    named = gallery.model.folder.name if model == "default" else model
+    option = "" if named == DEFAULT else f" --model {shlex.quote(named)}"
     for other, probability in result.look_alikes:
         photos = [path for path, _ in gallery.faces_of(other) if path]
         check = ""

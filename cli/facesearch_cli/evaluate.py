@@ -47,8 +47,8 @@ def evaluate(
     """Measure a model on pictures sorted into classes that it was not trained on.
 
     Verification: are two pictures of one class? By random pairs. One-shot: which of several
-    classes, known by one picture each, is this? Both by the model's head and by the cosine of its
-    embeddings. Of Omniglot only the ten alphabets of Lake's trials count.
+    classes, known by one picture each, is this? Both by the model's head and by the cosine of what
+    it searches by. Of Omniglot only the ten alphabets of Lake's trials count.
     """
     from facesearch.evaluation.pictures import read_lake_trials, read_pictures
     from facesearch.evaluation.report import evaluate, model_cropper

@@ -113,7 +113,7 @@ def import_(
 ) -> None:
     """Make a gallery from an exported file; one that is there already is never overwritten."""
     from facesearch import import_gallery
-    from facesearch.gallery import gallery_file
+    from facesearch.gallery import gallery_file, model_for
     from facesearch.model import subject
 
     target = gallery_file(gallery_path(gallery))
@@ -121,7 +121,7 @@ def import_(
         raise typer.BadParameter(
             f"there is a gallery at {printable(target)} already; name another with --gallery"
         )
-    with import_gallery(source, target, load_model(model)) as opened:
+    with import_gallery(source, target, load_model(model_for(source, model))) as opened:
         people = len(opened.people())
         words = bearer(subject(opened.model.manifest))
     if as_json:

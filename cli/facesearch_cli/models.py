@@ -61,6 +61,7 @@ def described(name_or_folder: str) -> dict[str, Any]:
     keys = ("name", "version", "kind", "detector", "dim", "licence", "figures")
     return {
         **{key: manifest.get(key) for key in keys},
+        "search_dim": manifest.get("search_dim", manifest["dim"]),
         "default": folder == model_folder(DEFAULT),
         "fingerprint": fingerprint(manifest),
         "folder": str(folder),

@@ -34,7 +34,11 @@ GalleryPath = Annotated[
 ModelName = Annotated[
     str,
     typer.Option(
-        "--model", "-m", metavar="MODEL", help="A model's name (facesearch models list) or folder."
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="A model's name (facesearch models list) or folder. default: the one that made the "
+        "gallery, if it comes with facesearch.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -76,8 +80,10 @@ def open_gallery(
 ) -> "Gallery":
     """Return the gallery, ready for `photos` photos; raises GalleryError, ModelError."""
     from facesearch import Gallery
+    from facesearch.gallery import model_for
 
-    return Gallery(gallery_path(path), load_model(model, photos), create=create)
+    where = gallery_path(path)
+    return Gallery(where, load_model(model_for(where, model), photos), create=create)
 
 
 def workers(photos: int) -> int:

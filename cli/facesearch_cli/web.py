@@ -84,7 +84,7 @@ def web(
     photos = list(photos_in(paths or ()))
     with listening, open_gallery(gallery, model, create=True) as opened:
         try:
-            load = partial(Model.load, model)
+            load = partial(Model.load, opened.model.folder)
             serve(opened, load, listening, announce, photos, folders=paths or (), training=training)
         except KeyboardInterrupt:  # the way to end it, not an accident
             complain("Ended.")

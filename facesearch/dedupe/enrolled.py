@@ -80,7 +80,7 @@ class FaceTwice:
     """Two enrolled faces that are copies of one picture."""
 
     faces: tuple[EnrolledFace, EnrolledFace]  # first enrolled first
-    cosine: float
+    cosine: float  # of the search codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class LookAlike:
 class EnrolledTwiceFinder:
     """What a gallery holds, as `people` compares it; use it inside one snapshot.
 
-    `index` holds the templates by id.
+    `index` holds the templates' search codes by id.
     """
 
     def __init__(self, store: Store, log: DecisionLog, model: Model, index: VectorIndex) -> None:
@@ -109,7 +109,7 @@ class EnrolledTwiceFinder:
             "ORDER BY template.id"
         )
         people, photos, faces = np.array(owners, np.int64).reshape(-1, 3).T
-        self._enrolled = Enrolled(ids, people, rows, photos)
+        self._enrolled = Enrolled(ids, people, rows, photos, model.search_dim)
         self._template_of = dict(zip(faces.tolist(), ids.tolist(), strict=True))
 
     def judge(self) -> Judge:

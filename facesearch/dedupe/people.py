@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from facesearch.head import L1SigmoidHead
 from facesearch.openset import Cohort, Evidence, Strangers, evenly, fit_strangers
-from facesearch.vectors import Floats, unit
+from facesearch.vectors import Floats, leading, unit
 from facesearch_indexes.base import VectorIndex
 
 Ids = NDArray[np.int64]
@@ -51,8 +51,8 @@ ROUNDS = 100  # until the share stands still
 
 CAMP_ROUNDS = 20  # of two means; they stand still after five or so
 
-# Templates this alike are of one picture: none of 3,521 pairs of different photos of one person in
-# the development faces; of copies made of 112-pixel crops 96 % at half the size, all at JPEG
+# Search codes this alike are of one picture: none of 3,521 pairs of different photos of one person
+# in the development faces; of copies made of 112-pixel crops 96 % at half the size, all at JPEG
 # quality 90, 80 % at 50, 99 % with landmarks found a little elsewhere (benchmarks.dedupe_people).
 COPY_COSINE = 0.96
 
@@ -65,6 +65,11 @@ class Enrolled:
     people: Ids  # (n,) whose they are
     templates: Floats  # (n, dim) unit rows
     photos: Ids  # (n,) of the photos they were made from
+    search_dim: int | None = None  # as of a Model; None: all numbers of a template
+
+    def codes(self, rows: NDArray[np.intp] | slice) -> Floats:
+        """Return the search codes (m, search_dim), unit rows, of the templates in `rows`."""
+        return leading(self.templates[rows], self.search_dim or self.templates.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,7 @@ def mated_rows(enrolled: Enrolled) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     order = np.lexsort((enrolled.ids, enrolled.people))
     _, starts, counts = np.unique(enrolled.people[order], return_index=True, return_counts=True)
     first, second = order[starts], order[starts + counts // 2]
-    cosines = (enrolled.templates[first] * enrolled.templates[second]).sum(1)
+    cosines = (enrolled.codes(first) * enrolled.codes(second)).sum(1)
     several = np.flatnonzero((counts > 1) & (cosines < COPY_COSINE))
     if len(several):
         several = several[evenly(len(several), MATES_MOST)]
@@ -231,7 +236,7 @@ class SameFace:
 
     templates: tuple[int, int]  # ids, rising
     people: tuple[int, int]  # whose they are, in the same order
-    cosine: float
+    cosine: float  # of the search codes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -282,8 +287,8 @@ def same_people(
     rising, that a human has parted; they are neither proposed nor grouped. Of `names` (by person
     id) those equal but for case, accents or spaces are proposed whatever their probability, which
     is that of the faces; such a pair is in a group only if its faces say so. `index` holds the
-    templates by id; without one it is made. With `new`, ids of templates, only their neighbours are
-    asked for, and the share is that of the people who have them.
+    search codes by id; without one it is made. With `new`, ids of templates, only their neighbours
+    are asked for, and the share is that of the people who have them.
 
     Two people on one photo are two, whatever their faces and names say: collages and mirrors are
     rarer than siblings, and one person cannot be enrolled twice from one photo.
@@ -365,7 +370,7 @@ def candidate_pairs(
         rows = asking[start : start + QUERIES]
         nearest = NEAREST
         while len(rows):
-            ids = index.search(enrolled.templates[rows], nearest).ids
+            ids = index.search(enrolled.codes(rows), nearest).ids
             places = np.minimum(np.searchsorted(sorted_ids, ids), len(sorted_ids) - 1)
             known = sorted_ids[places] == ids  # an index may hold what is gone meanwhile
             others = owner[order[places]]  # (rows, nearest)
@@ -585,7 +590,7 @@ def same_faces(enrolled: Enrolled, *, index: VectorIndex | None = None) -> tuple
         rows = np.arange(start, min(start + QUERIES, len(enrolled.ids)))
         nearest = min(COPIES, len(index))
         while len(rows):
-            matches = index.search(enrolled.templates[rows], nearest)
+            matches = index.search(enrolled.codes(rows), nearest)
             query, column = np.nonzero(matches.scores >= COPY_COSINE)
             asked, copies = (
                 enrolled.ids[rows[query]].tolist(),
@@ -604,12 +609,12 @@ def same_faces(enrolled: Enrolled, *, index: VectorIndex | None = None) -> tuple
 
 
 def the_index(enrolled: Enrolled, index: VectorIndex | None) -> VectorIndex:
-    """Return `index`, or one made of the templates if there is none."""
+    """Return `index`, or one made of the search codes if there is none."""
     if index is not None:
         return index
     from facesearch_indexes.faiss_index import FaissIndex  # 0.2 s: only where it is needed
 
-    return FaissIndex.build(enrolled.ids, enrolled.templates)
+    return FaissIndex.build(enrolled.ids, enrolled.codes(slice(None)))
 
 
 def sigmoid(logits: Doubles) -> Doubles:

@@ -1,4 +1,8 @@
-"""A model and pictures in classes -> how well it verifies and names them, by head and by cosine."""
+"""A model and pictures in classes -> how well it verifies and names them, by head and by cosine.
+
+The cosine is that of the search codes, by which the index proposes: what the head adds is what it
+is ahead of it.
+"""
 
 import math
 from collections.abc import Callable
@@ -61,7 +65,7 @@ class Report:
     """How well a model does on pictures in classes."""
 
     head: Comparison
-    cosine: Comparison
+    cosine: Comparison  # of the search codes
     accuracy: float  # of all pairs, those that the head decides rightly at even odds
     ways: int | None  # classes in the largest episode; None if no group allows one
     fewest_ways: int | None  # in the smallest
@@ -117,8 +121,9 @@ def evaluate(
     llrs = _of_pairs(llr, codes, pairs)
     settings = pictures, lake, pairs, ways, seed
     by_head, episodes = _compared(llrs, _matrix(llr, codes), *settings)
-    cosines = _of_pairs(cosine, embeddings, pairs)
-    by_cosine, _ = _compared(cosines, _matrix(cosine, embeddings), *settings)
+    searched = model.search_codes(embeddings)
+    cosines = _of_pairs(cosine, searched, pairs)
+    by_cosine, _ = _compared(cosines, _matrix(cosine, searched), *settings)
     accuracy = float(np.mean((llrs > 0) == pairs.mated))  # as `Gallery.verify` decides
     widest, narrowest = (episodes.ways, episodes.fewest_ways) if episodes else (None, None)
     return Report(by_head, by_cosine, accuracy, widest, narrowest, pairs, llrs)

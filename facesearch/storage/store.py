@@ -13,7 +13,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,6 +175,17 @@ class Store:
                 store.close()
                 raise
             return store
+
+    @classmethod
+    def made_by(cls, path: Path) -> str | None:
+        """Return the fingerprint of the model that made the gallery at `path`, None without one.
+
+        Nor where it cannot be read: whoever opens it is told what is wrong with it.
+        """
+        with suppress(GalleryError), closing(cls.open_to_read(path)) as store:
+            for (fingerprint,) in store.rows("SELECT fingerprint FROM gallery"):
+                return str(fingerprint)
+        return None
 
     def _bring_up_to_date(self) -> None:
         if self.read_only:

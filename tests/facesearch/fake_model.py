@@ -15,7 +15,7 @@ from facesearch.alignment import TEMPLATE
 from facesearch.detection import Face
 from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.openset import Cohort, Evidence
-from facesearch.vectors import unit
+from facesearch.vectors import leading, unit
 
 DIM = 64
 SIDE_PX = 56  # of a square; half a crop
@@ -77,6 +77,7 @@ class FakeModel:
     name: str = "fake"
     fingerprint: str = "fa4e000000000000"
     dim: int = DIM
+    search_dim: int = DIM
     head: L1SigmoidHead = field(default_factory=_head)
     evidence: Evidence = EVIDENCE
     cohort: Cohort = COHORT
@@ -87,6 +88,9 @@ class FakeModel:
         colours = crops[:, 56, 56].astype(int)
         rows = [embedding(red + 256 * green, blue) for red, green, blue in colours]
         return np.stack(rows) if rows else np.zeros((0, DIM), np.float32)
+
+    def search_codes(self, templates):
+        return leading(templates, self.search_dim)
 
     def compare(self, probe, references):
         return self.head.llr(probe, references)

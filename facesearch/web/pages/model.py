@@ -58,9 +58,10 @@ def facts_of(model: Model) -> list[tuple[str, Any]]:
     """Return what the manifest says that people want to know."""
     manifest = model.manifest
     licence = manifest.get("licence", {})
+    searched = "" if model.search_dim == model.dim else f", found by the first {model.search_dim}"
     facts = [
         ("Version", manifest.get("version")),
-        ("Compares", f"{manifest['kind']}s, {model.dim} numbers each"),
+        ("Compares", f"{manifest['kind']}s, {model.dim} numbers each{searched}"),
         ("Licence of the weights", licence.get("weights")),
         ("Data", licence.get("data")),
         ("Calibrated on", manifest["calibration"].get("made_from")),
