@@ -24,6 +24,14 @@ def test_models_show_tells_fingerprint_and_figures(facesearch):
     assert f"fingerprint\t{facts['fingerprint']}\n" in shown.stdout
 
 
+def test_models_show_tells_how_many_numbers_a_model_is_searched_by(facesearch, tmp_path):
+    manifest = json.loads((model_folder("sface") / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(manifest | {"search_dim": 96}))
+    for model, search_dim in (("sface", 128), (tmp_path, 96)):
+        facts = json.loads(facesearch("models", "show", model, "--json").stdout)
+        assert (facts["dim"], facts["search_dim"]) == (128, search_dim)
+
+
 @pytest.mark.parametrize("key", ["alignment", "sha256", "dim"])
 def test_models_show_of_a_manifest_that_says_too_little_is_one_sentence(facesearch, tmp_path, key):
     manifest = json.loads((model_folder("default") / "model.json").read_text())

@@ -33,18 +33,19 @@ def letter(text="R", side=105, size=2.0, thickness=3, at=(0.25, 0.7), font=FONTS
     return pixels
 
 
-def write_model(folder, alignment="ink", *, follows_cosine=True, **changes):
+def write_model(folder, alignment="ink", *, follows_cosine=True, graph=None, dim=DIM, **changes):
     """Write the model into `folder`, with `changes` to its manifest; return `folder`.
 
     A head that does not follow the cosine weighs the numbers of the templates, as a trained one.
+    `graph` is the bytes of another branch, which gives `dim` numbers.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "branch.onnx").write_bytes(branch())
-    code = rotation_code(DIM, 8, seed=0) if follows_cosine else np.eye(DIM, dtype=np.float32)
+    (folder / "branch.onnx").write_bytes(graph or branch())
+    code = rotation_code(dim, 8, seed=0) if follows_cosine else np.eye(dim, dtype=np.float32)
     weights = np.ones(code.shape[1], np.float32)
     if not follows_cosine:
-        weights += np.arange(DIM, dtype=np.float32) % 3
-    a, b = unit(np.random.default_rng(0).normal(size=(2, 300, DIM))).astype(np.float32)
+        weights += np.arange(dim, dtype=np.float32) % 3
+    a, b = unit(np.random.default_rng(0).normal(size=(2, 300, dim))).astype(np.float32)
     per_unit = float((np.abs((a - b) @ code) @ weights / np.linalg.norm(a - b, axis=1)).mean())
     L1SigmoidHead(
         projection=code if follows_cosine else None,
@@ -54,7 +55,7 @@ def write_model(folder, alignment="ink", *, follows_cosine=True, **changes):
         exponent=2.0 if follows_cosine else 1.0,
         follows_cosine=follows_cosine,
     ).save(folder / "head.npz")
-    cohort = {"mean": [0.0] * DIM, "score_mean": 0.0, "score_std": 0.1}
+    cohort = {"mean": [0.0] * dim, "score_mean": 0.0, "score_std": 0.1}
     manifest = {
         "manifest_version": 1,
         "name": "letters",
@@ -63,7 +64,7 @@ def write_model(folder, alignment="ink", *, follows_cosine=True, **changes):
         "detector": "whole",
         "alignment": alignment,
         "mirror": False,
-        "dim": DIM,
+        "dim": dim,
         "input": {"side_px": SIDE_PX, "colours": "RGB", "range": [0, 255]},
         "sha256": {
             file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
@@ -84,23 +85,31 @@ def write_model(folder, alignment="ink", *, follows_cosine=True, **changes):
 
 def branch():
     """Return the graph (n, 3, 32, 32) -> (n, DIM) as the bytes of an ONNX file."""
-    from onnx import TensorProto, helper, numpy_helper
-
     n_squares = 3 * 15 * 15
     turn = np.linalg.qr(np.random.default_rng(1).normal(size=(n_squares, n_squares)))[0][:, :DIM]
-    weights, bias = (-turn / 255).astype(np.float32), turn.sum(0).astype(np.float32)  # of 1 - x/255
+    return pooled(-turn / 255, turn.sum(0), kernel_px=4, stride_px=2)  # of 1 - x/255
+
+
+def pooled(weights, bias, kernel_px, stride_px):
+    """Return the graph that multiplies means over squares with `weights` (squares, dim)."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    kernel, strides = [kernel_px] * 2, [stride_px] * 2
     graph = helper.make_graph(
         [
             helper.make_node(
-                "AveragePool", ["crops"], ["squares"], kernel_shape=[4, 4], strides=[2, 2]
+                "AveragePool", ["crops"], ["squares"], kernel_shape=kernel, strides=strides
             ),
             helper.make_node("Flatten", ["squares"], ["flat"]),
             helper.make_node("Gemm", ["flat", "weights", "bias"], ["embeddings"]),
         ],
         "letters",
         [helper.make_tensor_value_info("crops", TensorProto.FLOAT, ["n", 3, SIDE_PX, SIDE_PX])],
-        [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", DIM])],
-        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(bias, "bias")],
+        [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", len(bias)])],
+        [
+            numpy_helper.from_array(np.asarray(values, np.float32), name)
+            for name, values in (("weights", weights), ("bias", bias))
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())

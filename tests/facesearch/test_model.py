@@ -7,7 +7,7 @@ import pytest
 
 from facesearch import EmbeddingMismatch, Model, ModelError, alignment, detection, shipped_models
 from facesearch.head import L1SigmoidHead
-from facesearch.model import SHIPPED, fingerprint, read_manifest
+from facesearch.model import SHIPPED, fingerprint, read_manifest, shipped_model
 
 
 @pytest.fixture
@@ -183,10 +183,49 @@ def test_the_fingerprint_changes_with_what_decides_an_embedding_and_with_nothing
     assert fingerprint(other_head) == fingerprint(manifest)
     other_head["sha256"]["branch.onnx"] = "0" * 64
     assert fingerprint(other_head) != fingerprint(manifest)
+    searched = [fingerprint(manifest | {"search_dim": dim}) for dim in (64, 128)]
+    assert len({fingerprint(manifest), *searched}) == 3
 
 
-def test_the_fingerprint_of_sface_is_that_of_the_galleries_that_people_have():
+def test_the_fingerprints_of_what_ships_are_those_of_the_galleries_that_people_have():
     assert fingerprint(read_manifest(SHIPPED / "sface")) == "80b95f1c14ac4a78"
+    assert fingerprint(read_manifest(SHIPPED / "omniglot")) == "8c91c460c68254dd"
+
+
+def say_search_dim(folder, search_dim):
+    manifest = read_manifest(folder)
+    (folder / "model.json").write_text(json.dumps(manifest | {"search_dim": search_dim}))
+
+
+@pytest.mark.parametrize("search_dim", [0, -1, 129, 64.0, "64", True, None, [64]])
+def test_a_search_code_that_is_no_part_of_a_template_is_refused(copied, search_dim):
+    say_search_dim(copied, search_dim)
+    with pytest.raises(ModelError, match="the search code is 1 to 128 numbers, not "):
+        Model.load(copied)
+
+
+def test_a_search_code_is_the_first_numbers_of_a_template_scaled_to_length_one(copied):
+    say_search_dim(copied, 3)
+    model = Model.load(copied)
+    assert (model.dim, model.search_dim) == (128, 3)
+    template = np.zeros(128, np.float32)
+    template[[0, 2, 5]] = 0.3, 0.4, 0.75**0.5
+    nothing_there = np.eye(128, dtype=np.float32)[4]  # a trunk that saw nothing
+    codes = model.search_codes(np.stack([template, nothing_there]))
+    assert codes == pytest.approx(np.array([[0.6, 0, 0.8], [0, 0, 0]]), abs=1e-6)
+    assert model.search_codes(np.zeros((0, 128), np.float32)).shape == (0, 3)
+
+
+def test_a_model_that_says_nothing_of_it_is_searched_by_the_whole_template():
+    model = Model.load("sface")
+    templates = np.eye(128, dtype=np.float32)
+    assert model.search_dim == 128
+    assert model.search_codes(templates) is templates
+
+
+def test_a_shipped_model_is_found_by_the_fingerprint_of_its_templates():
+    assert shipped_model("80b95f1c14ac4a78") == "sface"
+    assert shipped_model("0123456789abcdef") is None
 
 
 def test_the_fingerprint_of_drawings_changes_with_the_mirror_and_with_what_ink_is(monkeypatch):

@@ -30,8 +30,14 @@ def crowd(n: int, seed: int = 0) -> np.ndarray:
 # How strangers score
 
 
-def test_the_fit_is_that_of_taking_each_person_out_and_searching_for_them():
-    people = crowd(25)
+def two_codes(n: int) -> np.ndarray:
+    """Unit rows of two codes side by side, each of a crowd, the second of weight 0.4."""
+    first, second = (unit(crowd(n, seed)[:, :16]) for seed in (1, 2))
+    return unit(np.concatenate([first, 0.4 * second], axis=1))
+
+
+@pytest.mark.parametrize("people", [crowd(25), two_codes(25)], ids=["one code", "two codes"])
+def test_the_fit_is_that_of_taking_each_person_out_and_searching_for_them(people):
     scores = []
     for i in range(len(people)):
         others = np.delete(people, i, axis=0)

@@ -72,6 +72,20 @@ def test_pairs_score_what_the_model_says_of_each(pictures, sign):
     assert report.accuracy == np.mean([(llr > 0) == m for llr, m in zip(llrs, mated, strict=True)])
 
 
+def test_the_cosine_of_a_model_of_two_codes_is_that_of_what_it_searches_by(pictures, report):
+    model = FakeModel(search_dim=2)  # too little to tell people apart by
+    of_two = evaluate(model, pictures, n_pairs=20)
+    embeddings = model.embed(pictures.crops)[:, :2]
+    codes = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    cosines = np.array(
+        [codes[a] @ codes[b] for a, b in zip(of_two.pairs.first, of_two.pairs.second, strict=True)]
+    )
+    assert of_two.cosine.auc == metrics.auc(cosines, of_two.pairs.mated) < 1
+    assert of_two.cosine.one_shot.accuracy < 1
+    assert of_two.head == report.head  # which reads it all
+    assert of_two.llrs.tolist() == report.llrs.tolist()
+
+
 def test_the_accuracy_is_that_of_even_odds(pictures, report):
     model = FakeModel()
     middle = np.median(report.llrs[report.pairs.mated])

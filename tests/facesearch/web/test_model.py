@@ -1,12 +1,13 @@
 """The model's page: card, curves, and what is said where one is missing."""
 
+import json
 import re
 import shutil
 
 import pytest
 from markupsafe import Markup
 
-from facesearch.model import SHIPPED, Model
+from facesearch.model import SHIPPED, Model, read_manifest
 from facesearch.web.diagrams import Axis, Diagram, Series, Table, decades, linear
 from facesearch.web.markdown import rendered
 from facesearch.web.pages.model import card_of, facts_of, figures_of
@@ -55,6 +56,10 @@ def test_a_model_without_figures_or_with_damaged_ones_still_shows_the_rest(tmp_p
     (copied / "figures.json").unlink()
     assert figures_of(model) == (None, None)
     assert dict(facts_of(model))["Compares"] == "images, 256 numbers each"
+    manifest = read_manifest(copied)
+    (copied / "model.json").write_text(json.dumps(manifest | {"search_dim": 128}))
+    two_codes = dict(facts_of(Model.load(copied)))
+    assert two_codes["Compares"] == "images, 256 numbers each, found by the first 128"
     (copied / "MODEL_CARD.md").write_bytes(b"\xff")
     assert card_of(model) is None
 

@@ -1,0 +1,131 @@
+"""No command has to be told which model made a gallery, and each says the true one."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("onnx", reason="onnx, which writes the model of these tests, is not installed")
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "facesearch"))
+
+from image_model import letter, write_model
+
+from facesearch.gallery import Gallery, model_for
+from facesearch.model import Model
+
+
+@pytest.fixture(scope="module")
+def _models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    write_model(folder / "old", name="old")
+    write_model(folder / "new", name="new", search_dim=64)
+    return folder
+
+
+@pytest.fixture
+def shipping(_models, monkeypatch):
+    """The models `old` and `new`, each searched by in its own way, ship in place of ours."""
+    monkeypatch.setattr("facesearch.model.SHIPPED", _models)
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Photos of an A and an X."""
+    for name in "AX":
+        Image.fromarray(letter(name, size=1.5, at=(0.3, 0.8))).save(tmp_path / f"{name}.png")
+    return [(name, tmp_path / f"{name}.png") for name in "AX"]
+
+
+@pytest.fixture
+def of_old(shipping, drawn, tmp_path, monkeypatch):
+    """The file of a gallery that was made when `old` was the default; now it is `new`."""
+    with Gallery(tmp_path / "gallery.db", "old") as gallery:
+        assert [one.status for one in gallery.enroll(drawn)] == ["enrolled"] * 2
+    monkeypatch.setattr("facesearch.model.DEFAULT", "new")
+    return gallery.path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("identify", "A.png"),
+        ("search", "A.png"),
+        ("enroll", "other.png", "--name", "O"),
+        ("people", "list"),
+        ("people", "rename", "A", "B"),
+        ("history",),
+        ("dedupe", "--what", "people"),
+        ("cluster", "A.png"),
+        ("gallery", "check"),
+        ("gallery", "rebuild"),
+    ],
+    ids=" ".join,
+)
+def test_no_command_needs_to_be_told_the_model_of_a_gallery(of_old, facesearch, words):
+    folder = of_old.parent
+    Image.fromarray(letter("O", size=1.5, at=(0.3, 0.8))).save(folder / "other.png")
+    words = [folder / word if word.endswith(".png") else word for word in words]
+    done = facesearch(*words, "--gallery", of_old)
+    assert (done.exit_code, done.stderr.count("Error")) == (0, 0)
+    refused = facesearch(*words, "--gallery", of_old, "--model", "new")
+    assert refused.exit_code == 4
+    assert "facesearch gallery migrate" in refused.stderr
+
+
+def test_info_and_doctor_tell_which_model_it_is(of_old, facesearch):
+    told = json.loads(facesearch("gallery", "info", "--gallery", of_old, "--json").stdout)
+    assert (told["model"], told["index_dim"]) == ("old", 128)
+    assert "sound; made with the model old" in facesearch("doctor", "--gallery", of_old).stdout
+
+
+def test_an_export_is_imported_with_the_model_that_made_it(of_old, facesearch, tmp_path):
+    exported, imported = tmp_path / "export.db", tmp_path / "imported.db"
+    assert facesearch("gallery", "export", exported, "--gallery", of_old).exit_code == 0
+    assert facesearch("gallery", "import", exported, "--gallery", imported).exit_code == 0
+    assert model_for(imported) == "old"
+
+
+def test_a_migration_to_the_default_is_what_the_next_command_finds(of_old, facesearch):
+    done = facesearch("gallery", "migrate", "--model", "default", "--gallery", of_old)
+    assert done.stdout == "Made 2 templates anew: old before, new now.\n"
+    with Gallery(of_old) as gallery:
+        assert (gallery.model.name, gallery.info()["index_dim"]) == ("new", 64)
+
+
+@pytest.mark.parametrize("of", ["old", "new"])
+def test_a_look_alike_is_to_be_verified_with_the_model_that_found_it(
+    shipping, facesearch, drawn, tmp_path, monkeypatch, of
+):
+    monkeypatch.setattr("facesearch.model.DEFAULT", of)
+    path = tmp_path / "gallery.db"
+    (_, photo), _ = drawn
+    assert facesearch("enroll", photo, "--name", "A", "--gallery", path).exit_code == 0
+    monkeypatch.setattr("facesearch.model.DEFAULT", "new")
+    copy = tmp_path / "copy.png"
+    Image.open(photo).resize((210, 210)).save(copy)
+    told = facesearch("enroll", copy, "--name", "Not A", "--gallery", path)
+    command = told.stderr.splitlines()[1].split()
+    assert command == [
+        *("facesearch", "verify", str(copy), str(photo)),
+        *(("--model", "old") if of == "old" else ()),
+    ]
+
+
+def test_the_page_looks_with_the_model_of_the_gallery(of_old, facesearch, monkeypatch):
+    server = pytest.importorskip("facesearch.web.server", reason="the extra web is not installed")
+    served = []
+    monkeypatch.setattr(server, "serve", lambda *arguments, **_: served.append(arguments[:2]))
+    assert facesearch("web", "--no-browser", "--gallery", of_old).exit_code == 0
+    ((gallery, load),) = served
+    assert load().fingerprint == gallery.model.fingerprint == Model.load("old").fingerprint
+
+
+def test_what_asks_no_gallery_takes_the_default(of_old, facesearch, drawn, monkeypatch):
+    loaded, load = [], Model.load.__func__
+    counting = classmethod(lambda cls, name, **options: loaded.append(name) or load(cls, name))
+    monkeypatch.setattr(Model, "load", counting)
+    assert facesearch("verify", *(photo for _, photo in drawn)).exit_code == 1
+    assert loaded == ["default"]

@@ -1,0 +1,335 @@
+"""A model whose template is two codes: the first finds who may be meant, the whole says who it is.
+
+`painted` is a real model folder, whose codes are painted into pictures; elsewhere faces are made up
+(fake_model.py) and the first SEARCH_DIM of their 64 numbers are what the index knows.
+"""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="onnx, which writes the model of these tests, is not installed")
+
+from fake_model import FakeModel, embedding
+from image_model import SIDE_PX, pooled, write_model
+from PIL import Image
+
+from facesearch import gallery as gallery_module
+from facesearch.another_model import migrate_gallery
+from facesearch.dedupe.enrolled import EnrolledTwiceFinder
+from facesearch.gallery import CANDIDATES, CANDIDATES_OF_OWN_ORDER, Gallery
+from facesearch.model import Model
+from facesearch.vectors import unit
+from facesearch_indexes.faiss_index import FaissIndex
+from facesearch_indexes.files import save
+
+SEARCH_DIM = 16
+TWO_CODES = FakeModel(search_dim=SEARCH_DIM)
+
+
+def enroll(gallery, *photos):
+    enrolled = list(gallery.enroll(photos))
+    assert [one.status for one in enrolled] == ["enrolled"] * len(photos)
+
+
+def code(row, dim=SEARCH_DIM):
+    """Return the search code of a template (..., 64), by other means than the model."""
+    first = np.asarray(row, np.float64)[..., :dim]
+    return first / np.sqrt((first**2).sum(-1, keepdims=True))
+
+
+@pytest.fixture
+def gallery(make_gallery, shoot):
+    """A gallery of 20 people, a picture each, searched by the first of two codes."""
+    gallery = make_gallery(model=TWO_CODES)
+    enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
+    return gallery
+
+
+# A real model: red is the first code, green the second
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory):
+    """A model of pictures of 4 x 4 squares: 16 numbers of red, then 16 of green."""
+    picks = np.concatenate([np.eye(48)[:, :16], np.eye(48)[:, 16:32]], axis=1)
+    calibration = {
+        "evidence": {"offset": -6.0, "slope": 2.0, "bend": 0.3, "low": -0.5, "high": 8.0},
+        "cohort": {
+            **{"mean": [0.0] * 32, "score_mean": 0.0, "score_std": 0.18},
+            **{"weight": 10.0, "probe_length": 1.0},
+        },
+    }
+    folder = write_model(
+        tmp_path_factory.mktemp("models") / "painted",
+        "whole",
+        graph=pooled(picks / 127, np.full(32, -1.0), kernel_px=8, stride_px=8),
+        dim=32,
+        search_dim=16,
+        calibration=calibration,
+    )
+    return Model.load(folder)
+
+
+def paint(file, first, second):
+    """Save the picture whose template is the unit codes `first` and `second` (16,) side by side."""
+    squares = np.stack([first, second, np.zeros(16)], axis=-1).reshape(4, 4, 3)
+    pixels = np.rint(127 + 127 * squares).astype(np.uint8)
+    Image.fromarray(pixels.repeat(SIDE_PX // 4, 0).repeat(SIDE_PX // 4, 1)).save(file)
+    return file
+
+
+def at(cosine, row, rng):
+    """Return a unit row (16,) whose cosine with the unit `row` is that."""
+    other = rng.normal(size=16)
+    other -= (other @ row) * row
+    return cosine * row + (1 - cosine**2) ** 0.5 * unit(other)
+
+
+def test_the_search_puts_one_first_and_the_head_names_the_other(painted, tmp_path):
+    rng = np.random.default_rng(0)
+    codes = {f"S{number}": unit(rng.normal(size=(2, 16))) for number in range(12)}
+    asked = unit(rng.normal(size=(2, 16)))
+    codes["Found"] = at(0.95, asked[0], rng), at(0.0, asked[1], rng)
+    codes["Meant"] = at(0.85, asked[0], rng), at(0.95, asked[1], rng)
+    probe = paint(tmp_path / "probe.png", *asked)
+    with Gallery(tmp_path / "gallery.db", painted) as gallery:
+        enroll(gallery, *((n, paint(tmp_path / f"{n}.png", *pair)) for n, pair in codes.items()))
+        ((_, nearest),) = gallery.search(probe, k=2)
+        assert [neighbour.person for neighbour in nearest] == ["Found", "Meant"]
+        assert [neighbour.score for neighbour in nearest] == pytest.approx([0.95, 0.85], abs=0.01)
+        (photo,) = gallery.identify([probe])
+        (face,) = photo.faces
+        assert face.person == "Meant"
+        assert face.candidates[0].probability > 0.9
+        # the head's score follows the cosine of whole templates, less what the gallery shares
+        people, whole = np.stack([np.concatenate(pair) for pair in codes.values()]), 2**-0.5
+        centre = whole * people.sum(0) / (len(people) + 10)
+        a, b = (unit(whole * np.concatenate(pair) - centre) for pair in (asked, codes["Meant"]))
+        assert face.candidates[0].score == pytest.approx(a @ b, abs=0.05)
+        assert gallery.check() == []
+
+
+# The index
+
+
+def test_the_index_holds_search_codes_and_the_gallery_whole_templates(gallery):
+    assert gallery.info()["index_dim"] == SEARCH_DIM
+    assert gallery._store.templates()[1].shape == (20, 64)
+    with gallery._reading() as view:
+        (found,) = gallery._candidates(embedding(3, 9)[None], view)
+        assert {reference.shape for reference in found.values()} == {(64,)}
+
+
+def test_search_scores_are_cosines_of_search_codes(gallery, shoot):
+    ((_, nearest),) = gallery.search(shoot((3, 9)), k=20)
+    asked = code(embedding(3, 9))
+    cosines = {f"P{p}": float(code(embedding(p, 1)) @ asked) for p in range(1, 21)}
+    assert [n.person for n in nearest] == sorted(cosines, key=lambda name: -cosines[name])
+    assert [n.score for n in nearest] == pytest.approx(sorted(cosines.values())[::-1], abs=1e-3)
+
+
+def test_who_comes_goes_and_changes_is_known_to_an_open_gallery(gallery, make_gallery, shoot):
+    def who(photo):
+        (seen,) = gallery.identify([photo])
+        return [face.person for face in seen.faces]
+
+    assert who(shoot((3, 9), (21, 9))) == ["P3", None]
+    with make_gallery(model=TWO_CODES) as other:
+        enroll(other, ("P21", shoot((21, 1))))
+        other.forget("P3")
+    assert who(shoot((3, 9), (21, 9))) == [None, "P21"]
+    assert gallery.check() == []
+    assert gallery.rebuild() == 20
+    assert who(shoot((3, 9), (21, 9))) == [None, "P21"]
+
+
+def test_templates_that_share_a_search_code_are_no_fault(gallery, make_gallery):
+    first = embedding(1, 1)
+    twin = unit(np.concatenate([first[:SEARCH_DIM], -first[SEARCH_DIM:]]))
+    blob = twin.astype("<f2").tobytes()
+    gallery._store.db.execute("UPDATE template SET vector = ? WHERE id = 2", (blob,))
+    assert make_gallery(model=TWO_CODES).check() == []
+
+
+def test_check_tells_of_an_index_that_holds_anothers_search_code(gallery):
+    with gallery._reading() as view:
+        view.index.upsert(np.array([1]), code(embedding(40, 1))[None].astype(np.float32))
+    assert gallery.check() == ["1 of 20 templates are not found by the index"]
+
+
+def test_whom_the_search_puts_far_behind_is_still_seen_by_the_head(make_gallery, shoot):
+    gallery = make_gallery(model=FakeModel(search_dim=3))  # a poor search
+    enroll(gallery, *((f"{person:03}", shoot((person, 1))) for person in range(120)))
+    templates = np.stack([embedding(person, 1) for person in range(120)])
+    ranks = []
+    for person in range(120):
+        cosines = code(templates, 3) @ code(embedding(person, 9), 3)
+        ranks.append(int((cosines > cosines[person]).sum()))
+    between = [p for p, rank in enumerate(ranks) if CANDIDATES <= rank < CANDIDATES_OF_OWN_ORDER]
+    assert between
+    photos = gallery.identify([shoot((person, 9)) for person in between])
+    assert [photo.faces[0].candidates[0].person for photo in photos] == [f"{p:03}" for p in between]
+
+
+# The index file
+
+
+@pytest.fixture
+def filed(gallery, monkeypatch):
+    """The path of that gallery, closed, with an index file."""
+    monkeypatch.setattr(gallery_module, "INDEX_FILE_FROM", 5)
+    assert gallery.rebuild() == 20
+    gallery.close()
+    return gallery.path
+
+
+def index_files(path):
+    return sorted(path.with_name(path.name + "-index").glob("*.index"))
+
+
+def assert_right(gallery, shoot):
+    """Every enrolled face is at rank 1, no stranger gets a name, and the gallery is sound."""
+    (*found, stranger) = gallery.identify([*(shoot((p, 9)) for p in range(1, 21)), shoot((99, 9))])
+    names = [photo.faces[0].candidates[0].person for photo in found]
+    assert names == [f"P{p}" for p in range(1, 21)]
+    assert stranger.faces[0].person is None
+    assert gallery.check() == []
+
+
+def test_an_index_file_of_search_codes_is_used(filed, make_gallery, shoot, monkeypatch):
+    (file,) = index_files(filed)
+    gallery = make_gallery(model=TWO_CODES)
+    with monkeypatch.context() as patch, gallery._store.snapshot():
+        patch.setattr("facesearch.storage.store.Store.templates", None)  # a rebuild reads all
+        view = gallery._load_view()
+        assert (len(view.index), view.index.dim) == (20, SEARCH_DIM)
+    assert_right(gallery, shoot)
+    assert index_files(filed) == [file]
+
+
+@pytest.mark.parametrize("dim", [SEARCH_DIM // 2, 64], ids=["a shorter code", "whole templates"])
+def test_an_index_file_whose_rows_are_of_another_model_is_not_read(
+    filed, make_gallery, shoot, dim, caplog
+):
+    (file,) = index_files(filed)
+    generation, seq, _ = file.name.split("-")
+    file.unlink()
+    gallery = make_gallery(model=TWO_CODES)
+    ids, rows = gallery._store.templates()
+    foreign = save(FaissIndex.build(ids, rows[:, :dim]), file.parent, generation, int(seq))
+    assert_right(gallery, shoot)
+    assert "another format, generation, seq or dimension" in caplog.text
+    assert index_files(filed) == [file]
+    assert foreign != file
+
+
+def test_a_spoilt_index_file_is_made_anew(filed, make_gallery, shoot):
+    (file,) = index_files(filed)
+    content = file.read_bytes()
+    file.write_bytes(content[:-200] + bytes(200))
+    assert_right(make_gallery(model=TWO_CODES), shoot)
+    assert [f.read_bytes() for f in index_files(filed)] == [content]
+
+
+REBUILD_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}]
+from fake_model import FakeModel
+import facesearch.gallery
+facesearch.gallery.INDEX_FILE_FROM = 5
+replace = Path.replace
+def dies(*paths):
+    if {after}:
+        replace(*paths)
+    os.kill(os.getpid(), signal.SIGKILL)
+Path.replace = dies
+facesearch.gallery.Gallery(Path({path!r}), FakeModel(search_dim={search_dim})).rebuild()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot be killed like that")
+@pytest.mark.parametrize("after", [False, True], ids=["before it is there", "once it is there"])
+def test_killed_while_the_index_file_is_kept_everyone_is_still_found(
+    filed, make_gallery, shoot, after
+):
+    tests = str(Path(__file__).parent)
+    code = REBUILD_AND_DIE.format(tests=tests, after=after, path=str(filed), search_dim=SEARCH_DIM)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(index_files(filed)) == after
+    assert_right(make_gallery(model=TWO_CODES), shoot)
+    assert len(index_files(filed)) == 1
+
+
+def test_a_gallery_goes_to_a_model_of_two_codes_and_back(make_gallery, shoot):
+    one = make_gallery()
+    enroll(one, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
+    two = FakeModel(name="two", fingerprint="2c0de00000000000", search_dim=SEARCH_DIM)
+    migrate_gallery(one.path, two)
+    assert_right(make_gallery(model=two, create=False), shoot)
+    migrate_gallery(one.path, FakeModel())
+    assert make_gallery(create=False).info()["index_dim"] == 64
+
+
+# Who is enrolled twice
+
+
+def test_copies_of_a_picture_are_found_by_their_search_codes(gallery, shoot):
+    enroll(gallery, ("Copy", shoot((7, 1), salt=1)))
+    template = gallery._store.templates()[1][6]
+    lit = unit(template + np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)])  # the rest sees it odd
+    assert template @ lit < 0.8
+    blob = lit.astype("<f2").tobytes()
+    gallery._store.db.execute("UPDATE template SET vector = ? WHERE id = 21", (blob,))
+    gallery.rebuild()
+    (same,) = gallery.same_faces()
+    assert [face.person for face in same.faces] == ["P7", "Copy"]
+    assert same.cosine == pytest.approx(1, abs=1e-3)
+
+
+def test_copies_are_no_two_photos_by_which_mates_are_judged(make_gallery, shoot):
+    """Of a person with a copy of a photo, nothing is learned of how alike two photos are."""
+    gallery = make_gallery(model=TWO_CODES)
+    enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
+    with gallery._reading() as view:
+        judge = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index).judge()
+        assert judge.mates == judge.usual  # nobody has two
+    enroll(gallery, *((f"P{p}", shoot((p, 1), salt=1)) for p in range(1, 21)))
+    odd = np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)]
+    for number, row in zip(*gallery._store.templates(range(21, 41)), strict=True):
+        blob = unit(row + odd).astype("<f2").tobytes()
+        gallery._store.db.execute(
+            "UPDATE template SET vector = ? WHERE id = ?", (blob, int(number))
+        )
+    with gallery._reading() as view:
+        judge = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index).judge()
+        assert judge.mates == judge.usual
+
+
+def test_one_person_under_two_names_is_proposed_with_and_without_the_index(gallery, shoot):
+    enroll(gallery, ("Again", shoot((7, 2))))
+    found = gallery.same_people()
+    assert [pair.people for pair in found.pairs] == [("P7", "Again")]
+    with gallery._reading() as view:
+        assert view.index.dim == SEARCH_DIM
+        with_it = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index)
+        without = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, None)
+        assert with_it.same_people(0.5) == without.same_people(0.5) == found
+        assert with_it.same_faces() == without.same_faces() == ()
+    (alike,) = gallery.look_alikes("P7")[:1]
+    assert (alike.person, alike.probability > 0.5) == ("Again", True)
+
+
+def test_faces_without_a_name_are_grouped_by_the_whole_template(gallery, shoot):
+    photos = [shoot((person, k)) for person in (50, 51) for k in (1, 2, 3)]
+    groups = gallery.cluster(photos).groups
+    assert sorted({Path(f.photo).name[:2] for f in group.faces} for group in groups) == [
+        {"50"},
+        {"51"},
+    ]
