@@ -37,8 +37,8 @@ ModelName = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="A model's name (facesearch models list) or folder. default: the one that made the "
-        "gallery, if it comes with facesearch.",
+        help="A model's name (facesearch models list) or folder. Unless you name one, a gallery "
+        "that is there is opened with its own, if that comes with facesearch.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

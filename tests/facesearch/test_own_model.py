@@ -73,6 +73,13 @@ def test_a_gallery_is_opened_with_its_own_model_which_alone_is_loaded(of_old, dr
         assert gallery.check() == []
 
 
+def test_a_gallery_of_sface_outlasts_that_another_model_is_the_default(tmp_path, monkeypatch):
+    Gallery(tmp_path / "gallery.db", "sface").close()
+    monkeypatch.setattr("facesearch.model.DEFAULT", "omniglot")
+    with Gallery(tmp_path / "gallery.db") as gallery:
+        assert gallery.model.fingerprint == "80b95f1c14ac4a78"
+
+
 def test_a_folder_stands_for_the_gallery_in_it(of_old):
     with Gallery(of_old.parent) as gallery:
         assert (gallery.path, gallery.model.name) == (of_old, "old")
