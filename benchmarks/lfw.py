@@ -7,8 +7,8 @@ nothing was trained or chosen on it. Protocols as the data's README and Best-Row
 describe them: 6,000 pairs in 10 folds; 10 splits with half of the 5,724 people enrolled by one
 photo, about 2,358 mated and 5,262 non-mated searches a split. The default model, and where that is
 another, SFace beside it (sface_...), and dlib's ResNet (dlib_..., benchmarks/dlib_rival.py). Each
-model embeds 13,233 crops and their mirror images, 10 to 20 minutes on two cores the first time;
-runs/ keeps them.
+model embeds 13,233 crops and their mirror images, 10 to 20 minutes on two cores the first time, and
+those near a threshold five times more; dlib's takes half an hour; runs/ keeps the embeddings.
 
 - `cosine_`: search codes of one photo each. `bare_head_`: the head on the very same rows.
 - `centred_cosine_`, `centred_head_`: mirrored references, the gallery's centre subtracted, the same
