@@ -8,7 +8,7 @@ describe them: 6,000 pairs in 10 folds; 10 splits with half of the 5,724 people 
 photo, about 2,358 mated and 5,262 non-mated searches a split. The default model, and where that is
 another, SFace beside it (sface_...), and dlib's ResNet (dlib_..., benchmarks/dlib_rival.py). Each
 model embeds 13,233 crops and their mirror images, 10 to 20 minutes on two cores the first time, and
-those near a threshold five times more; dlib's takes half an hour; runs/ keeps the embeddings.
+those near a threshold five times more; dlib takes a quarter of an hour; runs/ keeps the embeddings.
 
 - `cosine_`: search codes of one photo each. `bare_head_`: the head on the very same rows.
 - `centred_cosine_`, `centred_head_`: mirrored references, the gallery's centre subtracted, the same
@@ -420,7 +420,7 @@ def main() -> None:
     model, sface = (Model.load(name, engine=engine) for name in ("default", "sface"))
     ours = measured(model, folder)
     figures = ours.figures
-    if sface.fingerprint != model.fingerprint:
+    if sface.folder != model.folder:
         theirs = measured(sface, folder)
         figures |= {f"sface_{name}": figure for name, figure in theirs.figures.items()}
         figures |= gains("over_sface", ours.rates["head"], theirs.rates["head"])
