@@ -1,33 +1,47 @@
 """Verification, open-set identification, calibration and the threshold's promise on LFW.
 
-    python -m benchmarks.lfw [--json]
+    python -m benchmarks.lfw [--json [FILE]]
 
 Crops of `lfw/` in the data folder, 112x112, aligned by five YuNet landmarks. LFW is a test set:
 nothing was trained or chosen on it. Protocols as the data's README and Best-Rowden et al. (2014)
 describe them: 6,000 pairs in 10 folds; 10 splits with half of the 5,724 people enrolled by one
-photo, about 2,358 mated and 5,262 non-mated searches a split. Embedding 13,233 crops and their
-mirror images takes 10 to 20 minutes on two cores the first time; runs/ keeps them.
+photo, about 2,358 mated and 5,262 non-mated searches a split. The default model, and where that is
+another, SFace beside it (sface_...), and dlib's ResNet (dlib_..., benchmarks/dlib_rival.py). Each
+model embeds 13,233 crops and their mirror images, 10 to 20 minutes on two cores the first time, and
+those near a threshold five times more; dlib takes a quarter of an hour; runs/ keeps the embeddings.
+
+- `cosine_`: search codes of one photo each. `bare_head_`: the head on the very same rows.
+- `centred_cosine_`, `centred_head_`: mirrored references, the gallery's centre subtracted, the same
+  for both; `head_gain_` is what the head's order is above that of the search code's cosine.
+- `head_`: the whole, as facesearch does it: that, and a second look near the threshold.
+- `fp16_share`, `pq_share`: the whole's TPIR at FPIR 1 % with candidates from a compressed index, as
+  a share of that with candidates from the exact one.
+- `over_sface_`: the whole above SFace's whole.
+- `_low`, `_high`: where 95 % of 1,000 drawings of people lie (facesearch/evaluation/bootstrap.py).
+- `verification_accuracy` and `tar_at_far_0.1pct`: by the head, as `facesearch verify` compares;
+  `cosine_...` by the cosine of the search codes.
 """
 
 import csv
+import hashlib
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import dlib_rival
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
 from facesearch.engine import openvino_is_installed
-from facesearch.evaluation.metrics import (
-    expected_calibration_error,
-    fpir,
-    rank_1_rate,
-    threshold_at,
-    tpir,
-)
+from facesearch.evaluation.bootstrap import FPIRS, Answers, Drawn, draws, interval, rates
+from facesearch.evaluation.metrics import expected_calibration_error, fpir, tar_at_far
 from facesearch.evaluation.protocols import (
     Ids,
     OpenSetSplit,
+    Pairs,
+    lfw_pairs,
     open_set_splits,
     read_crops,
     verification_accuracy,
@@ -35,35 +49,46 @@ from facesearch.evaluation.protocols import (
 from facesearch.identification import SECOND_LOOK, look_again
 from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.vectors import Floats, unit
+from facesearch_indexes.faiss_index import FaissIndex
 
 CANDIDATES = 10
-FPIRS = {"0.1": 0.001, "1": 0.01, "5": 0.05}
 GALLERY_SIZES = (20, 100, 1000, 2862)
 REPEATS = {20: 40, 100: 20, 1000: 1, 2862: 1}  # galleries drawn of each split
+COMPRESSED = ("fp16", "pq")  # kinds of index
+PART = 256  # crops read at a time
+
+Rows = Sequence[dict[str, str]]  # of an index.csv
+
+
+def read_index(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of LFW's index, one a crop."""
+    with (folder / "lfw_index.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def places(rows: Rows) -> dict[str, int]:
+    """Return image name -> row of LFW's index."""
+    return {f"{r['name']}_{int(r['image_number']):04d}": i for i, r in enumerate(rows)}
 
 
 def embed_all(model: Model, folder: Path) -> tuple[dict[str, int], Floats, Floats]:
     """Return image name -> row, and the unit embeddings of the crops and their mirror images."""
-    with (folder / "lfw_index.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    place = {f"{r['name']}_{int(r['image_number']):04d}": i for i, r in enumerate(rows)}
-    return place, *embed_rows(model, folder, rows, "lfw")
+    rows = read_index(folder)
+    return places(rows), *embed_rows(model, folder, rows, "lfw")
 
 
-def embed_rows(
-    model: Model, folder: Path, rows: list[dict[str, str]], name: str
-) -> tuple[Floats, Floats]:
+def embed_rows(model: Model, folder: Path, rows: Rows, name: str) -> tuple[Floats, Floats]:
     """Return the embeddings (n, dim) of an index's `rows` and of their mirror images.
 
-    They are kept in runs/ under `name`, which stands for these very rows.
+    runs/ keeps them.
     """
-    cache = Path("runs") / f"{name}_{model.fingerprint}.npz"
+    cache = cache_file(rows, name, model.fingerprint)
     if cache.exists():
         with np.load(cache) as stored:
             return stored["plain"], stored["mirrored"]
     plain, mirrored = [], []
-    for start in range(0, len(rows), 256):
-        batch = read_crops(folder, rows[start : start + 256])
+    for start in range(0, len(rows), PART):
+        batch = read_crops(folder, rows[start : start + PART])
         plain.append(model.embed(batch))
         mirrored.append(model.embed(batch[:, :, ::-1]))
         print(f"\r{start + len(batch):,} of {len(rows):,} crops", end="", file=sys.stderr)
@@ -72,12 +97,17 @@ def embed_rows(
     return np.concatenate(plain), np.concatenate(mirrored)
 
 
+def cache_file(rows: Rows, name: str, made_by: str) -> Path:
+    """Return where the embeddings of these very `rows` are kept; `name` tells a human of which."""
+    digest = hashlib.sha256(repr([sorted(row.items()) for row in rows]).encode()).hexdigest()
+    return Path("runs") / f"{name}_{digest[:8]}_{made_by}.npz"
+
+
 class SecondLooks:
     """The embeddings of a second look, made when first asked for."""
 
     def __init__(self, model: Model, folder: Path, plain: Floats) -> None:
-        with (folder / "lfw_index.csv").open() as stream:
-            self._rows = list(csv.DictReader(stream))
+        self._rows = read_index(folder)
         self._model, self._folder, self._plain = model, folder, plain
         self._made: dict[int, Floats] = {}
 
@@ -92,68 +122,141 @@ class SecondLooks:
         return np.stack([self._made[row] for row in rows.tolist()])
 
 
-def head_scores(model: Model, strangers: Strangers, probes: Floats, people: Floats) -> Floats:
-    """Return standard scores (n, N): the head's for the 10 nearest by raw cosine, else -inf.
+def search_codes(model: Model, templates: Floats) -> Floats:
+    """Return the unit rows (n, search_dim) that an index finds `templates` (n, dim) by."""
+    return unit(templates[:, : int(model.manifest.get("search_dim", model.dim))])
+
+
+def candidates(model: Model, probes: Floats, people: Floats, kind: str = "flat") -> Ids:
+    """Return the places (n, 10) in `people` that an index of `kind` finds for each of `probes`."""
+    index = FaissIndex.build(np.arange(len(people)), search_codes(model, people), kind)
+    return index.search(search_codes(model, probes), CANDIDATES).ids
+
+
+def head_scores(
+    model: Model, strangers: Strangers, probes: Floats, people: Floats, kind: str = "flat"
+) -> Floats:
+    """Return standard scores (n, N): the head's for the 10 candidates of each probe, else -inf.
 
     `probes` (n, dim) and `people` (N, dim) are unit rows as a gallery holds them.
     """
-    order = np.argpartition(-(probes @ people.T), CANDIDATES, axis=1)[:, :CANDIDATES]
     centred, references = strangers.centred(probes), strangers.centred(people)
     scores = np.full((len(probes), len(people)), -np.inf, np.float32)
     # the head's own arithmetic, with every code computed once
     codes, probe_codes = model.head.codes(references), model.head.codes(centred)
-    for row, places in enumerate(order):
-        gaps = np.abs(codes[places] - probe_codes[row])
+    for row, at in enumerate(candidates(model, probes, people, kind)):
+        gaps = np.abs(codes[at] - probe_codes[row])
         euclidean = gaps @ model.head.weights / model.head.unit_distance
-        scores[row, places] = 1 - euclidean**2 / 2
+        scores[row, at] = 1 - euclidean**2 / 2
     return strangers.standard(scores)
+
+
+def centred_cosines(model: Model, probes: Floats, people: Floats) -> Floats:
+    """Return the cosines (n, N) of the search codes, less the centre of those of the gallery."""
+    codes = search_codes(model, people)
+    dim = codes.shape[1]
+    # the cohort's mean is one of whole templates: of these the search code is a part, and shorter
+    length = np.linalg.norm(people[:, :dim], axis=1).mean()
+    cohort = replace(model.cohort, mean=model.cohort.mean[:dim] / length)
+    strangers = fit_strangers(codes, len(codes), cohort)
+    cosines: Floats = strangers.centred(search_codes(model, probes)) @ strangers.centred(codes).T
+    return cosines
+
+
+def centred_orders(
+    model: Model, split: OpenSetSplit, plain: Floats, mirrored: Floats
+) -> dict[str, Answers]:
+    """Return the answers by the search code's cosine and by the head, on the same templates.
+
+    References are mirrored and both are centred by the gallery, as facesearch does it.
+    """
+    people = unit(plain + mirrored)[split.gallery]
+    strangers = fit_strangers(people, len(people), model.cohort, model.head)
+    probes = {kind: plain[rows] for kind, rows in split.probes.items()}
+    cosines = {kind: centred_cosines(model, rows, people) for kind, rows in probes.items()}
+    scores = {kind: head_scores(model, strangers, rows, people) for kind, rows in probes.items()}
+    return {
+        "centred_cosine": Answers.of(cosines, split.owners),
+        "centred_head": Answers.of(scores, split.owners),
+    }
+
+
+def bare_orders(model: Model, split: OpenSetSplit, plain: Floats) -> dict[str, Answers]:
+    """Return the answers by the search code's cosine and by the head, of one photo each.
+
+    On the very same rows: what re-ranking alone costs or gains.
+    """
+    people = plain[split.gallery]
+    nobody = Strangers(len(people), np.zeros(model.dim, np.float32), 0.0, 1.0)
+    codes = search_codes(model, people)
+    probes = {kind: plain[rows] for kind, rows in split.probes.items()}
+    cosines = {kind: search_codes(model, rows) @ codes.T for kind, rows in probes.items()}
+    scores = {kind: head_scores(model, nobody, rows, people) for kind, rows in probes.items()}
+    return {
+        "cosine": Answers.of(cosines, split.owners),
+        "bare_head": Answers.of(scores, split.owners),
+    }
+
+
+def whole_scores(
+    model: Model,
+    strangers: Strangers,
+    split: OpenSetSplit,
+    plain: Floats,
+    people: Floats,
+    again: SecondLooks,
+    kind: str = "flat",
+) -> dict[str, Floats]:
+    """Return the standard scores (searches, N) of both kinds of search, as facesearch makes them.
+
+    `people` (N, dim) are mirrored references; near a threshold a face is looked at again.
+    """
+    whole = {}
+    for asking, rows in split.probes.items():
+        scores = head_scores(model, strangers, plain[rows], people, kind)
+        first = scores.max(1)
+        close = np.zeros(len(rows), bool)
+        for asked in FPIRS.values():
+            close |= np.abs(first - strangers.threshold(asked)) < SECOND_LOOK
+        if close.any():
+            looks = again.of(rows[close])
+            scores[close] = head_scores(model, strangers, looks, people, kind)
+        whole[asking] = scores
+    return whole
+
+
+def calibration_error(model: Model, whole: dict[str, Floats], owners: Ids) -> float:
+    """Return the ECE of the probability shown for the first candidate, at a prior of 1/2."""
+    confidence, right, weight = [], [], []
+    for kind, z in whole.items():
+        nearest = np.argsort(-z, axis=1)[:, :CANDIDATES]
+        for row, at in enumerate(nearest):
+            llrs = model.evidence.llr(z[row, at])
+            confidence.append(float(posterior(llrs, z.shape[1], 0.5)[0][0]))
+            right.append(kind == "mated" and at[0] == owners[row])
+            weight.append(0.5 / len(z))  # as many mated as non-mated: the prior 1/2
+    return expected_calibration_error(np.array(confidence), np.array(right), np.array(weight))
 
 
 def identification(
     model: Model, split: OpenSetSplit, plain: Floats, mirrored: Floats, again: SecondLooks
-) -> dict[str, float]:
-    """Return the rates of one split by plain cosine, and by the head as facesearch uses it."""
-    both = unit(plain + mirrored)
-    people = both[split.gallery]
-    strangers = fit_strangers(people, len(people), model.cohort)
-    cosine = {kind: plain[rows] @ plain[split.gallery].T for kind, rows in split.probes.items()}
-    # the head on the very same rows as the cosine: what re-ranking alone costs or gains
-    nobody = Strangers(len(people), np.zeros(model.dim, np.float32), 0.0, 1.0)
-    bare = {
-        kind: head_scores(model, nobody, plain[rows], plain[split.gallery])
-        for kind, rows in split.probes.items()
-    }
-    # the whole: mirrored references, centred, a second look near the threshold
-    whole = {}
-    for kind, rows in split.probes.items():
-        whole[kind] = head_scores(model, strangers, plain[rows], people)
-        first = whole[kind].max(1)
-        close = np.zeros(len(rows), bool)
-        for asked in FPIRS.values():
-            close |= np.abs(first - strangers.threshold(asked)) < SECOND_LOOK
-        whole[kind][close] = head_scores(model, strangers, again.of(rows[close]), people)
-    figures: dict[str, float] = {}
-    for name, scores in (("cosine", cosine), ("bare_head", bare), ("head", whole)):
-        figures[f"{name}_rank1"] = rank_1_rate(scores["mated"], split.owners)
-        for percent, asked in FPIRS.items():
-            threshold = threshold_at(asked, scores["non_mated"])
-            rate = tpir(scores["mated"], split.owners, threshold)
-            figures[f"{name}_tpir_at_fpir_{percent}pct"] = rate
+) -> tuple[dict[str, Answers], dict[str, float]]:
+    """Return every system's answers to one split, and the figures of the whole at its threshold."""
+    answers = bare_orders(model, split, plain) | centred_orders(model, split, plain, mirrored)
+    people = unit(plain + mirrored)[split.gallery]
+    strangers = fit_strangers(people, len(people), model.cohort, model.head)
+    whole = whole_scores(model, strangers, split, plain, people, again)
+    answers["head"] = Answers.of(whole, split.owners)
+    for kind in COMPRESSED:
+        compressed = whole_scores(model, strangers, split, plain, people, again, kind)
+        answers[kind] = Answers.of(compressed, split.owners)
     limit = strangers.threshold(0.01)
-    figures["second_looks"] = float(np.mean(np.abs(whole["mated"].max(1) - limit) < SECOND_LOOK))
-    figures["tpir_at_default"] = tpir(whole["mated"], split.owners, limit)
-    confidence, right, weight = [], [], []
-    for kind, z in whole.items():
-        nearest = np.argsort(-z, axis=1)[:, :CANDIDATES]
-        for row, places in enumerate(nearest):
-            llrs = model.evidence.llr(z[row, places])
-            confidence.append(float(posterior(llrs, len(people), 0.5)[0][0]))
-            right.append(kind == "mated" and places[0] == split.owners[row])
-            weight.append(0.5 / len(z))  # as many mated as non-mated: the prior 1/2
-    figures["ece"] = expected_calibration_error(
-        np.array(confidence), np.array(right), np.array(weight)
-    )
-    return figures
+    mated = answers["head"].mated
+    return answers, {
+        "second_looks": float(np.mean(np.abs(mated - limit) < SECOND_LOOK)),
+        "tpir_at_default": float(np.mean(answers["head"].right & (mated > limit))),
+        "ece": calibration_error(model, whole, split.owners),
+    }
 
 
 def promised_rates(
@@ -167,7 +270,7 @@ def promised_rates(
             for repeat in range(REPEATS[size]):
                 rng = np.random.default_rng((number, size, repeat))
                 chosen = rng.permutation(split.gallery)[:size]
-                strangers = fit_strangers(both[chosen], len(chosen), model.cohort)
+                strangers = fit_strangers(both[chosen], len(chosen), model.cohort, model.head)
                 references = strangers.centred(both[chosen])
                 best = [  # in parts, to bound the memory
                     (strangers.centred(plain[probes]) @ references.T).max(1)
@@ -180,27 +283,152 @@ def promised_rates(
     return {name: float(np.mean(shares)) for name, shares in got.items()}
 
 
+def verification(model: Model, pairs: Pairs, plain: Floats) -> dict[str, float]:
+    """Return accuracy and TAR of the pairs by the head and by the cosine of the search codes."""
+    codes = search_codes(model, plain)
+    cosines = (codes[pairs.first] * codes[pairs.second]).sum(1)
+    ends = zip(pairs.first, pairs.second, strict=True)
+    llrs = np.array([model.compare(plain[a], plain[b][None])[0] for a, b in ends])
+    return accuracies(llrs, pairs) | {
+        f"cosine_{name}": figure for name, figure in accuracies(cosines, pairs).items()
+    }
+
+
+def accuracies(scores: Floats, pairs: Pairs) -> dict[str, float]:
+    """Return how well the pairs' `scores` (n,) tell one person from two."""
+    return {
+        "verification_accuracy": verification_accuracy(scores, pairs.mated),
+        "tar_at_far_0.1pct": tar_at_far(scores, pairs.mated, 0.001),
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What a model reached on LFW."""
+
+    figures: dict[str, float]
+    rates: dict[str, dict[str, Drawn]]  # system -> rate -> its drawings
+
+
+def measured(model: Model, folder: Path) -> Measured:
+    """Return all that is measured of one model."""
+    place, plain, mirrored = embed_all(model, folder)
+    splits = open_set_splits(folder, place)
+    again = SecondLooks(model, folder, plain)
+    figures = verification(model, lfw_pairs(folder / "pairs.txt", place), plain)
+    each = [identification(model, split, plain, mirrored, again) for split in splits]
+    answers = {name: [one[name] for one, _ in each] for name in each[0][0]}
+    drawn, of_splits = open_set_figures(splits, answers)
+    figures |= of_splits
+    for name in each[0][1]:
+        figures |= mean_and_std(name, [more[name] for _, more in each])
+    figures |= gains("head_gain", drawn["centred_head"], drawn["centred_cosine"])
+    for kind in COMPRESSED:
+        figures[f"{kind}_share"] = share_kept(drawn[kind], drawn["head"])
+    return Measured(figures | promised_rates(model, splits, plain, mirrored), drawn)
+
+
+def open_set_figures(
+    splits: Sequence[OpenSetSplit], answers: dict[str, list[Answers]]
+) -> tuple[dict[str, dict[str, Drawn]], dict[str, float]]:
+    """Return the rates of each system as drawn by people, and mean and deviation over splits.
+
+    `answers` holds one a split; what differs from the system "cosine" is paired by split.
+    """
+    counts = draws(n_people(splits))
+    drawn = {name: rates(given, splits, counts) for name, given in answers.items()}
+    figures: dict[str, float] = {}
+    of_split = {
+        name: [rates([a], [s], counts[:1]) for a, s in zip(given, splits, strict=True)]
+        for name, given in answers.items()
+    }
+    for name, each in of_split.items():
+        for rate in each[0]:
+            values = [float(one[rate][0]) for one in each]
+            figures |= mean_and_std(f"{name}_{rate}", values)
+            if name in ("bare_head", "head"):
+                plain = [float(one[rate][0]) for one in of_split["cosine"]]
+                differences = [a - b for a, b in zip(values, plain, strict=True)]
+                figures |= mean_and_std(f"{name}_{rate}_minus_cosine", differences)
+    return drawn, figures
+
+
+def n_people(splits: Sequence[OpenSetSplit]) -> int:
+    """Return how many people there are to draw from."""
+    return 1 + max(int(asking.max()) for split in splits for asking in split.askers.values())
+
+
+def mean_and_std(name: str, values: Sequence[float]) -> dict[str, float]:
+    """Return mean and standard deviation of one figure's values in the splits."""
+    return {name: float(np.mean(values)), f"{name}_std": float(np.std(values))}
+
+
+def gains(name: str, ours: dict[str, Drawn], theirs: dict[str, Drawn]) -> dict[str, float]:
+    """Return by how much each of our rates is above theirs, paired, with its interval."""
+    figures: dict[str, float] = {}
+    for rate, drawn in ours.items():
+        figures |= interval(f"{name}_{rate.replace('at_fpir_', '')}", drawn - theirs[rate])
+    return figures
+
+
+def share_kept(compressed: dict[str, Drawn], exact: dict[str, Drawn]) -> float:
+    """Return the TPIR at FPIR 1 % with compressed candidates, as a share of the exact index's."""
+    rate = "tpir_at_fpir_1pct"
+    return float(compressed[rate][0] / exact[rate][0])
+
+
+def dlib_figures(folder: Path) -> dict[str, float]:
+    """Return what dlib's network reaches, by its distance, of one photo each."""
+    rows = read_index(folder)
+    place, embedded = places(rows), embed_by_dlib(folder, rows, "lfw")
+    pairs, splits = lfw_pairs(folder / "pairs.txt", place), open_set_splits(folder, place)
+    distances = ((embedded[pairs.first] - embedded[pairs.second]) ** 2).sum(1)
+    _, figures = open_set_figures(splits, {"dlib": dlib_answers(splits, embedded)})
+    return figures | {f"dlib_{n}": f for n, f in accuracies(-distances, pairs).items()}
+
+
+def embed_by_dlib(folder: Path, rows: Rows, name: str) -> Floats:
+    """Return dlib's embeddings (n, 128) of an index's `rows`; runs/ keeps them."""
+    cache = cache_file(rows, name, "dlib")
+    if cache.exists():
+        with np.load(cache) as stored:
+            embedded: Floats = stored["plain"]
+            return embedded
+    model, plain = dlib_rival.DlibModel(), []
+    for start in range(0, len(rows), PART):
+        plain.append(model.embed(read_crops(folder, rows[start : start + PART])))
+        print(f"\r{start:,} of {len(rows):,} crops by dlib", end="", file=sys.stderr)
+    cache.parent.mkdir(exist_ok=True)
+    np.savez(cache, plain=np.concatenate(plain))
+    return np.concatenate(plain)
+
+
+def dlib_answers(splits: Sequence[OpenSetSplit], embedded: Floats) -> list[Answers]:
+    """Return the answers by dlib's distance, one a split."""
+    answers = []
+    for split in splits:
+        people = embedded[split.gallery]
+        scores = {k: dlib_rival.scores(embedded[rows], people) for k, rows in split.probes.items()}
+        answers.append(Answers.of(scores, split.owners))
+    return answers
+
+
 def main() -> None:
     arguments = parse_arguments(__doc__)
     folder = need(arguments.data / "lfw")
-    model = Model.load("default", engine="openvino" if openvino_is_installed() else "opencv")
-    place, plain, mirrored = embed_all(model, folder)
-    figures = {"verification_accuracy": verification_accuracy(folder / "pairs.txt", place, plain)}
-    splits = open_set_splits(folder, place)
-    again = SecondLooks(model, folder, plain)
-    each = [identification(model, split, plain, mirrored, again) for split in splits]
-    for name in each[0]:
-        values = np.array([one[name] for one in each])
-        figures[name] = float(values.mean())
-        figures[f"{name}_std"] = float(values.std())
-    for metric in ("rank1", "tpir_at_fpir_0.1pct", "tpir_at_fpir_1pct", "tpir_at_fpir_5pct"):
-        for name in ("bare_head", "head"):
-            gains = np.array([one[f"{name}_{metric}"] - one[f"cosine_{metric}"] for one in each])
-            figures[f"{name}_{metric}_minus_cosine"] = float(gains.mean())
-            figures[f"{name}_{metric}_minus_cosine_std"] = float(gains.std())
-    figures |= promised_rates(model, splits, plain, mirrored)
-    figures["mated_searches"] = float(np.mean([len(s.probes["mated"]) for s in splits]))
-    figures["non_mated_searches"] = float(np.mean([len(s.probes["non_mated"]) for s in splits]))
+    engine = "openvino" if openvino_is_installed() else "opencv"
+    model, sface = (Model.load(name, engine=engine) for name in ("default", "sface"))
+    ours = measured(model, folder)
+    figures = ours.figures
+    if sface.folder != model.folder:
+        theirs = measured(sface, folder)
+        figures |= {f"sface_{name}": figure for name, figure in theirs.figures.items()}
+        figures |= gains("over_sface", ours.rates["head"], theirs.rates["head"])
+    if dlib_rival.is_installed():
+        figures |= dlib_figures(folder)
+    splits = open_set_splits(folder, places(read_index(folder)))
+    for kind in ("mated", "non_mated"):
+        figures[f"{kind}_searches"] = float(np.mean([len(s.probes[kind]) for s in splits]))
     show(
         {name: round(figure, 5) for name, figure in figures.items()},
         "LFW, aligned crops; fractions; mean and standard deviation over 10 splits",

@@ -9,15 +9,12 @@ what the recipe reaches, and what keeps a long training from learning by heart c
 One seed; rows less than half a point apart are alike.
 """
 
-import argparse
-import json
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import need, parse_arguments
+from benchmarks.report import STDOUT, argument_parser, need, write_json
 from facesearch.evaluation.one_shot import play_episodes
 from facesearch.evaluation.pictures import Pictures, omniglot_parts, read_pictures
 from facesearch.training.course import cropper, training_set
@@ -49,26 +46,26 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argument_parser(__doc__)
     parser.add_argument("--steps", type=int, default=400)
-    own, rest = parser.parse_known_args()
-    sys.argv[1:] = rest
-    arguments = parse_arguments(__doc__)
+    arguments = parser.parse_args()
     data = need(arguments.data / "omniglot")
     crops: dict[tuple[str, int], Pictures] = {}
     figures: dict[str, dict[str, float]] = {}
     for name, changed in CHANGES.items():
-        recipe = replace(Modern(trunks=1, steps=own.steps, evaluate_every=own.steps), **changed)
+        recipe = replace(
+            Modern(trunks=1, steps=arguments.steps, evaluate_every=arguments.steps), **changed
+        )
         alignment = "whole" if "as they are" in name else "ink"
         key = (alignment, recipe.side_px)
         if key not in crops:
             crops[key] = read_pictures(data, cropper(*key))
         figures[name] = trial(recipe, crops[key])
-        if not arguments.json:
+        if arguments.json != STDOUT:
             line = "  ".join(f"{rate:6.2f}" for rate in figures[name].values())
             print(f"{line}  {name}", flush=True)
-    if arguments.json:
-        print(json.dumps(figures))
+    if arguments.json is not None:
+        write_json(figures, arguments.json)
 
 
 def trial(recipe: Modern, pictures: Pictures) -> dict[str, float]:

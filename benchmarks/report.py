@@ -4,17 +4,33 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+STDOUT = Path("-")
 
 
 def parse_arguments(description: str | None) -> argparse.Namespace:
     """Return the command line of a benchmark; `data` is the folder of the research data."""
+    return argument_parser(description).parse_args()
+
+
+def argument_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return what parses the arguments that all benchmarks have."""
     here = Path(__file__).resolve().parent.parent
     data = Path(os.environ.get("FACESEARCH_DATA", here.parent / "shared" / "data"))
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one flat object of figures")
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        type=Path,
+        const=STDOUT,
+        metavar="FILE",
+        help="print one flat object of figures, or write it into FILE",
+    )
     parser.add_argument("--data", type=Path, default=data, help="default: $FACESEARCH_DATA")
-    return parser.parse_args()
+    return parser
 
 
 def need(folder: Path) -> Path:
@@ -24,11 +40,23 @@ def need(folder: Path) -> Path:
     return folder
 
 
-def show(figures: dict[str, float], title: str, *, as_json: bool) -> None:
-    """Print `figures` as a table of two columns, or as one JSON object."""
-    if as_json:
-        print(json.dumps(figures))
-        return
-    print(title)
-    for name, figure in figures.items():
-        print(f"  {name:44} {figure:>10g}")
+def show(figures: Mapping[str, float | None], title: str, *, as_json: Path | None) -> None:
+    """Print `figures` as a table of two columns, and as one JSON object into `as_json`.
+
+    None is a figure that there is not. Where the object goes to STDOUT there is no table.
+    """
+    if as_json != STDOUT:
+        print(title)
+        for name, figure in figures.items():
+            print(f"  {name:44} {'-' if figure is None else f'{figure:g}':>10}")
+    if as_json is not None:
+        write_json(figures, as_json)
+
+
+def write_json(figures: Mapping[str, Any], place: Path) -> None:
+    """Write `figures` into the file `place`, or print them if that is STDOUT."""
+    text = json.dumps(figures)
+    if place == STDOUT:
+        print(text)
+    else:
+        place.write_text(text + "\n", "utf-8")

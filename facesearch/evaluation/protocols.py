@@ -24,6 +24,7 @@ class OpenSetSplit:
     gallery: Ids  # (people,) one photo each
     probes: Mapping[str, Ids]  # "mated" and "non_mated"
     owners: Ids  # (mated searches,) the person's place in `gallery`
+    askers: Mapping[str, Ids]  # whose photo each probe is; a number is one person in all splits
 
 
 def read_crops(folder: Path, rows: Sequence[Mapping[str, str]]) -> NDArray[np.uint8]:
@@ -40,13 +41,18 @@ def read_crops(folder: Path, rows: Sequence[Mapping[str, str]]) -> NDArray[np.ui
     return np.stack(crops)
 
 
-def verification_accuracy(pairs_file: Path, place: Mapping[str, int], rows: Floats) -> float:
-    """Return the accuracy on LFW's 6,000 pairs: mean over 10 folds by cosine.
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Pairs of photos to verify, as rows of an embedding matrix; in order, for the folds."""
 
-    Each fold is decided at the threshold that is best on the other nine (Huang et al. 2007).
-    `place` gives the row of each image name, `rows` (n, dim) are unit embeddings.
-    """
-    first, second, same = [], [], []
+    first: Ids  # (n,)
+    second: Ids
+    mated: NDArray[np.bool_]
+
+
+def lfw_pairs(pairs_file: Path, place: Mapping[str, int]) -> Pairs:
+    """Return LFW's 6,000 pairs; `place` gives the row of each image name."""
+    first, second, mated = [], [], []
     with pairs_file.open() as stream:
         lines = [line.split() for line in stream][1:]
     for words in lines:
@@ -54,15 +60,21 @@ def verification_accuracy(pairs_file: Path, place: Mapping[str, int], rows: Floa
         a, i, b, j = (*words[:2], words[0], words[2]) if len(words) == 3 else words
         first.append(place[f"{a}_{int(i):04d}"])
         second.append(place[f"{b}_{int(j):04d}"])
-        same.append(len(words) == 3)
-    scores = (rows[first] * rows[second]).sum(1)
-    truth = np.array(same)
+        mated.append(len(words) == 3)
+    return Pairs(np.array(first), np.array(second), np.array(mated))
+
+
+def verification_accuracy(scores: Floats, mated: NDArray[np.bool_]) -> float:
+    """Return the accuracy of `scores` (n,) on LFW's pairs: mean over 10 folds.
+
+    Each fold is decided at the threshold that is best on the other nine (Huang et al. 2007).
+    """
     fold = np.arange(len(scores)) * FOLDS // len(scores)
     accuracies = []
     for number in range(FOLDS):
         others = fold != number
-        threshold = best_threshold(scores[others], truth[others])
-        accuracies.append(np.mean((scores[~others] >= threshold) == truth[~others]))
+        threshold = best_threshold(scores[others], mated[others])
+        accuracies.append(np.mean((scores[~others] >= threshold) == mated[~others]))
     return float(np.mean(accuracies))
 
 
@@ -87,25 +99,49 @@ def open_set_splits(folder: Path, place: Mapping[str, int]) -> list[OpenSetSplit
     with (folder / "open_set_splits.csv").open() as stream:
         table = list(csv.DictReader(stream))
     columns = [name for name in table[0] if name != "person"]
+    everybody = [sorted(photos[row["person"]]) for row in table]
+    people = [np.array([at for _, at in mine], np.int64) for mine in everybody]
+    return [
+        open_set_split(people, np.array([row[column] == "1" for row in table]))
+        for column in columns
+    ]
+
+
+def random_open_set_splits(people: Ids, n_splits: int, seed: int = 0) -> list[OpenSetSplit]:
+    """Return splits where a random half is enrolled, each by a random photo of theirs.
+
+    `people` (n,) says whose each row of an embedding matrix is, by numbers from 0.
+    """
+    rng = np.random.default_rng(seed)
+    rows = [np.flatnonzero(people == person) for person in range(people.max() + 1)]
     splits = []
-    for column in columns:
-        gallery: list[int] = []
-        mated: list[int] = []
-        owners: list[int] = []
-        non_mated: list[int] = []
-        for row in table:
-            mine = sorted(photos[row["person"]])[:MOST_PROBES]
-            if row[column] == "1":
-                mated += [at for _, at in mine[1:]]
-                owners += [len(gallery)] * (len(mine) - 1)
-                gallery.append(mine[0][1])
-            else:
-                non_mated += [at for _, at in mine]
-        splits.append(
-            OpenSetSplit(
-                np.array(gallery),
-                {"mated": np.array(mated), "non_mated": np.array(non_mated)},
-                np.array(owners),
-            )
-        )
+    for _ in range(n_splits):
+        enrolled = rng.permutation(len(rows)) < len(rows) // 2
+        splits.append(open_set_split([rng.permutation(mine) for mine in rows], enrolled))
     return splits
+
+
+def open_set_split(people: Sequence[Ids], enrolled: NDArray[np.bool_]) -> OpenSetSplit:
+    """Return the split where those of `people` are enrolled of whom `enrolled` (people,) says so.
+
+    Of a person's rows the first is enrolled and the next nine search; of the others the first ten.
+    """
+    gallery: list[int] = []
+    owners: list[int] = []
+    probes: dict[str, list[int]] = {"mated": [], "non_mated": []}
+    askers: dict[str, list[int]] = {"mated": [], "non_mated": []}
+    for person, rows in enumerate(people):
+        asking = rows[:MOST_PROBES].tolist()
+        if enrolled[person]:
+            own, *asking = asking
+            owners += [len(gallery)] * len(asking)
+            gallery.append(own)
+        kind = "mated" if enrolled[person] else "non_mated"
+        probes[kind] += asking
+        askers[kind] += [person] * len(asking)
+    return OpenSetSplit(
+        np.array(gallery),
+        {kind: np.array(rows) for kind, rows in probes.items()},
+        np.array(owners),
+        {kind: np.array(numbers) for kind, numbers in askers.items()},
+    )

@@ -1,0 +1,177 @@
+"""The arithmetic of benchmarks.lfw and benchmarks.twin, on made-up embeddings."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmarks import dlib_rival, lfw, twin
+from facesearch import Model
+from facesearch.evaluation.metrics import named_rightly
+from facesearch.evaluation.protocols import random_open_set_splits
+from facesearch.head import L1SigmoidHead, rotation_code
+from facesearch.openset import fit_strangers
+from facesearch.vectors import unit
+
+DIM = 128
+
+
+@pytest.fixture(scope="module")
+def sface():
+    return Model.load("sface")
+
+
+@pytest.fixture(scope="module")
+def twin_model(sface):
+    """A model whose template is a search code of 64 numbers and one of 64 for the head alone."""
+    head = L1SigmoidHead(rotation_code(DIM, 4, 0), np.ones(4 * DIM, np.float32), 3.0, 55.0)
+    return replace(sface, manifest=sface.manifest | {"search_dim": 64}, head=head)
+
+
+def made_up(people, photos, spread, seed=0):
+    """Return unit rows (people * photos, DIM), twice, and whose they are."""
+    rng = np.random.default_rng(seed)
+    person = np.repeat(np.arange(people), photos)
+    middle = rng.normal(size=(people, DIM))[person] + 0.5  # all have something in common
+    plain, mirrored = (unit(middle + spread * rng.normal(size=middle.shape)) for _ in range(2))
+    return plain, mirrored, person
+
+
+class NoLooks:
+    """Looks again and sees what was seen."""
+
+    def __init__(self, plain):
+        self.of = plain.__getitem__
+
+
+def test_head_scores_are_the_heads_for_the_nearest_ten_and_nothing_for_the_others(twin_model):
+    plain, mirrored, _ = made_up(40, 1, 0.5)
+    probes, people = plain[:5], unit(plain + mirrored)
+    strangers = fit_strangers(people, 40, twin_model.cohort)
+    scores = lfw.head_scores(twin_model, strangers, probes, people)
+    for probe, row in zip(probes, scores, strict=True):
+        cosines = unit(people[:, :64]) @ unit(probe[:64])
+        nearest = np.argsort(-cosines)[:10]
+        assert set(np.flatnonzero(np.isfinite(row))) == set(nearest)
+        expected = twin_model.head.scores(
+            strangers.centred(probe), strangers.centred(people[nearest])
+        )
+        np.testing.assert_allclose(row[nearest], strangers.standard(expected), atol=2e-4)
+
+
+def test_the_cosine_sees_only_the_search_code_and_takes_its_own_centre_away(twin_model):
+    plain, mirrored, _ = made_up(40, 1, 0.5)
+    people = unit(plain + mirrored)
+    # both codes of one length, as a trunk each gives them
+    people, plain = (
+        np.concatenate([unit(x[:, :64]), unit(x[:, 64:])], 1) / np.float32(2**0.5)
+        for x in (people, plain)
+    )
+    codes, weight = unit(people[:, :64]), twin_model.cohort.weight
+    centre = codes.sum(0) + weight * twin_model.cohort.mean[:64] * 2**0.5
+    centre = centre / (40 + weight)
+    expected = unit(unit(plain[:, :64]) - centre) @ unit(codes - centre).T
+    found = lfw.centred_cosines(twin_model, plain, people)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    changed = np.concatenate([plain[:, :64], plain[::-1, 64:]], 1)
+    np.testing.assert_allclose(lfw.centred_cosines(twin_model, changed, people), found, atol=1e-5)
+
+
+def test_a_model_with_one_code_gets_the_order_of_its_own_centred_cosine(sface):
+    plain, mirrored, person = made_up(60, 4, 1.6)
+    (split,) = random_open_set_splits(person, 1)
+    people = unit(plain + mirrored)[split.gallery]
+    strangers = fit_strangers(people, len(people), sface.cohort)
+    probes = plain[split.probes["mated"]]
+    cosines = lfw.centred_cosines(sface, probes, people)
+    np.testing.assert_allclose(
+        cosines, strangers.centred(probes) @ strangers.centred(people).T, atol=1e-5
+    )
+    orders = lfw.centred_orders(sface, split, plain, mirrored)
+    expected = named_rightly(cosines, split.owners)
+    assert orders["centred_cosine"].right.tolist() == expected.tolist()
+    disagree = orders["centred_head"].right != expected
+    assert disagree.mean() < 0.03  # as many as the rotation code's noise makes
+    assert 0.3 < orders["centred_cosine"].right.mean() < 1
+
+
+def test_whom_the_second_code_knows_the_head_finds_and_the_cosine_does_not(twin_model):
+    rng = np.random.default_rng(0)
+    plain, mirrored, person = made_up(60, 4, 1.0)
+    noise = rng.normal(size=(2, len(plain), 64)) / 8
+    plain[:, :64] = 0.3 * plain[:, :64] + 0.7 * noise[0]
+    mirrored[:, :64] = 0.3 * mirrored[:, :64] + 0.7 * noise[1]
+    (split,) = random_open_set_splits(person, 1)
+    orders = lfw.centred_orders(twin_model, split, unit(plain), unit(mirrored))
+    assert orders["centred_head"].right.mean() > orders["centred_cosine"].right.mean() + 0.1
+
+
+def test_a_compressed_index_keeps_the_share_of_tpir_that_its_candidates_allow(sface, monkeypatch):
+    monkeypatch.setattr(lfw, "FPIRS", {"1": 0.01})
+    small = replace(sface, head=L1SigmoidHead(None, np.ones(DIM, np.float32), 3.0, 9.0))
+    plain, mirrored, person = made_up(1300, 2, 1.0)
+    (split,) = random_open_set_splits(person, 1)
+    exact_candidates = lfw.candidates
+
+    def without_the_right_one(model, probes, people, kind="flat"):
+        """Lose the right person of every fourth search where the index is "fp16"."""
+        at = exact_candidates(model, probes, people, kind)
+        if kind == "fp16" and len(probes) == len(split.owners):
+            lost = np.arange(0, len(at), 4)
+            taken = at[lost] == split.owners[lost, None]
+            at[lost] = np.where(taken, at[lost, -1:], at[lost])
+        return at
+
+    monkeypatch.setattr(lfw, "candidates", without_the_right_one)
+    answers, _ = lfw.identification(small, split, plain, mirrored, NoLooks(plain))
+    drawn, _ = lfw.open_set_figures([split], {name: [its] for name, its in answers.items()})
+    assert drawn["head"]["tpir_at_fpir_1pct"][0] > 0.8
+    assert lfw.share_kept(drawn["pq"], drawn["head"]) == pytest.approx(1, abs=0.01)
+    assert lfw.share_kept(drawn["fp16"], drawn["head"]) == pytest.approx(0.75, abs=0.05)
+
+
+def test_gains_are_differences_of_the_same_drawings():
+    ours = {"rank1": np.array([0.9, 0.8, 0.7]), "tpir_at_fpir_1pct": np.array([0.5, 0.5, 0.5])}
+    theirs = {"rank1": np.array([0.8, 0.7, 0.6]), "tpir_at_fpir_1pct": np.array([0.4, 0.5, 0.6])}
+    figures = lfw.gains("gain", ours, theirs)
+    assert figures["gain_rank1"] == pytest.approx(0.1)
+    assert figures["gain_rank1_low"] == pytest.approx(figures["gain_rank1_high"])
+    assert figures["gain_tpir_1pct"] == pytest.approx(0.1)
+    assert figures["gain_tpir_1pct_low"] == pytest.approx(-0.1, abs=0.01)
+
+
+def test_embeddings_are_kept_for_the_very_rows_they_were_made_of():
+    rows = [{"shard": "a", "offset": "0"}, {"shard": "a", "offset": "9"}]
+    kept = {lfw.cache_file(some, "lfw", "abc") for some in (rows, rows[:1], rows[::-1])}
+    assert len(kept) == 3
+    assert lfw.cache_file([dict(row) for row in rows], "lfw", "abc") in kept
+
+
+def test_neighbours_are_two_people_at_most_two_numbers_apart():
+    rng = np.random.default_rng(0)
+    templates = rng.normal(size=(301, DIM))
+    # 45,149 pairs of two people, of which five are above a threshold of 0.01 %: these, more or less
+    near = [(100, 103, 0.1), (200, 290, 0.1), (10, 11, 0.2), (70, 69, 0.3), (50, 52, 0.6)]
+    for one, other, noise in near:
+        templates[one] = templates[other] + noise * rng.normal(size=DIM)
+    templates[300] = templates[299]  # two photos of the last person, which make no pair
+    people = SimpleNamespace(person=np.append(np.arange(300), 299))
+    assert twin.neighbours_fmr(people, unit(templates)) == 3 / (300 + 299)
+
+
+def test_dlib_sees_the_eyes_where_it_expects_them():
+    points = np.hstack([dlib_rival.EYES, [[1], [1]]]) @ dlib_rival.from_crop().T
+    np.testing.assert_allclose(points, dlib_rival.EYES_OF_DLIB)
+    crop = np.zeros((1, 112, 112, 3), np.uint8)
+    crop[0, 48:56, 34:43] = 255  # around the left eye of the picture
+    (chip,) = dlib_rival.chips(crop)
+    assert chip.shape == (150, 150, 3)
+    assert (chip[47, 48] == 255).all()
+    assert (chip[47, 100] == 0).all()
+
+
+def test_dlib_scores_are_squared_distances_below_zero():
+    a, b = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
+    expected = [[-((x - y) ** 2).sum() for y in b] for x in a]
+    np.testing.assert_allclose(dlib_rival.scores(a, b), expected, rtol=1e-5)
