@@ -46,12 +46,12 @@ from facesearch.evaluation.protocols import (
     read_crops,
     verification_accuracy,
 )
+from facesearch.gallery import CANDIDATES, CANDIDATES_OF_OWN_ORDER
 from facesearch.identification import SECOND_LOOK, look_again
 from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.vectors import Floats, unit
 from facesearch_indexes.faiss_index import FaissIndex
 
-CANDIDATES = 10
 GALLERY_SIZES = (20, 100, 1000, 2862)
 REPEATS = {20: 40, 100: 20, 1000: 1, 2862: 1}  # galleries drawn of each split
 COMPRESSED = ("fp16", "pq")  # kinds of index
@@ -122,15 +122,23 @@ class SecondLooks:
         return np.stack([self._made[row] for row in rows.tolist()])
 
 
-def search_codes(model: Model, templates: Floats) -> Floats:
-    """Return the unit rows (n, search_dim) that an index finds `templates` (n, dim) by."""
-    return unit(templates[:, : int(model.manifest.get("search_dim", model.dim))])
+def candidates(
+    model: Model, strangers: Strangers, probes: Floats, people: Floats, kind: str = "flat"
+) -> Ids:
+    """Return the places (n, 10) in `people` of whom the head is given for each of `probes`.
 
-
-def candidates(model: Model, probes: Floats, people: Floats, kind: str = "flat") -> Ids:
-    """Return the places (n, 10) in `people` that an index of `kind` finds for each of `probes`."""
-    index = FaissIndex.build(np.arange(len(people)), search_codes(model, people), kind)
-    return index.search(search_codes(model, probes), CANDIDATES).ids
+    As a gallery finds them: by an index of `kind`, and of more if that knows but a part of the
+    templates, then by the cosine of the whole.
+    """
+    partly = model.search_dim < model.dim
+    index = FaissIndex.build(np.arange(len(people)), model.search_codes(people), kind)
+    most = CANDIDATES_OF_OWN_ORDER if partly else CANDIDATES
+    found = index.search(model.search_codes(probes), min(most, len(people))).ids
+    if partly:
+        references = strangers.centred(people)[found]  # (n, most, dim)
+        cosines = (references @ strangers.centred(probes)[:, :, None])[:, :, 0]
+        found = np.take_along_axis(found, np.argsort(-cosines, axis=1)[:, :CANDIDATES], 1)
+    return found
 
 
 def head_scores(
@@ -144,7 +152,7 @@ def head_scores(
     scores = np.full((len(probes), len(people)), -np.inf, np.float32)
     # the head's own arithmetic, with every code computed once
     codes, probe_codes = model.head.codes(references), model.head.codes(centred)
-    for row, at in enumerate(candidates(model, probes, people, kind)):
+    for row, at in enumerate(candidates(model, strangers, probes, people, kind)):
         gaps = np.abs(codes[at] - probe_codes[row])
         euclidean = gaps @ model.head.weights / model.head.unit_distance
         scores[row, at] = 1 - euclidean**2 / 2
@@ -153,13 +161,13 @@ def head_scores(
 
 def centred_cosines(model: Model, probes: Floats, people: Floats) -> Floats:
     """Return the cosines (n, N) of the search codes, less the centre of those of the gallery."""
-    codes = search_codes(model, people)
+    codes = model.search_codes(people)
     dim = codes.shape[1]
     # the cohort's mean is one of whole templates: of these the search code is a part, and shorter
     length = np.linalg.norm(people[:, :dim], axis=1).mean()
     cohort = replace(model.cohort, mean=model.cohort.mean[:dim] / length)
     strangers = fit_strangers(codes, len(codes), cohort)
-    cosines: Floats = strangers.centred(search_codes(model, probes)) @ strangers.centred(codes).T
+    cosines: Floats = strangers.centred(model.search_codes(probes)) @ strangers.centred(codes).T
     return cosines
 
 
@@ -188,9 +196,9 @@ def bare_orders(model: Model, split: OpenSetSplit, plain: Floats) -> dict[str, A
     """
     people = plain[split.gallery]
     nobody = Strangers(len(people), np.zeros(model.dim, np.float32), 0.0, 1.0)
-    codes = search_codes(model, people)
+    codes = model.search_codes(people)
     probes = {kind: plain[rows] for kind, rows in split.probes.items()}
-    cosines = {kind: search_codes(model, rows) @ codes.T for kind, rows in probes.items()}
+    cosines = {kind: model.search_codes(rows) @ codes.T for kind, rows in probes.items()}
     scores = {kind: head_scores(model, nobody, rows, people) for kind, rows in probes.items()}
     return {
         "cosine": Answers.of(cosines, split.owners),
@@ -285,7 +293,7 @@ def promised_rates(
 
 def verification(model: Model, pairs: Pairs, plain: Floats) -> dict[str, float]:
     """Return accuracy and TAR of the pairs by the head and by the cosine of the search codes."""
-    codes = search_codes(model, plain)
+    codes = model.search_codes(plain)
     cosines = (codes[pairs.first] * codes[pairs.second]).sum(1)
     ends = zip(pairs.first, pairs.second, strict=True)
     llrs = np.array([model.compare(plain[a], plain[b][None])[0] for a, b in ends])

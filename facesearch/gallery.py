@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -444,10 +444,11 @@ class Gallery:
     def _candidates(self, embeddings: Floats, view: "_View") -> list[dict[int, Floats]]:
         """Return for each of `embeddings` (n, dim) the people nearest to it with their means.
 
-        Nearest by the cosine of the search codes, as the index knows it: a head with an order of
-        its own, or one that reads numbers which the index does not have, is given more of them,
-        lest it miss the one that it would put first. Call inside the snapshot or transaction in
-        which `view` is current.
+        Nearest by the cosine of the search codes, as the index knows it: of a head with an order of
+        its own, or one that reads numbers which the index does not have, more of them are looked
+        at, lest it miss the one that it would put first. Where it follows the cosine of whole
+        templates, that tells which of these it is given. Call inside the snapshot or transaction
+        in which `view` is current.
         """
         if len(embeddings) == 0 or len(view.index) == 0:
             return [{} for _ in embeddings]
@@ -474,7 +475,11 @@ class Gallery:
             if len(ids):
                 means = mean_templates(ids, rows)
                 view.references.update(zip(np.unique(ids).tolist(), means, strict=True))
-        return [{p: view.references[p] for p in people if p in view.references} for people in found]
+        near = [{p: view.references[p] for p in people if p in view.references} for people in found]
+        if model.head.follows_cosine and not keeps_order:
+            pairs = zip(embeddings, near, strict=True)
+            near = [most_alike(probe, people, view.strangers) for probe, people in pairs]
+        return near
 
     def verify(self, photo_a: Path, photo_b: Path) -> Verification:
         """Return whether two photos show one person, or one class; the gallery plays no part.
@@ -1133,6 +1138,21 @@ def mean_templates(people: NDArray[np.int64], rows: Floats) -> Floats:
 def load_faiss() -> None:
     """Import the index, which takes 0.2 s, so that a search need not wait for it."""
     import facesearch_indexes.faiss_index  # noqa: F401
+
+
+def most_alike(
+    probe: Floats, people: Mapping[int, Floats], strangers: Strangers
+) -> dict[int, Floats]:
+    """Return the CANDIDATES of `people`, references by person, nearest to `probe` (dim,).
+
+    By the centred cosine of whole templates: the head's own order costs a hundred times as much.
+    """
+    if len(people) <= CANDIDATES:
+        return dict(people)
+    cosines = strangers.centred(np.stack(list(people.values()))) @ strangers.centred(probe)
+    kept = np.argsort(-cosines, kind="stable")[:CANDIDATES]
+    persons = list(people)
+    return {persons[place]: people[persons[place]] for place in kept.tolist()}
 
 
 def in_order(

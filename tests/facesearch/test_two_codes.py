@@ -176,6 +176,23 @@ def test_whom_the_search_puts_far_behind_is_still_seen_by_the_head(make_gallery,
     assert [photo.faces[0].candidates[0].person for photo in photos] == [f"{p:03}" for p in between]
 
 
+def test_the_head_is_given_those_most_alike_by_whole_templates(make_gallery, shoot):
+    gallery = make_gallery(model=FakeModel(search_dim=3))
+    enroll(gallery, *((f"{person:03}", shoot((person, 1))) for person in range(40)))
+    probe = embedding(7, 9).astype(np.float64)
+    with gallery._reading() as view:
+        (given,) = gallery._candidates(probe[None].astype(np.float32), view)
+        centre = view.strangers.centre.astype(np.float64)
+        names = gallery.names_of(given)
+    cosines = {}
+    for person in range(40):
+        reference = embedding(person, 1) - centre
+        asked = probe - centre
+        cosines[f"{person:03}"] = reference @ asked / np.linalg.norm(reference)
+    nearest = sorted(cosines, key=lambda name: -cosines[name])[:CANDIDATES]
+    assert sorted(names.values()) == sorted(nearest)
+
+
 # The index file
 
 
