@@ -18,8 +18,9 @@ from benchmarks.report import STDOUT, argument_parser, need, write_json
 from facesearch.evaluation.one_shot import play_episodes
 from facesearch.evaluation.pictures import Pictures, omniglot_parts, read_pictures
 from facesearch.training.course import cropper, training_set
+from facesearch.training.judging import embed, one_shot_accuracy
 from facesearch.training.recipes import Modern
-from facesearch.training.train import embed, one_shot_accuracy, train
+from facesearch.training.train import train
 
 CHANGES: dict[str, dict[str, Any]] = {
     "one trunk of the recipe": {},
@@ -75,7 +76,7 @@ def trial(recipe: Modern, pictures: Pictures) -> dict[str, float]:
     choose = training_set(pictures.only(parts["validation"]), drawn=True)
     with tempfile.TemporaryDirectory() as folder:
         network = train(learn, choose, recipe, Path(folder)).network
-    embeddings = embed(network, choose).cpu().numpy()
+    embeddings = embed(network.branch, choose).cpu().numpy()
     cosine = play_episodes(
         lambda probes, support: embeddings[probes] @ embeddings[support].T,
         choose.classes,

@@ -1,6 +1,7 @@
 """The folder of a training -> how far it is, for who watches from elsewhere.
 
-log.jsonl     a line an evaluation: step, seconds, loss, one_shot_validation, best, ...
+log.jsonl     a line an evaluation: step, seconds, loss, one_shot_validation, best, ...; whatever
+              the recipe is validated by is called one_shot_validation, and now.json says what it is
 now.json      the step that was done last, replaced every few seconds
 worst.json    the pairs of the last evaluation that the head gets most wrong, with their pictures
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facesearch.evaluation.pictures import rows_by_class
-from facesearch.training.augment import Distortion
+from facesearch.training.augment import Distortion, FaceDistortion
+from facesearch.training.judging import one_shot_accuracy
 from facesearch.training.losses import (
     balanced_cross_entropy,
     contrastive,
@@ -106,12 +107,17 @@ class Lesson(nn.Module):
         """Return the loss of a batch's `embeddings` (episodes * n, dim) of `classes`."""
         raise NotImplementedError
 
+    def validate(self, network: SiameseNetwork, validation: TrainingSet) -> float:
+        """Return how good `network` is, from 0 to 1: the share of one-shot trials it gets right."""
+        return one_shot_accuracy(network, validation)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What every recipe says; `Koch` and `Modern` add the values and the rest."""
 
     name: ClassVar[str]
+    validated_by: ClassVar[str] = "one-shot accuracy"  # what a validation measures, in words
     side_px: int
     seed: int = 0
     steps: int
@@ -120,6 +126,7 @@ class Recipe:
     ema: float  # share of the average that stays at each step
     evaluate_every: int  # steps
     patience: int  # evaluations without a gain, then it stops
+    share: float = 1.0  # of the way from the first weights to the trained ones that it goes
 
     def lesson(self, data: TrainingSet) -> Lesson:
         """Return the lesson on `data`, freshly initialised from the seed."""
@@ -216,7 +223,7 @@ class Episodes:
         )
         return lefts, rights, np.repeat(-1 - np.arange(self.ways), self.shots).tolist()
 
-    def batch(self, step: int, distortion: Distortion) -> Batch:
+    def batch(self, step: int, distortion: Distortion | FaceDistortion) -> Batch:
         """Return the batch of that step; a class turned by quarters is a class of its own."""
         draw = self.draw(step)
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)

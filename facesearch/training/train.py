@@ -19,10 +19,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -30,9 +29,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from facesearch.errors import TrainingError
-from facesearch.evaluation.one_shot import play_episodes
 from facesearch.progress import LOG as LOG  # for who calls the trainer
 from facesearch.progress import NOW, WORST, replace_file
+from facesearch.training.judging import embed, narrow
 from facesearch.training.network import SiameseNetwork
 from facesearch.training.recipes import Lesson, Recipe, TrainingSet
 from facesearch.training.worst import sampled_rows, worst_pairs
@@ -41,8 +40,6 @@ CHECKPOINT = "checkpoint.safetensors"
 CLIP = 5.0  # norm of the gradient; larger ones are shortened
 CHECKPOINT_S = 60.0  # at most so much work is lost
 NOW_S = 2.0  # so often it is told how far it is
-EMBED_BATCH = 256
-TRIALS = 100  # episodes a group of a validation
 PROGRESS = ("step", "seconds", "best_accuracy", "best_step", "stale")  # of a Run, in its checkpoint
 
 
@@ -56,7 +53,7 @@ class Progress:
     pictures_per_s: float
     seconds_left: float
     data_share: float  # of the time, spent on making batches
-    accuracy: float | None  # one-shot, of the last validation
+    accuracy: float | None  # of the last validation, by what the recipe is validated by
     best: float | None
     validated: bool  # a validation belongs to this very step
 
@@ -66,7 +63,7 @@ class Trained:
     """What a training gave."""
 
     network: SiameseNetwork  # the averaged weights of the best validation, ready to evaluate
-    accuracy: float  # of one-shot validation, 0 to 1; 0 if there was none yet
+    accuracy: float  # of validation, 0 to 1; 0 if there was none yet
     step: int  # the steps done
     best_step: int  # the one that these weights are of
     ended: str  # "done" all steps, "early" no gain for long, "interrupted"
@@ -198,6 +195,7 @@ class Run:
         self.lesson: Lesson = recipe.lesson(data).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.lesson.network).eval()
         self.best = copy.deepcopy(self.average)
+        self.first = copy.deepcopy(self.average).state_dict()  # the weights at the start
         matrices = [p for p in self.lesson.network.parameters() if p.ndim > 1]
         others = [p for p in self.lesson.parameters() if all(p is not m for m in matrices)]
         self.adam = torch.optim.AdamW(
@@ -241,13 +239,14 @@ class Run:
         present = self.lesson.network.state_dict()
         for name, mean in self.average.state_dict().items():
             if mean.is_floating_point():
-                mean.lerp_(present[name], 1 - keep)
+                goal = torch.lerp(self.first[name], present[name], self.recipe.share)
+                mean.lerp_(goal, 1 - keep)
             else:
                 mean.copy_(present[name])
 
     def evaluate(self) -> float:
-        """Return the one-shot accuracy of the averaged network; remember it if it is the best."""
-        accuracy = one_shot_accuracy(self.average, self.validation)
+        """Return how good the averaged network is; remember it if it is the best."""
+        accuracy = self.lesson.validate(self.average, self.validation)
         if accuracy > self.best_accuracy or self.best_step == 0:
             self.best_accuracy, self.best_step, self.stale = accuracy, self.step, 0
             self.best.load_state_dict(self.average.state_dict())
@@ -258,7 +257,7 @@ class Run:
     def tell_worst(self, file: Path) -> None:
         """Write the pairs that the averaged network gets most wrong; it changes nothing else."""
         rows = sampled_rows(self.validation)
-        embeddings = embed(self.average, self.validation.only(rows))
+        embeddings = embed(self.average.branch, self.validation.only(rows))
         pairs = worst_pairs(self.average.head, embeddings, rows, self.validation)
         replace_file(file, {"step": self.step, "pairs": [asdict(pair) for pair in pairs]})
 
@@ -328,36 +327,6 @@ def schedule(share: float) -> float:
     return max(min(1.0, share / 0.05) * (1 + math.cos(math.pi * share)) / 2, 1e-3)
 
 
-def narrow(device: torch.device) -> AbstractContextManager[Any]:
-    """Return a context that computes in bfloat16 where the processor does so quickly."""
-    quick = device.type != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-    return torch.autocast(device.type, torch.bfloat16) if quick else nullcontext()
-
-
-@torch.no_grad()
-def embed(network: SiameseNetwork, data: TrainingSet) -> Tensor:
-    """Return the embeddings (n, dim) of all pictures of `data`, in float32, undistorted."""
-    device = next(network.parameters()).device
-    found = []
-    for part in torch.split(data.pictures, EMBED_BATCH):
-        pictures = (part.float() / 255).to(device, memory_format=torch.channels_last)
-        with narrow(device):
-            found.append(network.branch(pictures).float())
-    return torch.cat(found)
-
-
-@torch.no_grad()
-def one_shot_accuracy(network: SiameseNetwork, data: TrainingSet, *, trials: int = TRIALS) -> float:
-    """Return the accuracy of 20-way one-shot episodes within groups, by the head's logits."""
-    embeddings = embed(network, data)
-
-    def scores(probes: Any, support: Any) -> Any:
-        a, b = (embeddings[torch.from_numpy(r).to(embeddings.device)] for r in (probes, support))
-        return network.head.all_pairs(a, b).cpu().numpy()
-
-    return play_episodes(scores, data.classes, data.groups, trials=trials).accuracy
-
-
 def write_log(file: Path, run: Run, progress: Progress) -> None:
     """Append one line to the log of a run."""
     line = {
@@ -378,6 +347,7 @@ def tell_now(file: Path, recipe: Recipe, progress: Progress) -> None:
     """Say how far a run is."""
     told = {
         "recipe": recipe.name,
+        "validated_by": recipe.validated_by,
         "step": progress.step,
         "steps": progress.steps,
         "loss": progress.loss,
@@ -392,8 +362,16 @@ def tell_now(file: Path, recipe: Recipe, progress: Progress) -> None:
 
 def tell_end(file: Path, run: Run, ended: str) -> None:
     """Say that a run has ended, and how."""
-    told = {"recipe": run.recipe.name, "step": run.step, "steps": run.recipe.steps, "ended": ended}
-    replace_file(file, told | {"best": run.best_accuracy, "at": time.time()})
+    told = {
+        "recipe": run.recipe.name,
+        "validated_by": run.recipe.validated_by,
+        "step": run.step,
+        "steps": run.recipe.steps,
+        "ended": ended,
+        "best": run.best_accuracy,
+        "at": time.time(),
+    }
+    replace_file(file, told)
 
 
 def shorten_log(file: Path, step: int) -> None:

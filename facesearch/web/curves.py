@@ -213,6 +213,7 @@ def training_diagrams(training: Training) -> list[Diagram]:
     told = (training.now or {}).get("steps")
     last = max(float(told) if type(told) is int else 0.0, steps[-1])
     x = linear("step", 0.0, last)
+    measure = validated_by(training)
     losses = [line["loss"] for line in lines]
     shares = [line["one_shot_validation"] for line in lines]
     bests = [line["best"] for line in lines]
@@ -228,16 +229,15 @@ def training_diagrams(training: Training) -> list[Diagram]:
             table=steps_table(steps, "loss", [f"{loss:.4g}" for loss in losses]),
         ),
         Diagram(
-            title="One-shot accuracy",
-            caption="Of 20-way trials on classes of the validation, by the averaged weights; the "
-            "best ones are kept.",
+            title=measure,
+            caption="Of the averaged weights, on what is not trained on; the best ones are kept.",
             x=x,
-            y=linear("named rightly", low, 1.0, " %", scale=100),
+            y=linear(measure, low, 1.0, " %", scale=100),
             series=(
                 Series("at this step", 1, steps, shares, pointed=len(steps) < 30),
                 Series("best so far", 2, steps, bests),
             ),
-            table=steps_table(steps, "accuracy", [f"{100 * share:.2f} %" for share in shares]),
+            table=steps_table(steps, measure, [f"{100 * share:.2f} %" for share in shares]),
         ),
         Diagram(
             title="Speed",
@@ -248,6 +248,13 @@ def training_diagrams(training: Training) -> list[Diagram]:
             table=steps_table(steps, "pictures a second", [f"{speed:.0f}" for speed in speeds]),
         ),
     ]
+
+
+def validated_by(training: Training) -> str:
+    """Return what the training's validation measures, as a heading."""
+    told = (training.now or {}).get("validated_by")
+    measure = told if isinstance(told, str) else "one-shot accuracy"
+    return measure[:1].upper() + measure[1:]
 
 
 def steps_table(steps: list[float], name: str, cells: list[str]) -> Table:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from facesearch.progress import Training, read_training, training_folder
-from facesearch.web.curves import training_diagrams
+from facesearch.web.curves import training_diagrams, validated_by
 from facesearch.web.desk import Desk
 from facesearch.web.incoming import number_in
 
@@ -113,7 +113,7 @@ def state_of(training: Training, now: float) -> dict[str, str]:
             state["Time left"] = duration(left)
     for name, value, pattern in (
         ("Loss", number(told, "loss", number(last, "loss")), "{:.3f}"),
-        ("One-shot accuracy", percents(number(last, "one_shot_validation")), "{:.1f} %"),
+        (validated_by(training), percents(number(last, "one_shot_validation")), "{:.1f} %"),
         ("Best so far", percents(number(last, "best")), "{:.1f} %"),
         ("Pictures a second", number(told, "pictures_per_s"), "{:,.0f}"),
     ):

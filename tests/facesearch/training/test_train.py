@@ -127,10 +127,10 @@ def test_a_training_goes_on_where_there_is_no_place_for_who_watches(tmp_path):
     assert not list(tmp_path.glob("*.new"))
 
 
-@pytest.mark.parametrize("where", ["loss", "one_shot_accuracy", "save_file"])
+@pytest.mark.parametrize("where", ["loss", "validate", "save_file"])
 def test_ctrl_c_in_the_midst_of_a_step_changes_nothing(tmp_path, monkeypatch, where):
     whole = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "whole")
-    owner = ModernLesson if where == "loss" else loop
+    owner = loop if where == "save_file" else ModernLesson
     work, calls = getattr(owner, where), []
 
     def pressed(*arguments):
@@ -204,18 +204,18 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path, monkeypatch):
     accuracies = iter([0.2, 0.9, 0.3, 0.4])
     kept = []
 
-    def scripted(network, data):
+    def scripted(lesson, network, data):
         kept.append({k: v.clone() for k, v in network.state_dict().items()})
         return next(accuracies)
 
-    monkeypatch.setattr(loop, "one_shot_accuracy", scripted)
+    monkeypatch.setattr(ModernLesson, "validate", scripted)
     trained = train(shapes(), shapes(4, 1), replace(RECIPE, evaluate_every=2), tmp_path)
     assert trained.accuracy == 0.9
     assert same(weights(trained), kept[1])
 
 
 def test_no_gain_for_long_ends_the_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "one_shot_accuracy", lambda network, data: 0.5)
+    monkeypatch.setattr(ModernLesson, "validate", lambda *_: 0.5)
     patient = replace(RECIPE, steps=100, evaluate_every=2, patience=3)
     trained = train(shapes(), shapes(4, 1), patient, tmp_path)
     assert trained.ended == "early"

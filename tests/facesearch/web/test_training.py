@@ -8,6 +8,7 @@ import time
 import pytest
 
 from facesearch.progress import LOG, NOW, WORST, Training, replace_file
+from facesearch.web.curves import training_diagrams
 from facesearch.web.pages.training import duration, state_of
 
 PNG = base64.b64encode(b"\x89PNG some").decode()
@@ -82,6 +83,17 @@ def test_it_follows_a_training_from_before_its_begin_to_its_end(watched):
         assert site.ask("GET", f"/training/pairs/{nothing}")[0] == 404
     replace_file(folder / NOW, {"step": 900, "steps": 900, "ended": "done", "at": time.time()})
     assert "900 of 900" in now()
+
+
+def test_what_is_validated_by_is_called_as_the_training_calls_it():
+    lines = ({"loss": 0.5, "one_shot_validation": 0.8, "best": 0.9, "pictures_per_s": 40.0},)
+    now = {"validated_by": "people found", "steps": 9}
+    found = Training(tuple(line | {"step": 3.0, "seconds": 1.0} for line in lines), now, None, ())
+    assert state_of(found, 0.0)["People found"] == "80.0 %"
+    diagram = training_diagrams(found)[1]
+    assert (diagram.title, diagram.y.title) == ("People found", "People found")
+    older = Training(found.evaluations, None, None, ())
+    assert state_of(older, 0.0)["One-shot accuracy"] == "80.0 %"
 
 
 def test_what_the_browser_has_is_not_sent_again(watched):
