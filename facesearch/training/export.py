@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,20 @@ from facesearch.engine import make_engine
 from facesearch.errors import TrainingError
 from facesearch.head import L1SigmoidHead
 from facesearch.training.calibration import Searches, calibrate
+from facesearch.training.face_network import (
+    CHIP_COLUMNS,
+    CHIP_MEAN,
+    CHIP_PX,
+    CHIP_RANGE,
+    CHIP_ROWS,
+    CHIP_SCALE,
+    FIRST_CODE,
+    SECOND,
+    WEIGHT,
+    Block,
+    ChipTrunk,
+    FaceBranch,
+)
 from facesearch.training.figures import measure
 from facesearch.training.network import (
     KochBranch,
@@ -62,16 +77,29 @@ def export(network: SiameseNetwork, validation: TrainingSet, folder: Path, about
     """Write `network` as a model into `folder`, calibrated on `validation`.
 
     `validation` should have classes that the network was not trained on: where it was, its
-    probabilities are too sure. The folder appears whole or not
-    at all, and a model that was there is replaced. Raises TrainingError if something else is there,
-    the disk does not take it, or the validation cannot calibrate it.
+    probabilities are too sure. Raises TrainingError as `whole_folder`, or if the validation cannot
+    calibrate it.
+    """
+    with whole_folder(folder) as new:
+        write_model(network, validation, new, about)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder to write a model into; at the end it takes the place of `folder`.
+
+    The model appears whole or not at all; one that was there is replaced. Raises TrainingError if
+    something else is there, or the disk does not take it.
     """
     check_free(folder)
     new: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        write_model(network, validation, new, about)
+        yield new
+        for file in new.iterdir():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
         umask = os.umask(0)
         os.umask(umask)
         new.chmod(0o777 & ~umask)  # mkdtemp's own is for its maker alone
@@ -154,9 +182,6 @@ def write_model(
         figures.save(folder, manifest)
     if about.card is not None:
         (folder / "MODEL_CARD.md").write_text(about.card, "utf-8")
-    for file in folder.iterdir():
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
 
 
 def crops_of(pictures: Tensor) -> NDArray[np.uint8]:
@@ -215,20 +240,20 @@ def branch_onnx(branch: nn.Module, *, quantised: bool) -> bytes:
 class Graph:
     """Nodes and weights of an ONNX graph, as they are added; names of values are strings."""
 
-    def __init__(self, quantised: bool) -> None:
-        self._quantised = quantised
+    def __init__(self, quantised: bool, prefix: str = "") -> None:
+        self._quantised, self._prefix = quantised, prefix
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node; return the name of its one output."""
-        output = f"{kind.lower()}_{len(self._nodes)}"
+        output = f"{self._prefix}{kind.lower()}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
     def constant(self, values: NDArray[Any]) -> str:
         """Add `values` as they are; return their name."""
-        name = f"weight_{len(self._weights)}"
+        name = f"{self._prefix}weight_{len(self._weights)}"
         self._weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
@@ -278,6 +303,24 @@ class Graph:
         else:
             weights, bias = np.full((1, 3, 1, 1), -1 / (3 * 255)), np.ones(1)
         return self.node("Conv", "pictures", self.floats(weights), self.floats(bias))
+
+    def of_length_one(self, x: str) -> str:
+        """Add what scales the rows of `x` (n, numbers) to length 1."""
+        axis = self.constant(np.array([1], np.int64))
+        squares = self.node("ReduceSum", self.node("Mul", x, x), axis, keepdims=1)
+        return self.node("Div", x, self.node("Sqrt", squares))
+
+    def join(self, model: onnx.ModelProto, result: str) -> None:
+        """Put the nodes into `model`, whose one output is then `result`, renamed `embeddings`."""
+        self._nodes[-1].output[0] = "embeddings"
+        if self._nodes[-1].name != result:
+            raise ValueError(f"{result} is not the last node")
+        model.graph.node.extend(self._nodes)
+        model.graph.initializer.extend(self._weights)
+        del model.graph.output[:]
+        model.graph.output.append(
+            helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", "dim"])
+        )
 
     def serialised(self, side_px: int, result: str) -> bytes:
         """Return the graph from `pictures` to `result`, renamed `embeddings`, as bytes."""
@@ -353,6 +396,68 @@ def koch_embedding(graph: Graph, branch: KochBranch) -> str:
     left = graph.node("Sub", graph.floats(np.array([KOCH_LENGTH**2])), used)
     both = graph.node("Concat", s, graph.node("Sqrt", graph.node("Relu", left)), axis=1)
     return graph.node("Mul", both, graph.floats(np.array([1 / KOCH_LENGTH])))
+
+
+def face_onnx(branch: FaceBranch) -> bytes:
+    """Return the graph of both trunks of a face model, always the same bytes.
+
+    The first trunk is the one that the branch was made from, of which no node is touched; its input
+    is the whole's. Output `embeddings` (n, 256) as FaceBranch gives them.
+    """
+    whole = onnx.load_from_string(branch.model)
+    until = [node.output[0] for node in whole.graph.node].index(FIRST_CODE) + 1
+    del whole.graph.node[until:]
+    for tensor in [t for t in whole.graph.initializer if t.name.startswith(SECOND)]:
+        whole.graph.initializer.remove(tensor)
+    graph = Graph(quantised=True, prefix=SECOND)
+    first = graph.of_length_one(FIRST_CODE)
+    second = chip_embedding(graph, branch.second, whole.graph.input[0].name)
+    second = graph.node("Mul", graph.of_length_one(second), graph.floats(np.array([WEIGHT])))
+    graph.join(whole, graph.node("Concat", first, second, axis=1))
+    onnx.checker.check_model(whole, full_check=True)
+    serialised: bytes = whole.SerializeToString(deterministic=True)
+    return serialised
+
+
+def chip_embedding(graph: Graph, trunk: ChipTrunk, crops: str) -> str:
+    """Add a ChipTrunk, up to its code before it is scaled to length 1."""
+
+    def cut(x: str, axis: int, start: int, end: int) -> str:
+        ends = (graph.constant(np.array([value], np.int64)) for value in (start, end, axis))
+        return graph.node("Slice", x, *ends)
+
+    def padded(x: str, channels: int, below: int, right: int) -> str:
+        if channels == below == right == 0:
+            return x
+        return graph.node("Pad", x, graph.constant(np.array([0] * 5 + [channels, below, right])))
+
+    x = cut(crops, 2, CHIP_ROWS.start, CHIP_ROWS.stop)
+    x = cut(x, 3, CHIP_COLUMNS.start, CHIP_COLUMNS.stop)
+    scales = graph.floats(np.array([1, 1, CHIP_SCALE, CHIP_SCALE]))
+    x = graph.node("Resize", x, "", scales, mode="linear")
+    behind = np.eye(12).reshape(12, 3, 2, 2)  # 2x2 pixels behind each other
+    x = graph.node("Conv", x, graph.floats(behind), kernel_shape=[2, 2], strides=[2, 2])
+    stem, bias = folded(trunk.stem)  # it pads nothing, so that mean and range can be worked in
+    stem = stem / CHIP_RANGE
+    bias = bias - (stem * np.repeat(CHIP_MEAN, 4)[:, None, None]).sum((1, 2, 3))
+    x = graph.node("Relu", graph.convolution(x, stem, bias, 1, 0))
+    x = graph.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
+    sides = [((px - 7) // 2 + 1 - 3) // 2 + 1 for px in CHIP_PX]  # height and width after that
+    for block in trunk.blocks:
+        assert isinstance(block, Block)  # for the type checker
+        first, second = block.first, block.second
+        pad = int(first.padding[0])
+        y = graph.node("Relu", graph.convolution(x, *folded(first), first.stride[0], pad))
+        y = graph.convolution(y, *folded(second), 1, 1)
+        if block.halves:
+            x = graph.node("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
+            missing = [side // 2 - ((side - 3) // 2 + 1) for side in sides]
+            sides = [side // 2 for side in sides]
+            y = padded(y, 0, *missing)
+            x = padded(x, second.out_channels - first.in_channels, 0, 0)
+        x = graph.node("Relu", graph.node("Add", x, y))
+    x = graph.node("GlobalAveragePool", x)
+    return graph.linear(x, *folded(trunk.embedding, trunk.norm))
 
 
 def folded(
