@@ -28,20 +28,15 @@ from facesearch.alignment import TEMPLATE
 from facesearch.embedding import Encoder
 from facesearch.engine import make_engine, openvino_is_installed
 from facesearch.evaluation.protocols import read_crops
-from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.model import read_manifest
 from facesearch.training.calibration import (
-    SEED,
-    Calibration,
     Searches,
-    fit_cohort,
-    fit_evidence,
-    logistic,
-    natural_pairs,
+    calibrate_by_cosine,
+    probe_length,
     report,
 )
 from facesearch.training.figures import measure
-from facesearch.vectors import Floats, unit
+from facesearch.vectors import Floats
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "facesearch" / "models" / "sface"
@@ -68,25 +63,6 @@ def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[F
     cache.parent.mkdir(exist_ok=True)
     np.savez(cache, plain=np.concatenate(plain), mirrored=np.concatenate(mirrored))
     return np.concatenate(plain), np.concatenate(mirrored)
-
-
-def fit_head(searches: Searches) -> L1SigmoidHead:
-    """Return the rotation code with the bias and weight that calibrate it on natural pairs."""
-    embeddings = searches.probes
-    projection = rotation_code(embeddings.shape[1], ROTATIONS, SEED).astype(np.float16)
-    code = embeddings @ projection.astype(np.float32)
-    both, is_mated = natural_pairs(searches)
-    distance = np.concatenate(
-        [np.abs(code[part[:, 0]] - code[part[:, 1]]).sum(1) for part in np.array_split(both, 40)]
-    )
-    euclid = np.linalg.norm(embeddings[both[:, 0]] - embeddings[both[:, 1]], axis=1)
-    bias, slope = logistic(np.stack([np.ones_like(distance), distance], 1), is_mated)
-    return L1SigmoidHead(
-        projection=projection.astype(np.float32),
-        weights=np.full(projection.shape[1], -slope, np.float32),
-        bias=float(bias),
-        unit_distance=float(-slope * (distance / euclid).mean()),
-    )
 
 
 def keep_figures(held_out: Searches) -> None:
@@ -121,17 +97,14 @@ def main() -> None:
     sides = embeddings(rows, data, ROOT / "runs" / "calibration_embeddings.npz")
     people = np.array([int(row["identity"]) for row in rows])
     fitting = people % 4 == 0  # held out: the other half
-    searches, rest = (  # a reference is averaged with its mirror image, a probe is not
-        Searches(people[part], sides[0][part], unit(sides[0][part] + sides[1][part]))
+    searches, rest = (
+        Searches.mirrored(people[part], sides[0][part], sides[1][part])
         for part in (fitting, ~fitting)
     )
     if arguments.figures:
         keep_figures(rest)
         return
-    probe_length = float(np.linalg.norm((sides[0] + sides[1]) / 2, axis=1).mean())
-    cohort = fit_cohort(searches, probe_length)
-    evidence = fit_evidence(searches, cohort)
-    head = fit_head(searches)
+    head, calibration = calibrate_by_cosine(searches, probe_length(*sides), ROTATIONS)
     head.save(FOLDER / "head.npz")
     manifest: dict[str, Any] = {
         "manifest_version": 1,
@@ -151,14 +124,12 @@ def main() -> None:
             "data": "public research face sets (Zhong et al., SFace, 2021); "
             "calibration: research sets, no image of which is in this folder",
         },
-        "calibration": Calibration(
-            evidence, cohort, f"{len(searches.rows)} people, {len(searches.probes)} faces"
-        ).manifest(),
+        "calibration": calibration.manifest(),
     }
     print(json.dumps(manifest["calibration"]["evidence"], indent=1))
     print(f"bias {head.bias:.3f}, weight {head.weights[0]:.5f}, unit {head.unit_distance:.4f}")
     if arguments.report:
-        manifest["figures"] = report(rest, cohort, evidence)
+        manifest["figures"] = report(rest, calibration.cohort, calibration.evidence)
         for name, figure in manifest["figures"].items():
             print(f"{name:24} {figure}")
     (FOLDER / "model.json").write_text(json.dumps(manifest, indent=1) + "\n")

@@ -199,6 +199,7 @@ add(
     "facesearch train omniglot.npz.xz --out omniglot",
     "facesearch train leaves/ --out leaves       leaves/oak/*.jpg, leaves/elm/*.jpg, ...",
     "facesearch train leaves/ --out leaves --resume",
+    "facesearch train people/ --from default --out mine",
 )
 add(
     evaluate,

@@ -1,16 +1,17 @@
-"""facesearch train: pictures sorted into classes -> a model of one's own."""
+"""facesearch train: pictures sorted into classes, or photos of people -> a model of one's own."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facesearch_cli.options import INTERRUPTED, UNREADABLE, UNUSABLE, AsJson
+from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE, UNUSABLE, AsJson
 from facesearch_cli.render import (
     Screen,
     complain,
@@ -23,7 +24,8 @@ from facesearch_cli.render import (
 
 if TYPE_CHECKING:
     from facesearch.training.course import Course
-    from facesearch.training.train import Progress
+    from facesearch.training.face_course import FaceCourse
+    from facesearch.training.train import Progress, Trained
 
 NEEDED = ("torch", "safetensors", "onnx", "scipy", "matplotlib")  # what the extra `train` brings
 
@@ -33,6 +35,7 @@ class RecipeName(StrEnum):
 
     KOCH = "koch"
     MODERN = "modern"
+    FACE = "face"
 
 
 def train(
@@ -40,8 +43,8 @@ def train(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a subfolder of pictures for each class, or Omniglot: packed, "
-            "unpacked, or as Lake's zips.",
+            help="A folder with a subfolder of pictures for each class, or of photos for each "
+            "person; or Omniglot: packed, unpacked, or as Lake's zips.",
         ),
     ],
     out: Annotated[
@@ -51,9 +54,21 @@ def train(
         ),
     ],
     recipe: Annotated[
-        RecipeName,
-        typer.Option(help="modern: a small residual network; koch: the paper's of 2015."),
-    ] = RecipeName.MODERN,
+        RecipeName | None,
+        typer.Option(
+            help="modern: a small residual network; koch: the paper's of 2015; face: a second "
+            "trunk beside SFace's, for faces.",
+            show_default="modern; face with --from",
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Adapt this model of faces, a name, a folder or default, to these people.",
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Batches to train on.", show_default="the recipe's")
     ] = None,
@@ -65,38 +80,42 @@ def train(
 ) -> None:
     """Train a Siamese network on pictures sorted into classes; write a model folder.
 
-    Classes that are not trained on tell which weights are best and how much a score says. The run
-    keeps its checkpoint, log and curves in a folder beside the model's. Ctrl-C saves. To watch it,
-    run facesearch web --training FOLDER in another terminal.
+    Classes that are not trained on tell which weights are best and how much a score says. With
+    --from a model of faces is adapted to people of yours, and is not written unless it is better on
+    those of them whom it was not trained on. The run keeps its checkpoint, log and curves in a
+    folder beside the model's. Ctrl-C saves. To watch it, run facesearch web --training FOLDER in
+    another terminal.
     """
     if any(find_spec(name) is None for name in NEEDED):
         complain("Error: training is not installed; pip install 'facesearch[train]' adds it")
         raise typer.Exit(UNUSABLE)
+    if start is not None and recipe not in (None, RecipeName.FACE):
+        raise typer.BadParameter(f"--from is for models of faces, not for the recipe {recipe}")
+    if start is not None or recipe is RecipeName.FACE:
+        train_faces(data, out, start, steps=steps, seed=seed, resume=resume, as_json=as_json)
+        return
     from facesearch.training.course import run_course
     from facesearch.training.recipes import make_recipe
 
     screen = Screen()
-    with watching(screen) as (reading, watch):
-        course = run_course(
-            data,
-            make_recipe(recipe.value, seed=seed, steps=steps),
-            out,
-            resume=resume,
-            reading=reading,
-            watch=watch,
-        )
+    chosen = make_recipe((recipe or RecipeName.MODERN).value, seed=seed, steps=steps)
+    with watching(screen, chosen.validated_by) as (reading, watch):
+        course = run_course(data, chosen, out, resume=resume, reading=reading, watch=watch)
     if as_json:
         print_json(**as_object(course, out))
     elif course.trained.ended != "interrupted":
         screen.line(summary(course, out))
     complain_of_skipped("Not used:", course.pictures.skipped)
-    if course.trained.ended == "interrupted":
-        complain(
-            f"Interrupted at step {course.trained.step:,}; the same command with --resume goes on."
-        )
-        raise typer.Exit(INTERRUPTED)
+    leave_if_interrupted(course.trained)
     if course.pictures.skipped:
         raise typer.Exit(UNREADABLE)
+
+
+def leave_if_interrupted(trained: "Trained") -> None:
+    """Say how to go on, and raise typer.Exit, if a training was interrupted."""
+    if trained.ended == "interrupted":
+        complain(f"Interrupted at step {trained.step:,}; the same command with --resume goes on.")
+        raise typer.Exit(INTERRUPTED)
 
 
 def as_object(course: "Course", out: Path) -> dict[str, Any]:
@@ -133,11 +152,113 @@ def summary(course: "Course", out: Path) -> str:
     )
 
 
+def train_faces(
+    data: Path,
+    out: Path,
+    start: str | None,
+    *,
+    steps: int | None,
+    seed: int,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Train a model of faces; with `start` adapt that model, and refuse one that is no better."""
+    from facesearch.training.face_course import run_face_course
+    from facesearch.training.face_recipe import Face
+
+    screen = Screen()
+    recipe = Face(seed=seed) if start is None else Face(seed=seed, start=start)
+    with watching(screen, recipe.validated_by) as (reading, watch):
+        course = run_face_course(
+            data,
+            recipe,
+            out,
+            adapt=start is not None,
+            steps=steps,
+            resume=resume,
+            reading=reading,
+            watch=watch,
+        )
+    if as_json:
+        print_json(**faces_as_object(course, out))
+    elif course.written:
+        screen.line(faces_summary(course, out))
+    complain_of_skipped("Not used:", course.faces.skipped)
+    leave_if_interrupted(course.trained)
+    if not course.written:
+        complain(refusal(course))
+        raise typer.Exit(NO)
+    if course.faces.skipped:
+        raise typer.Exit(UNREADABLE)
+
+
+def faces_as_object(course: "FaceCourse", out: Path) -> dict[str, Any]:
+    """Return the JSON of a training on faces."""
+    from facesearch.training.face_course import told
+
+    trained, faces = course.trained, course.faces
+    return {
+        "model": str(out) if course.written else None,
+        "ended": trained.ended,
+        "step": trained.step,
+        "training_people": len(faces.learn.groups),
+        "training_faces": len(faces.learn.classes),
+        "validation_people": len(faces.validation.groups),
+        "figures": None if course.after is None else told(course.after),
+        "figures_before": None if course.before is None else told(course.before),
+        "pictures_per_s": round(trained.pictures_per_s, 1),
+        "data_share": round(trained.data_share, 4),
+        "curves": str(course.curves) if course.curves else None,
+        "skipped": [list(pair) for pair in faces.skipped],
+    }
+
+
+def faces_summary(course: "FaceCourse", out: Path) -> str:
+    """Return what was trained, how well it does, set by set, and what to do with it."""
+    trained, faces = course.trained, course.faces
+    early = ", ended early: no gain any more" if trained.ended == "early" else ""
+    lines = [
+        f"Trained on {counted(len(faces.learn.groups), 'person', 'people')}, "
+        f"{counted(len(faces.learn.classes), 'face')}, {trained.step:,} steps{early}.",
+        f"On {counted(len(faces.validation.groups), 'person', 'people')} who were not trained on, "
+        "rank 1 and TPIR at FPIR 1 %:",
+    ]
+    for name, rates in (course.after or {}).items():
+        line = f"  {name}: {percent(rates.rank_1)}, {percent(rates.tpir)}"
+        if course.before is not None:
+            was = course.before[name]
+            line += f"; before: {percent(was.rank_1)}, {percent(was.tpir)}"
+        lines.append(line)
+    lines += [
+        f"The model is in {printable(out)}, its curves in {printable(course.curves)}. Next:",
+        f"  facesearch enroll FOLDER --model {printable(out)} --gallery my.db",
+        f"  facesearch identify PHOTO --model {printable(out)} --gallery my.db",
+    ]
+    return "\n".join(lines)
+
+
+def refusal(course: "FaceCourse") -> str:
+    """Return why an adaptation was not written."""
+    from facesearch.training.face_course import mean_tpir
+
+    assert course.after is not None  # for the type checker: it was not interrupted
+    assert course.before is not None  # it was an adaptation
+    people = counted(len(course.faces.validation.groups), "person", "people")
+    return (
+        f"No model was written, as it is not better: of {people} who were not trained on it finds "
+        f"{percent(mean_tpir(course.after))} (TPIR at FPIR 1 %), and found "
+        f"{percent(mean_tpir(course.before))} before."
+    )
+
+
 @contextmanager
-def watching(screen: Screen) -> Iterator[tuple[Any, Any]]:
-    """Show reading and training on a terminal; elsewhere a line on stderr at each validation."""
+def watching(screen: Screen, validated_by: str) -> Iterator[tuple[Any, Any]]:
+    """Show reading and training on a terminal; elsewhere a line on stderr at each validation.
+
+    `validated_by` is what the recipe says of its validation.
+    """
     if not sys.stderr.isatty():
-        yield None, plain_line
+        yield None, partial(plain_line, validated_by)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -162,25 +283,25 @@ def watching(screen: Screen) -> Iterator[tuple[Any, Any]]:
                 training,
                 total=progress.steps,
                 completed=progress.step,
-                said=said(progress),
+                said=said(validated_by, progress),
                 visible=True,
             )
 
         yield read, watch
 
 
-def said(progress: "Progress") -> str:
-    """Return loss, speed and accuracy for a line."""
+def said(validated_by: str, progress: "Progress") -> str:
+    """Return loss, speed and what the validation gave for a line."""
     text = f"loss {progress.loss:.3f}  {progress.pictures_per_s:,.0f} pictures/s"
     if progress.best is None:
         return text
-    return f"{text}  one-shot {percent(progress.accuracy or 0.0)} (best {percent(progress.best)})"
+    reached = f"{percent(progress.accuracy or 0.0)} (best {percent(progress.best)})"
+    return f"{text}  {validated_by} {reached}"
 
 
-def plain_line(progress: "Progress") -> None:
+def plain_line(validated_by: str, progress: "Progress") -> None:
     """Print a line whenever a validation has been done."""
     if progress.validated:
-        left = progress.seconds_left / 60
-        complain(
-            f"step {progress.step:,} of {progress.steps:,}  {said(progress)}  {left:.1f} min left"
-        )
+        left = f"{progress.seconds_left / 60:.1f} min left"
+        told = said(validated_by, progress)
+        complain(f"step {progress.step:,} of {progress.steps:,}  {told}  {left}")

@@ -2,8 +2,9 @@
 
 Three things are fitted, each to what it is used for: the head's bias and slope to single pairs at
 prior 1/2, the cohort to strangers, the evidence to whole simulated searches. `calibrate` does all
-three for a head that was trained with its branch; scripts/calibrate.py does it for SFace. Nothing
-here imports torch. People are classes here: whatever one name is given to.
+three for a head that was trained with its branch, `calibrate_by_cosine` for embeddings that were
+made for the cosine, as those of faces. Nothing here imports torch. People are classes here:
+whatever one name is given to.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ from scipy.optimize import minimize
 from facesearch.errors import TrainingError
 from facesearch.evaluation.metrics import fpir
 from facesearch.figures import SearchFigures
-from facesearch.head import L1SigmoidHead
+from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.openset import Cohort, Evidence, PairHead, Strangers, fit_strangers, posterior
 from facesearch.vectors import Floats, unit
 
@@ -78,6 +79,14 @@ class Searches:
         order = np.argsort(people, kind="stable")
         ids, starts = np.unique(people[order], return_index=True)
         self.rows = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
+
+    @classmethod
+    def mirrored(cls, people: Ids, plain: Floats, mirrored: Floats) -> "Searches":
+        """Return those of a model that averages a reference with its mirror image, never a probe.
+
+        `plain` and `mirrored` (n, dim) are unit embeddings of crops and of their mirror images.
+        """
+        return cls(people, plain, unit(plain + mirrored))
 
     def compared_by(self, head: L1SigmoidHead) -> "Searches":
         """Return the same searches with scores by `head`."""
@@ -298,6 +307,46 @@ def figures_of_size(
         n=np.bincount(place, minlength=BINS),
         stated=np.asarray(np.bincount(place, confidence, BINS), np.float64).round(4),
         true=np.bincount(place, right, BINS).astype(np.int64),
+    )
+
+
+# Embeddings that were made for the cosine
+
+
+def probe_length(plain: Floats, mirrored: Floats) -> float:
+    """Return how long a probe is against a template of both mirror images, as in Cohort."""
+    return float(np.linalg.norm((plain + mirrored) / 2, axis=1).mean())
+
+
+def calibrate_by_cosine(
+    searches: Searches, length: float, rotations: int
+) -> tuple[L1SigmoidHead, Calibration]:
+    """Return the head that follows the cosine, and the calibration, fitted to `searches`.
+
+    `length` is a probe's, `rotations` as in `cosine_head`.
+    """
+    cohort = fit_cohort(searches, length)
+    evidence = fit_evidence(searches, cohort)
+    made_from = f"{len(searches.rows)} people, {len(searches.probes)} faces"
+    return cosine_head(searches, rotations), Calibration(evidence, cohort, made_from)
+
+
+def cosine_head(searches: Searches, rotations: int) -> L1SigmoidHead:
+    """Return the rotation code with the bias and weight that calibrate it on natural pairs."""
+    embeddings = searches.probes
+    projection = rotation_code(embeddings.shape[1], rotations, SEED).astype(np.float16)
+    code = embeddings @ projection.astype(np.float32)
+    both, is_mated = natural_pairs(searches)
+    distance = np.concatenate(
+        [np.abs(code[part[:, 0]] - code[part[:, 1]]).sum(1) for part in np.array_split(both, 40)]
+    )
+    euclid = np.linalg.norm(embeddings[both[:, 0]] - embeddings[both[:, 1]], axis=1)
+    bias, slope = logistic(np.stack([np.ones_like(distance), distance], 1), is_mated)
+    return L1SigmoidHead(
+        projection=projection.astype(np.float32),
+        weights=np.full(projection.shape[1], -slope, np.float32),
+        bias=float(bias),
+        unit_distance=float(-slope * (distance / euclid).mean()),
     )
 
 

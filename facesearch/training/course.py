@@ -85,7 +85,7 @@ def run_course(
         return Course(trained, pictures, len(learn), len(choose), disjoint, None)
     said = about(trained, recipe, pictures, learn, model.name, disjoint=disjoint)
     export(trained.network, validation, model, said)
-    curves = draw_curves(folder / LOG, folder / "curves.png")
+    curves = draw_curves(folder / LOG, folder / "curves.png", recipe.validated_by)
     return Course(trained, pictures, len(learn), len(choose), disjoint, curves)
 
 
@@ -142,11 +142,11 @@ def are_drawings(photos: list[Photo]) -> bool:
     return bool(verdicts) and sum(verdicts) > len(verdicts) / 2
 
 
-def split(pictures: Pictures, seed: int) -> tuple[Ids, Ids, bool]:
+def split(pictures: Pictures, seed: int, fewest: int = 2) -> tuple[Ids, Ids, bool]:
     """Return the classes to train on, those to validate by, and whether no class is in both.
 
     Omniglot as its literature does: the background alphabets, and the evaluation alphabets that
-    are in no trial. Else by chance, whole classes.
+    are in no trial. Else by chance, whole classes, `fewest` or more to validate by.
     """
     parts = omniglot_parts(pictures)
     if parts:
@@ -164,7 +164,7 @@ def split(pictures: Pictures, seed: int) -> tuple[Ids, Ids, bool]:
     if len(several) < FEWEST_TO_SPLIT:
         return everything, everything, False
     shuffled = np.random.default_rng(seed).permutation(several)
-    choose = np.sort(shuffled[: max(2, round(VALIDATION_SHARE * len(several)))])
+    choose = np.sort(shuffled[: max(fewest, round(VALIDATION_SHARE * len(several)))])
     return np.setdiff1d(everything, choose), choose, True
 
 
@@ -190,8 +190,8 @@ def training_set(pictures: Pictures, drawn: bool) -> TrainingSet:
     )
 
 
-def draw_curves(log: Path, picture: Path) -> Path:
-    """Write a PNG of loss and one-shot validation over the steps of a training's log."""
+def draw_curves(log: Path, picture: Path, validated_by: str) -> Path:
+    """Write a PNG of loss and validation over the steps of a training's log."""
     from matplotlib.figure import Figure  # without pyplot: no window, no state
 
     lines: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines()]
@@ -201,7 +201,7 @@ def draw_curves(log: Path, picture: Path) -> Path:
     left.plot(steps, [line["loss"] for line in lines], ".-", color="#35618f")
     left.set(title="Loss", xlabel="step")
     right.plot(steps, [100 * line["one_shot_validation"] for line in lines], ".-", color="#b8561f")
-    right.set(title="One-shot validation, % right", xlabel="step")
+    right.set(title=f"Validation: {validated_by}, %", xlabel="step")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)

@@ -5,13 +5,16 @@ import signal
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from time import sleep
 
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from facesearch_cli import train as command
+from facesearch_cli.main import app
 
 needs_torch = pytest.mark.skipif(
     find_spec("torch") is None, reason="training needs the extra train"
@@ -138,3 +141,93 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path
         command.train(tmp_path, tmp_path / "m")
     assert left.value.exit_code == 4
     assert "pip install 'facesearch[train]'" in capsys.readouterr().err
+
+
+def a_face_course(after, *, before=0.5, ended="done", skipped=()):
+    """Return what came of adapting a model: on 2 of 5 people, with these TPIR."""
+    from facesearch.training import face_course as course
+    from facesearch.training.faces import Faces
+    from facesearch.training.recipes import TrainingSet
+    from facesearch.training.train import Trained
+
+    def people(n):
+        classes = np.repeat(np.arange(n), 2)
+        return TrainingSet(None, classes, np.zeros(n, np.int64), drawn=False)
+
+    return course.FaceCourse(
+        trained=Trained(None, 0.6, 50, 40, ended, 9.0, 12.0, 0.1),
+        faces=Faces(people(3), people(2), ("people",), skipped),
+        after=None if after is None else {"people": course.Rates(0.91, after)},
+        before={"people": course.Rates(0.92, before)},
+        curves=None if after is None else Path("mine-training/curves.png"),
+    )
+
+
+@pytest.fixture
+def adapted(monkeypatch, tmp_path):
+    """Run the command with what came of the training; return exit code, stdout and stderr."""
+    from facesearch.training import face_course
+
+    def run(done, *options):
+        asked = []
+        monkeypatch.setattr(
+            face_course, "run_face_course", lambda *a, **k: asked.append((a, k)) or done
+        )
+        arguments = ["train", str(tmp_path), "--out", str(tmp_path / "mine"), *options]
+        said = CliRunner().invoke(app, arguments)
+        return said.exit_code, said.stdout, said.stderr, asked
+
+    return run
+
+
+@needs_torch
+def test_an_adaptation_says_what_it_gained(adapted):
+    code, out, err, ((arguments, options),) = adapted(a_face_course(0.7), "--from", "default")
+    assert (code, err) == (0, "")
+    assert "Trained on 3 people, 6 faces, 50 steps." in out
+    assert "people: 91.0 %, 70.0 %; before: 92.0 %, 50.0 %" in " ".join(out.split())
+    assert (arguments[1].start, options["adapt"], options["steps"]) == ("default", True, None)
+
+
+@needs_torch
+def test_a_model_that_is_not_better_is_refused_with_both_figures(adapted):
+    code, out, err, _ = adapted(a_face_course(0.4), "--from", "default")
+    assert (code, out) == (1, "")
+    assert "No model was written" in err
+    assert "of 2 people" in err
+    assert err.index("40.0 %") < err.index("50.0 %")
+    code, out, _, _ = adapted(a_face_course(0.5), "--from", "default", "--json")
+    told = json.loads(out)
+    assert (code, told["model"]) == (1, None)
+    assert told["figures"] == {"people_rank1": 0.91, "people_tpir_at_fpir_1pct": 0.5}
+    assert told["figures_before"] == {"people_rank1": 0.92, "people_tpir_at_fpir_1pct": 0.5}
+
+
+@needs_torch
+def test_an_interrupted_adaptation_is_not_refused_but_goes_on(adapted):
+    code, _, err, _ = adapted(a_face_course(None, ended="interrupted"), "--from", "default")
+    assert code == 130
+    assert "with --resume goes on" in err
+    assert "No model" not in err
+
+
+@needs_torch
+def test_photos_that_could_not_serve_are_listed(adapted):
+    skipped = (("a.jpg", "no face found"),)
+    code, _, err, _ = adapted(a_face_course(0.7, skipped=skipped), "--from", "default")
+    assert code == 3
+    assert "a.jpg: no face found" in err
+
+
+@needs_torch
+def test_the_recipe_face_alone_adapts_nothing(adapted):
+    options = adapted(a_face_course(0.7), "--recipe", "face", "--steps", "7")[3][0]
+    (_, recipe, _), asked = options
+    assert (recipe.start, asked["adapt"], asked["steps"]) == ("sface", False, 7)
+
+
+@needs_torch
+def test_drawings_are_learned_from_nothing(adapted):
+    code, _, err, asked = adapted(None, "--from", "default", "--recipe", "koch")
+    assert (code, asked) == (2, [])
+    assert "--from is for models of faces" in " ".join(err.replace("│", " ").split())

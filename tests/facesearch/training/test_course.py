@@ -159,7 +159,7 @@ def test_a_drawing_is_cut_around_its_ink_and_a_picture_shows_all():
 def test_curves_are_a_picture(tmp_path):
     lines = [{"step": s, "loss": 1 / s, "one_shot_validation": 0.5} for s in (10, 20)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    file = draw_curves(tmp_path / "log.jsonl", tmp_path / "curves.png")
+    file = draw_curves(tmp_path / "log.jsonl", tmp_path / "curves.png", "one-shot accuracy")
     picture = cv2.imread(str(file)).astype(int)
     assert picture.shape[1] == 960
     assert (np.ptp(picture, axis=2) > 60).sum() > 100  # coloured lines
