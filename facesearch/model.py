@@ -30,7 +30,7 @@ from facesearch.vectors import leading
 Floats = NDArray[np.float32]
 
 SHIPPED = Path(__file__).parent / "models"
-DEFAULT = "sface"
+DEFAULT = "twin"
 DETECTOR = SHIPPED / "yunet" / "detector.onnx"
 DETECTOR_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
 MANIFEST_VERSION = 1

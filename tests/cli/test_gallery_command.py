@@ -37,7 +37,7 @@ def test_check_names_what_is_wrong_and_exits_4(gallery, enrolled_gallery):
 def test_check_lists_damage_that_keeps_the_index_from_being_made(gallery, enrolled_gallery):
     db = sqlite3.connect(enrolled_gallery)
     with db:
-        db.execute("UPDATE template SET vector = zeroblob(256) WHERE id = 1")
+        db.execute("UPDATE template SET vector = zeroblob(length(vector)) WHERE id = 1")
     db.close()
     result = gallery("check", "--json")
     assert result.exit_code == 4

@@ -10,7 +10,8 @@ def test_models_list_names_the_default_and_its_licence(facesearch):
     models = json.loads(facesearch("models", "list", "--json").stdout)["models"]
     assert [(model["name"], model["default"]) for model in models] == [
         ("omniglot", False),
-        ("sface", True),
+        ("sface", False),
+        ("twin", True),
     ]
     for model in models:
         assert "Apache-2.0" in model["licence"]["weights"]

@@ -23,7 +23,7 @@ def model():
 
 def test_the_default_model_is_one_of_those_that_ship(model):
     assert model.name in shipped_models()
-    assert model.manifest["licence"]["weights"].startswith("Apache-2.0")
+    assert "Apache-2.0" in model.manifest["licence"]["weights"]
 
 
 def test_templates_are_of_unit_length_and_alike_for_like_crops(model, portraits):
@@ -58,8 +58,8 @@ def test_crops_of_another_kind_are_refused(model, crops):
         model.embed(crops)
 
 
-def test_a_model_folder_works_wherever_it_lies_and_has_the_same_templates(copied, model):
-    assert Model.load(copied).fingerprint == model.fingerprint
+def test_a_model_folder_works_wherever_it_lies_and_has_the_same_templates(copied):
+    assert Model.load(copied).fingerprint == Model.load("sface").fingerprint
 
 
 @pytest.mark.parametrize("file", ["branch.onnx", "head.npz"])

@@ -7,7 +7,8 @@ import shutil
 import pytest
 from markupsafe import Markup
 
-from facesearch.model import SHIPPED, Model, read_manifest
+from facesearch.figures import read_figures
+from facesearch.model import DEFAULT, SHIPPED, Model, read_manifest
 from facesearch.web.diagrams import Axis, Diagram, Series, Table, decades, linear
 from facesearch.web.markdown import rendered
 from facesearch.web.pages.model import card_of, facts_of, figures_of
@@ -22,19 +23,18 @@ def text(site, path, expected=200):
 def test_the_page_shows_five_diagrams_each_with_its_numbers_and_on_whom(site):
     html = text(site, "/model")
     titles = re.findall(r"<h3>([^<]*)</h3>", html)
-    assert [title.split(":")[0].split(",")[0] for title in titles] == [
-        "Scores of pairs",
-        "ROC",
-        "DET",
-        "Calibration",
-        "Strangers who get a name",
-    ]
-    assert html.count("<tbody>") == 5
+    diagrams = ["Scores of pairs", "ROC", "DET", "Calibration", "Strangers who get a name"]
+    shown = [title.split(":")[0].split(",")[0] for title in titles]
+    assert [title for title in shown if title in diagrams] == diagrams
+    card = (SHIPPED / DEFAULT / "MODEL_CARD.md").read_text("utf-8")
+    assert html.count("<tbody>") == 5 + card.count("\n|---")
     assert html.count('role="img"') == 5
-    assert "Measured on 2,794 people, 12,038 faces" in html
+    figures = read_figures(SHIPPED / DEFAULT, read_manifest(SHIPPED / DEFAULT))
+    assert f"Measured on {figures.made_from}" in html
     assert "None of them had a part in its calibration." in html
-    assert "12,591 among 1,000" in html
-    assert "no MODEL_CARD.md" in html
+    largest = figures.searches[-1]
+    assert f"{largest.non_mated:,} among {largest.people:,}" in html
+    assert "twin: faces from one photo each" in html  # its card
     assert "style=" not in html  # the policy of the page forbids it
     assert not re.search(r"\b(nan|inf)\b", html)
 
