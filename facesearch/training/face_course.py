@@ -132,7 +132,8 @@ def run_face_course(
     `steps` if not the recipe's own. With `adapt` the model is not written unless it is better than
     the start, and how many steps it takes follows from the number of photos. What the run needs
     lies beside the model, and what is raised is the same, as of `run_course`; DataError also for
-    too few people to judge by, or to calibrate a model on whose start has nothing to keep.
+    people too few to judge by, or too easy to tell apart, or too few to calibrate a model on whose
+    start has nothing to keep.
     """
     model = model.resolve()
     check_place(model, source, resume=resume)
@@ -146,6 +147,7 @@ def run_face_course(
     before = None
     if adapt:
         before = rates_by_set(faces, sides_of(start.folder, faces.validation), start.cohort)
+        check_room(before, faces, start)
     folder = model.with_name(f"{model.name}-training")
     trained = train(faces.learn, faces.validation, recipe, folder, resume=resume, watch=watch)
     if trained.ended == "interrupted":
@@ -226,6 +228,16 @@ def keeps_calibration(faces: Faces, start: Model) -> bool:
             "the model that ships"
         )
     return True
+
+
+def check_room(before: Mapping[str, Rates], faces: Faces, start: Model) -> None:
+    """Raise DataError if nobody could do better than `start` on the people who judge."""
+    if mean_tpir(before) >= 1:
+        raise DataError(
+            f"the model {start.name} already finds all {len(faces.validation.groups)} people who "
+            "are left to judge by, so they cannot tell a better one; it takes more people, or "
+            "photos on which they are harder to know"
+        )
 
 
 def adaptation(recipe: Face, photos: Ids) -> Face:

@@ -129,6 +129,13 @@ def test_a_model_that_is_not_better_is_not_written(run, untrained, tmp_path, aft
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine-training"]
 
 
+def test_nothing_is_trained_where_the_start_finds_everybody(run, tmp_path):
+    perfect = {"people": Rates(1.0, 1.0)}
+    with pytest.raises(DataError, match="already finds all 4 people"):
+        run(perfect, perfect, adapt=True, steps=2)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_model_that_is_no_adaptation_is_written_however_good_it_is(run, untrained, tmp_path):
     done = run(BAD, None, steps=2)
     assert (done.written, done.before, done.after) == (True, None, BAD)
