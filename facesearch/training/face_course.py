@@ -330,12 +330,12 @@ def about(course: FaceCourse, recipe: Face, start: Model, source: Path, name: st
     trained, faces = course.trained, course.faces
     licence = start.manifest["licence"]
     adapted = course.before is not None
-    data = RESEARCH_LICENCE if are_crops(source) else "of their owner"
+    data = RESEARCH_LICENCE if are_crops(source) else "photos of their owner"
     assert course.after is not None
     return About(
         name=name,
         weights_licence=licence["weights"] if adapted else WEIGHTS_LICENCE,
-        data_licence=f"{licence['data']}; adapted on: {data}" if adapted else data,
+        data_licence=f"{licence['data']}; adapted on {data}" if adapted else data,
         training={
             "recipe": recipe.name,
             **asdict(recipe),

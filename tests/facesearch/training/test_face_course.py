@@ -109,7 +109,7 @@ def test_a_better_model_is_written_and_keeps_the_calibration_of_its_start(run, s
     assert manifest["calibration"]["made_from"] == "7 made-up people"
     assert manifest["licence"] == {
         "weights": "CC0-1.0 weights",
-        "data": "made up; adapted on: of their owner",
+        "data": "made up; adapted on photos of their owner",
     }
     assert manifest["training"]["start"] == {"name": "start", "fingerprint": begun.fingerprint}
     said = manifest["training"]
