@@ -1,9 +1,9 @@
 """The network of the recipe `face`: two trunks side by side, of which one is trained here.
 
 The first is SFace (Zhong et al. 2021), as it ships: its code is what FAISS searches by. The second
-is a residual network of 29 convolutions, after He et al. (2016), in the shape and at first with the
-weights of dlib's face model (King 2017); its code is read by the head alone. A template is both
-codes, each of length 1, the second times `weight`, side by side.
+is a residual network of 27 convolutions, after He et al. (2016), in the shape, less one block, and
+at first with the weights of dlib's face model (King 2017); its code is read by the head alone. A
+template is both codes, each of length 1, the second times WEIGHT, side by side.
 """
 
 import hashlib
