@@ -20,9 +20,13 @@ from numpy.typing import NDArray
 
 from facesearch import Model
 from facesearch.evaluation.metrics import named_rightly, threshold_at
-from facesearch.evaluation.protocols import Ids, random_open_set_splits, read_crops
+from facesearch.evaluation.protocols import (
+    Ids,
+    centred_scores,
+    random_open_set_splits,
+    read_crops,
+)
 from facesearch.model import SHIPPED
-from facesearch.openset import fit_strangers
 from facesearch.training.face_course import engine_for_many
 from facesearch.training.faces import held_out
 from facesearch.vectors import Floats, unit
@@ -108,12 +112,7 @@ def found_at_fpir(model: Model, people: Ids, probes: Floats, references: Floats)
     """Return for each row how often of its mated searches it found its person; nan without any."""
     asked, found = np.zeros(len(people)), np.zeros(len(people))
     for split in random_open_set_splits(people, SPLITS):
-        gallery = references[split.gallery]
-        strangers = fit_strangers(gallery, len(gallery), model.cohort)
-        scores = {
-            kind: strangers.centred(probes[rows]) @ strangers.centred(gallery).T
-            for kind, rows in split.probes.items()
-        }
+        scores = centred_scores(split, probes, references, model.cohort)
         limit = threshold_at(FPIR, scores["non_mated"])
         mated = split.probes["mated"]
         right = named_rightly(scores["mated"], split.owners) & (scores["mated"].max(1) > limit)

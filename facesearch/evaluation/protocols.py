@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facesearch.openset import Cohort, fit_strangers
+
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
@@ -145,3 +147,17 @@ def open_set_split(people: Sequence[Ids], enrolled: NDArray[np.bool_]) -> OpenSe
         np.array(owners),
         {kind: np.array(numbers) for kind, numbers in askers.items()},
     )
+
+
+def centred_scores(
+    split: OpenSetSplit, probes: Floats, references: Floats, cohort: Cohort
+) -> dict[str, Floats]:
+    """Return the scores (searches, people) of both kinds of search: cosines, as a gallery has them.
+
+    Row for row `probes` and `references` (n, dim) are the unit templates of all photos in either
+    role; what the gallery's people share is subtracted from both.
+    """
+    gallery = references[split.gallery]
+    strangers = fit_strangers(gallery, len(gallery), cohort)
+    people = strangers.centred(gallery).T
+    return {kind: strangers.centred(probes[rows]) @ people for kind, rows in split.probes.items()}

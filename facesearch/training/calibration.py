@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from facesearch.errors import TrainingError
-from facesearch.evaluation.metrics import fpir
+from facesearch.evaluation.metrics import fpir, rank_1_rate, threshold_at, tpir
+from facesearch.evaluation.protocols import centred_scores, random_open_set_splits
 from facesearch.figures import SearchFigures
 from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.openset import Cohort, Evidence, PairHead, Strangers, fit_strangers, posterior
@@ -29,6 +30,7 @@ PAIRS = 20_000  # mated ones, and about as many others
 SEED = 20151
 ASKED = (0.001, 0.01, 0.05)  # false-positive rates that are tried
 BINS = 15  # of probabilities, in a report
+SPLITS, FPIR = 10, 0.01  # of open-set rates: people into enrolled and strangers, and at which rate
 
 # For a head that was trained with its branch
 FEWEST_PEOPLE = 40  # with two pictures or more: a gallery of 20 and 20 strangers to it
@@ -269,6 +271,26 @@ def report(searches: Searches, cohort: Cohort, evidence: Evidence) -> dict[str, 
         for asked, reached in zip(measured.asked, measured.reached, strict=True):
             figures[f"fpir_asked_{asked}_n{size}"] = reached
     return figures
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What open-set searches give, shares from 0 to 1."""
+
+    rank_1: float  # mated searches with their person on top
+    tpir: float  # and above the threshold that a share FPIR of the strangers' exceeds
+
+
+def open_set_rates(searches: Searches, cohort: Cohort) -> Rates:
+    """Return what random open-set searches by the cosine give: the mean of SPLITS splits."""
+    people = np.unique(searches.people, return_inverse=True)[1]
+    each = []
+    for split in random_open_set_splits(people, SPLITS):
+        scores = centred_scores(split, searches.probes, searches.references, cohort)
+        limit = threshold_at(FPIR, scores["non_mated"])
+        mated = scores["mated"]
+        each.append((rank_1_rate(mated, split.owners), tpir(mated, split.owners, limit)))
+    return Rates(*np.mean(each, axis=0).tolist())
 
 
 def search_figures(

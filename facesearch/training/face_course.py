@@ -20,16 +20,16 @@ from facesearch.alignment import CROP_PX, TEMPLATE
 from facesearch.embedding import Encoder
 from facesearch.engine import make_engine, openvino_is_installed
 from facesearch.errors import DataError, TrainingError
-from facesearch.evaluation.metrics import rank_1_rate, threshold_at, tpir
-from facesearch.evaluation.protocols import random_open_set_splits
 from facesearch.head import L1SigmoidHead
 from facesearch.model import Model, subject
-from facesearch.openset import Cohort, fit_strangers
+from facesearch.openset import Cohort
 from facesearch.training.calibration import (
     Calibration,
     Ids,
+    Rates,
     Searches,
     calibrate_by_cosine,
+    open_set_rates,
     probe_length,
     report,
 )
@@ -41,7 +41,7 @@ from facesearch.training.course import (
     training_set,
 )
 from facesearch.training.export import About, crops_of, face_onnx, whole_folder
-from facesearch.training.face_network import FaceBranch
+from facesearch.training.face_network import CODE, FaceBranch
 from facesearch.training.face_recipe import Face
 from facesearch.training.faces import Faces, are_crops, read_people, read_shards
 from facesearch.training.figures import measure
@@ -49,15 +49,12 @@ from facesearch.training.recipes import TrainingSet
 from facesearch.training.train import LOG, Progress, Trained, train
 from facesearch.vectors import Floats
 
-DIM, SEARCH_DIM = 256, 128  # of a template, and of the first code, which the index holds
 # Of the head's code, which makes it as wide as SFace's. To the cosine of the whole template 16 lose
 # 0.2 points of TPIR on the val people and 32 lose 0.1, neither on families nor on politicians any;
 # but 32 take 10 ms of CPU a face in place of 4, and 2 MB more.
 ROTATIONS = 16
 FEWEST_TO_CALIBRATE = 200  # people of the validation; fewer keep what the start was calibrated to
 JUDGES = 20  # people to judge by, if there are so many others; of more their usual share
-SPLITS = 10  # of the validation's people into enrolled and strangers
-FPIR = 0.01
 PASSES = 30  # of an adaptation over the photos
 STEPS = (50, 600)  # of an adaptation, at least and at most
 EVALUATIONS = 10  # of an adaptation
@@ -67,14 +64,6 @@ WEIGHTS_LICENCE = (
     "first trunk: SFace, Apache-2.0"
 )
 RESEARCH_LICENCE = "research sets, no image of which is in this folder"
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What open-set searches among people who were not trained on give; shares from 0 to 1."""
-
-    rank_1: float  # mated searches with their person on top
-    tpir: float  # and above the threshold that a share FPIR of the strangers' exceeds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,10 +90,6 @@ class Sides:
 
     plain: Floats
     mirrored: Floats
-
-    def only(self, rows: Ids) -> "Sides":
-        """Return the same of these crops alone."""
-        return Sides(self.plain[rows], self.mirrored[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,7 +206,7 @@ def keeps_calibration(faces: Faces, start: Model) -> bool:
     n_people = len(faces.validation.groups)
     if n_people >= FEWEST_TO_CALIBRATE:
         return False
-    if start.dim != DIM:
+    if start.dim != FaceBranch.dim:
         raise DataError(
             f"{n_people} people are left to judge by, and to calibrate a model that starts from "
             f"{start.name} takes {FEWEST_TO_CALIBRATE}; --from default keeps the calibration of "
@@ -263,30 +248,12 @@ def rates_by_set(faces: Faces, sides: Sides, cohort: Cohort) -> dict[str, Rates]
     people = faces.validation.classes
     sets = faces.validation.groups[people]
     return {
-        name: open_set_rates(people[of], sides.only(of), cohort)
+        name: open_set_rates(
+            Searches.mirrored(people[of], sides.plain[of], sides.mirrored[of]), cohort
+        )
         for number, name in enumerate(faces.sets)
         for of in [np.flatnonzero(sets == number)]
     }
-
-
-def open_set_rates(people: Ids, sides: Sides, cohort: Cohort) -> Rates:
-    """Return what searches among these `people` (n,) give: the mean of SPLITS splits.
-
-    References are mirrored, probes are not, and the gallery's centre is subtracted, as everywhere.
-    """
-    ids = np.unique(people, return_inverse=True)[1]
-    searches = Searches.mirrored(ids, sides.plain, sides.mirrored)
-    each = []
-    for one in random_open_set_splits(ids, SPLITS):
-        gallery = searches.references[one.gallery]
-        strangers = fit_strangers(gallery, len(gallery), cohort)
-        mated, non_mated = (
-            searches.scores(strangers.centred(searches.probes[rows]), strangers.centred(gallery))
-            for rows in (one.probes["mated"], one.probes["non_mated"])
-        )
-        limit = threshold_at(FPIR, non_mated)
-        each.append((rank_1_rate(mated, one.owners), tpir(mated, one.owners, limit)))
-    return Rates(*np.mean(each, axis=0).tolist())
 
 
 def mean_tpir(rates: Mapping[str, Rates]) -> float:
@@ -370,8 +337,8 @@ def write_beside(folder: Path, said: About, tuned: Tuned) -> None:
         "version": said.version,
         "kind": "face",
         "detector": "yunet",
-        "dim": DIM,
-        "search_dim": SEARCH_DIM,
+        "dim": FaceBranch.dim,
+        "search_dim": CODE,  # the index holds the first code
         "input": {"side_px": CROP_PX, "colours": "RGB", "range": [0, 255]},
         "alignment": TEMPLATE.tolist(),
         "sha256": {

@@ -14,23 +14,21 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from facesearch.evaluation.metrics import threshold_at, tpir
 from facesearch.evaluation.pictures import rows_by_class
-from facesearch.evaluation.protocols import random_open_set_splits
 from facesearch.model import model_folder
-from facesearch.openset import evenly
+from facesearch.openset import Cohort, evenly
 from facesearch.training.augment import FaceDistortion
-from facesearch.training.calibration import COHORT_WEIGHT
+from facesearch.training.calibration import COHORT_WEIGHT, Searches, open_set_rates
 from facesearch.training.face_network import CODE, SIDE_PX, WEIGHT, FaceBranch, start_branch
 from facesearch.training.judging import embed, narrow
 from facesearch.training.losses import margin_softmax
 from facesearch.training.network import L1Head, SiameseNetwork
-from facesearch.training.recipes import Batch, Episodes, Ids, Lesson, Recipe, TrainingSet
+from facesearch.training.recipes import Batch, Episodes, Lesson, Recipe, TrainingSet
 from facesearch.vectors import Floats, unit
 
-FPIR = 0.01  # at which a validation measures how many are found
 MEASURED = 1024  # pictures that tell mean and spread of the second code at the start
-SPLITS = 10  # of the people of a set, half of them enrolled
+# While it is trained a model has no cohort: small galleries lean on zero.
+LEANING = Cohort(np.zeros(2 * CODE, np.float32), 0.0, 1.0, COHORT_WEIGHT, 1.0)
 PHOTOS_DISTORTION = FaceDistortion()
 CENTRE_LENGTH = 0.1  # of a person's centre at first: so short, Adam turns it ten times as fast
 
@@ -111,10 +109,11 @@ class FaceLesson(Lesson):
         codes = (*self._first_codes, WEIGHT * unit(embed(branch.second, validation).cpu().numpy()))
         templates = unit(np.concatenate(codes, 1))
         sets = validation.groups[validation.classes]
-        found = [
-            share_found(templates[sets == one], validation.classes[sets == one])
-            for one in np.unique(sets)
-        ]
+        found = []
+        for one in np.unique(sets):
+            mine = templates[sets == one]
+            searches = Searches(validation.classes[sets == one], mine, mine)
+            found.append(open_set_rates(searches, LEANING).tpir)
         return float(np.mean(found))
 
 
@@ -133,22 +132,3 @@ def mirrored_codes(trunk: nn.Module, pictures: Tensor) -> Tensor:
     with narrow(pictures.device):
         both = trunk(pictures) + trunk(pictures.flip(3))
     return F.normalize(both.float())
-
-
-def share_found(templates: Floats, people: Ids) -> float:
-    """Return the TPIR at FPIR in random galleries of half of the `people` (n,), one photo each.
-
-    All of a gallery's templates are centred by its own mean; a small one leans on zero, as
-    galleries do on their cohort.
-    """
-    person = np.unique(people, return_inverse=True)[1]
-    shares = []
-    for split in random_open_set_splits(person, SPLITS):
-        centre = templates[split.gallery].sum(0) / (len(split.gallery) + COHORT_WEIGHT)
-        gallery = unit(templates[split.gallery] - centre)
-        scores = {
-            kind: unit(templates[rows] - centre) @ gallery.T for kind, rows in split.probes.items()
-        }
-        threshold = threshold_at(FPIR, scores["non_mated"])
-        shares.append(tpir(scores["mated"], split.owners, threshold))
-    return float(np.mean(shares))

@@ -15,9 +15,9 @@ from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.model import SHIPPED, Model, read_manifest
 from facesearch.openset import Cohort, Evidence
 from facesearch.training import face_course as course
-from facesearch.training.calibration import Calibration, Searches
+from facesearch.training.calibration import Calibration, Rates, Searches, open_set_rates
 from facesearch.training.export import About, crops_of, face_onnx
-from facesearch.training.face_course import Rates, Sides, Tuned, run_face_course
+from facesearch.training.face_course import Sides, Tuned, run_face_course
 from facesearch.training.face_network import FaceBranch
 from facesearch.training.face_recipe import Face
 from facesearch.training.faces import Faces
@@ -157,7 +157,7 @@ def test_rates_are_those_of_searches_done_one_by_one():
     own = random.normal(size=(30, 8)).repeat(4, 0)
     plain, mirrored = (unit(own + random.normal(0, 0.8, (120, 8))) for _ in range(2))
     cohort = replace(COHORT, mean=np.full(8, 0.1, np.float32))
-    rates = course.open_set_rates(people + 50, Sides(plain, mirrored), cohort)
+    rates = open_set_rates(Searches.mirrored(people + 50, plain, mirrored), cohort)
     on_top, found = [], []
     for split in random_open_set_splits(people, 10):
         gallery = [(plain[row] + mirrored[row]) for row in split.gallery]
@@ -205,7 +205,9 @@ def test_each_set_is_searched_by_itself():
     rates = course.rates_by_set(faces, sides, COHORT)
     rows = np.flatnonzero((people == 0) | (people == 2))
     assert list(rates) == ["val", "fiw"]
-    assert rates["fiw"] == course.open_set_rates(people[rows], sides.only(rows), COHORT)
+    assert rates["fiw"] == open_set_rates(
+        Searches.mirrored(people[rows], plain[rows], plain[rows]), COHORT
+    )
 
 
 def test_a_new_calibration_is_measured_on_people_whom_it_was_not_fitted_to(monkeypatch):
