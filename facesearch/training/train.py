@@ -195,7 +195,8 @@ class Run:
         self.lesson: Lesson = recipe.lesson(data).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.lesson.network).eval()
         self.best = copy.deepcopy(self.average)
-        self.first = copy.deepcopy(self.average).state_dict()  # the weights at the start
+        # the weights at the start, kept only where the average stays between them and the trained
+        self.first = copy.deepcopy(self.average).state_dict() if recipe.share < 1 else {}
         matrices = [p for p in self.lesson.network.parameters() if p.ndim > 1]
         others = [p for p in self.lesson.parameters() if all(p is not m for m in matrices)]
         self.adam = torch.optim.AdamW(
@@ -239,7 +240,9 @@ class Run:
         present = self.lesson.network.state_dict()
         for name, mean in self.average.state_dict().items():
             if mean.is_floating_point():
-                goal = torch.lerp(self.first[name], present[name], self.recipe.share)
+                goal = present[name]
+                if self.first:
+                    goal = torch.lerp(self.first[name], goal, self.recipe.share)
                 mean.lerp_(goal, 1 - keep)
             else:
                 mean.copy_(present[name])
