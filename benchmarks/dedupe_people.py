@@ -53,7 +53,7 @@ from facesearch.dedupe.people import (
     same_people,
     two_in_one,
 )
-from facesearch.engine import openvino_is_installed
+from facesearch.engine import engine_for_many
 from facesearch.evaluation.metrics import expected_calibration_error
 from facesearch.evaluation.protocols import read_crops
 from facesearch.openset import fit_strangers
@@ -473,7 +473,7 @@ def figures_of(
 
 def people(data: Path) -> dict[str, float]:
     """Return every figure of this benchmark."""
-    model = Model.load("default", engine="openvino" if openvino_is_installed() else "opencv")
+    model = Model.load("default", engine=engine_for_many())
     figures = figures_of(model, *read_lfw(model, need(data / "lfw")))
     figures |= copies_found(model, need(data / "faces"))
     return {name: round(figure, 5) for name, figure in figures.items()}

@@ -37,7 +37,7 @@ from facesearch.dedupe.people import (
     judge_of,
     two_camps,
 )
-from facesearch.engine import openvino_is_installed
+from facesearch.engine import engine_for_many
 from facesearch.openset import Evidence, fit_strangers
 from facesearch.vectors import Floats, unit
 
@@ -188,7 +188,7 @@ def tune_groups(model: Model, numbers: Ids, faces: Floats) -> dict[str, float]:
 def main() -> None:
     arguments = parse_arguments(__doc__)
     folder = need(arguments.data / "faces")
-    model = Model.load("default", engine="openvino" if openvino_is_installed() else "opencv")
+    model = Model.load("default", engine=engine_for_many())
     numbers, sources, plain, mirrored = read_development(model, folder)
     figures = tune_people(model, numbers, sources, unit(plain + mirrored))
     others = sources != "fiw"

@@ -34,13 +34,15 @@ import numpy as np
 from benchmarks import dlib_rival
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
-from facesearch.engine import openvino_is_installed
+from facesearch.embedding import both_sides
+from facesearch.engine import engine_for_many
 from facesearch.evaluation.bootstrap import FPIRS, Answers, Drawn, draws, interval, rates
 from facesearch.evaluation.metrics import expected_calibration_error, fpir, tar_at_far
 from facesearch.evaluation.protocols import (
     Ids,
     OpenSetSplit,
     Pairs,
+    crops_in_parts,
     lfw_pairs,
     open_set_splits,
     read_crops,
@@ -55,7 +57,6 @@ from facesearch_indexes.faiss_index import FaissIndex
 GALLERY_SIZES = (20, 100, 1000, 2862)
 REPEATS = {20: 40, 100: 20, 1000: 1, 2862: 1}  # galleries drawn of each split
 COMPRESSED = ("fp16", "pq")  # kinds of index
-PART = 256  # crops read at a time
 
 Rows = Sequence[dict[str, str]]  # of an index.csv
 
@@ -86,15 +87,14 @@ def embed_rows(model: Model, folder: Path, rows: Rows, name: str) -> tuple[Float
     if cache.exists():
         with np.load(cache) as stored:
             return stored["plain"], stored["mirrored"]
-    plain, mirrored = [], []
-    for start in range(0, len(rows), PART):
-        batch = read_crops(folder, rows[start : start + PART])
-        plain.append(model.embed(batch))
-        mirrored.append(model.embed(batch[:, :, ::-1]))
-        print(f"\r{start + len(batch):,} of {len(rows):,} crops", end="", file=sys.stderr)
+
+    def told(n_done: int) -> None:
+        print(f"\r{n_done:,} of {len(rows):,} crops", end="", file=sys.stderr)
+
+    plain, mirrored = both_sides(model.embed, crops_in_parts(folder, rows, told))
     cache.parent.mkdir(exist_ok=True)
-    np.savez(cache, plain=np.concatenate(plain), mirrored=np.concatenate(mirrored))
-    return np.concatenate(plain), np.concatenate(mirrored)
+    np.savez(cache, plain=plain, mirrored=mirrored)
+    return plain, mirrored
 
 
 def cache_file(rows: Rows, name: str, made_by: str) -> Path:
@@ -402,13 +402,15 @@ def embed_by_dlib(folder: Path, rows: Rows, name: str) -> Floats:
         with np.load(cache) as stored:
             embedded: Floats = stored["plain"]
             return embedded
-    model, plain = dlib_rival.DlibModel(), []
-    for start in range(0, len(rows), PART):
-        plain.append(model.embed(read_crops(folder, rows[start : start + PART])))
-        print(f"\r{start:,} of {len(rows):,} crops by dlib", end="", file=sys.stderr)
+
+    def told(n_done: int) -> None:
+        print(f"\r{n_done:,} of {len(rows):,} crops by dlib", end="", file=sys.stderr)
+
+    model = dlib_rival.DlibModel()
+    plain = np.concatenate([*map(model.embed, crops_in_parts(folder, rows, told))])
     cache.parent.mkdir(exist_ok=True)
-    np.savez(cache, plain=np.concatenate(plain))
-    return np.concatenate(plain)
+    np.savez(cache, plain=plain)
+    return plain
 
 
 def dlib_answers(splits: Sequence[OpenSetSplit], embedded: Floats) -> list[Answers]:
@@ -424,7 +426,7 @@ def dlib_answers(splits: Sequence[OpenSetSplit], embedded: Floats) -> list[Answe
 def main() -> None:
     arguments = parse_arguments(__doc__)
     folder = need(arguments.data / "lfw")
-    engine = "openvino" if openvino_is_installed() else "opencv"
+    engine = engine_for_many()
     model, sface = (Model.load(name, engine=engine) for name in ("default", "sface"))
     ours = measured(model, folder)
     figures = ours.figures

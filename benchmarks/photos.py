@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Gallery, Model
-from facesearch.engine import openvino_is_installed
+from facesearch.engine import engine_for_many
 from facesearch.photo import read_photo
 
 Box = tuple[float, float, float, float]
@@ -99,7 +99,7 @@ def main() -> None:
     arguments = parse_arguments(__doc__)
     folder = need(arguments.data / "photos")
     truth = json.loads((folder / "expected.json").read_text("utf-8"))
-    model = Model.load("default", engine="openvino" if openvino_is_installed() else "opencv")
+    model = Model.load("default", engine=engine_for_many())
     with tempfile.TemporaryDirectory() as place, Gallery(place, model) as gallery:
         wanted = [(name, folder / p) for name, paths in truth["people"].items() for p in paths]
         enrolled = list(gallery.enroll(wanted, workers=os.cpu_count() or 1))

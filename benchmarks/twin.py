@@ -35,7 +35,7 @@ from benchmarks import dlib_rival
 from benchmarks.lfw import Rows, centred_orders, dlib_answers, embed_by_dlib, embed_rows, gains
 from benchmarks.report import argument_parser, need, show
 from facesearch import Model
-from facesearch.engine import ENGINES, openvino_is_installed
+from facesearch.engine import ENGINES, engine_for_many, openvino_is_installed
 from facesearch.evaluation.bootstrap import Drawn, draws, rates
 from facesearch.evaluation.protocols import random_open_set_splits, read_crops
 from facesearch.training.faces import held_out
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--model", default="default", help="name or folder")
     arguments = parser.parse_args()
     folder = need(arguments.data / "faces")
-    engine = "openvino" if openvino_is_installed() else "opencv"
+    engine = engine_for_many()
     model, sface = (Model.load(name, engine=engine) for name in (arguments.model, "sface"))
     sets = read_sets(folder)
     figures: dict[str, float | None] = {**accuracy(model, sface, sets), "families_fmr": None}

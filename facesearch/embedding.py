@@ -1,5 +1,7 @@
 """Crops -> embeddings: one convolutional branch, run by an engine."""
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,3 +29,15 @@ class Encoder:
         batch = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)  # (n, 3, h, w)
         (embeddings,) = self._engine.run(batch).values()
         return embeddings
+
+
+def both_sides(
+    embed: Callable[[NDArray[np.uint8]], Floats], parts: Iterable[NDArray[np.uint8]]
+) -> tuple[Floats, Floats]:
+    """Return the embeddings (n, dim) of many crops, and of their mirror images.
+
+    `parts` gives the crops, some at a time: they need not fit into memory together.
+    """
+    pairs = [(embed(crops), embed(crops[:, :, ::-1])) for crops in parts]
+    plain, mirrored = zip(*pairs, strict=True)
+    return np.concatenate(plain), np.concatenate(mirrored)

@@ -98,6 +98,11 @@ def openvino_is_installed() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("openvino", "onnx"))
 
 
+def engine_for_many() -> str:
+    """Return the engine that is quickest for many crops, of those that are installed."""
+    return "openvino" if openvino_is_installed() else "opencv"
+
+
 def make_engine(kind: str, onnx_file: Path) -> Engine:
     """Return an engine of `kind`, one of ENGINES, for the graph in `onnx_file`."""
     if kind == "opencv":

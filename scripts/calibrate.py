@@ -25,9 +25,9 @@ import numpy as np
 
 from facesearch import Model
 from facesearch.alignment import TEMPLATE
-from facesearch.embedding import Encoder
-from facesearch.engine import make_engine, openvino_is_installed
-from facesearch.evaluation.protocols import read_crops
+from facesearch.embedding import Encoder, both_sides
+from facesearch.engine import engine_for_many, make_engine
+from facesearch.evaluation.protocols import crops_in_parts
 from facesearch.model import read_manifest
 from facesearch.training.calibration import (
     Searches,
@@ -49,20 +49,16 @@ def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[F
         with np.load(cache) as stored:
             if len(stored["plain"]) == len(rows):
                 return stored["plain"], stored["mirrored"]
-    engine = make_engine(
-        "openvino" if openvino_is_installed() else "opencv", FOLDER / "branch.onnx"
-    )
-    encoder = Encoder(engine)
-    plain, mirrored = [], []
-    for start in range(0, len(rows), 256):
-        batch = read_crops(folder, rows[start : start + 256])
-        plain.append(encoder.embed(batch))
-        mirrored.append(encoder.embed(batch[:, :, ::-1]))
-        print(f"\r{start + len(batch):,} of {len(rows):,} crops", end="", flush=True)
+    encoder = Encoder(make_engine(engine_for_many(), FOLDER / "branch.onnx"))
+
+    def told(n_done: int) -> None:
+        print(f"\r{n_done:,} of {len(rows):,} crops", end="", flush=True)
+
+    plain, mirrored = both_sides(encoder.embed, crops_in_parts(folder, rows, told))
     print()
     cache.parent.mkdir(exist_ok=True)
-    np.savez(cache, plain=np.concatenate(plain), mirrored=np.concatenate(mirrored))
-    return np.concatenate(plain), np.concatenate(mirrored)
+    np.savez(cache, plain=plain, mirrored=mirrored)
+    return plain, mirrored
 
 
 def keep_figures(held_out: Searches) -> None:

@@ -19,22 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch import Model
+from facesearch.embedding import both_sides
+from facesearch.engine import engine_for_many
 from facesearch.evaluation.metrics import named_rightly, threshold_at
 from facesearch.evaluation.protocols import (
     Ids,
     centred_scores,
+    crops_in_parts,
     random_open_set_splits,
-    read_crops,
 )
 from facesearch.model import SHIPPED
-from facesearch.training.face_course import engine_for_many
 from facesearch.training.faces import held_out
 from facesearch.vectors import Floats, unit
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "twin"
 DATA = Path(os.environ.get("FACESEARCH_DATA", ROOT.parent / "shared" / "data")) / "faces"
-SPLITS, FPIR, PART = 10, 0.01, 256
+SPLITS, FPIR = 10, 0.01
 TURNS = ((0, 15), (15, 30), (30, 91))  # degrees, of the head to either side
 SIZES = ((0, 60), (60, 80), (80, 9999))  # pixels, of the smaller side of a face in its photo
 SETS = {
@@ -99,13 +100,8 @@ photos.
 
 def embedded(model: Model, rows: list[dict[str, str]]) -> tuple[Floats, Floats]:
     """Return the templates (n, dim) of crops as probes, and mirrored as references."""
-    plain, mirrored = [], []
-    for start in range(0, len(rows), PART):
-        crops = read_crops(DATA, rows[start : start + PART])
-        plain.append(model.embed(crops))
-        mirrored.append(model.embed(crops[:, :, ::-1]))
-    probes = np.concatenate(plain)
-    return probes, unit(probes + np.concatenate(mirrored))
+    plain, mirrored = both_sides(model.embed, crops_in_parts(DATA, rows))
+    return plain, unit(plain + mirrored)
 
 
 def found_at_fpir(model: Model, people: Ids, probes: Floats, references: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 FOLDS = 10
+PART = 256  # crops read at a time
 MOST_PROBES = 10  # photos 2 to 10 of the enrolled, 1 to 10 of the others
 
 
@@ -41,6 +42,21 @@ def read_crops(folder: Path, rows: Sequence[Mapping[str, str]]) -> NDArray[np.ui
             picture = Image.open(io.BytesIO(shard.read(int(row["bytes"]))))
         crops.append(np.asarray(picture.convert("RGB")))
     return np.stack(crops)
+
+
+def crops_in_parts(
+    folder: Path,
+    rows: Sequence[Mapping[str, str]],
+    told: Callable[[int], object] = lambda n_done: None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the crops of `rows`, see `read_crops`, PART at a time.
+
+    After each part `told` is called with the number of those that are done.
+    """
+    for start in range(0, len(rows), PART):
+        crops = read_crops(folder, rows[start : start + PART])
+        yield crops
+        told(start + len(crops))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

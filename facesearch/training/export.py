@@ -25,7 +25,9 @@ from torch import Tensor, nn
 from facesearch.embedding import Encoder
 from facesearch.engine import make_engine
 from facesearch.errors import TrainingError
+from facesearch.figures import Figures
 from facesearch.head import L1SigmoidHead
+from facesearch.model import FILES
 from facesearch.training.calibration import Searches, calibrate
 from facesearch.training.face_network import (
     CHIP_COLUMNS,
@@ -159,16 +161,12 @@ def write_model(
         "dim": templates.shape[1],
         "input": {"side_px": side_px, "colours": "RGB", "range": [0, 255]},
         "alignment": "ink" if channels == 1 else "whole",
-        "sha256": {
-            file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
-            for file in ("branch.onnx", "head.npz")
-        },
+        "sha256": hashes(folder),
         "licence": {"weights": about.weights_licence, "data": about.data_licence},
         "calibration": calibration.manifest(),
         "training": dict(about.training),
         "figures": dict(about.figures),
     }
-    (folder / "model.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     figures = measure(
         Searches(validation.classes, templates, templates, head),
         head,
@@ -178,10 +176,23 @@ def write_model(
         calibrated_on=True,
         groups=groups,
     )
+    write_manifest(folder, manifest, figures, about.card)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return what the manifest of the model in `folder` says of its files: their SHA-256."""
+    return {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in FILES}
+
+
+def write_manifest(
+    folder: Path, manifest: dict[str, Any], figures: Figures | None, card: str | None
+) -> None:
+    """Write what is said of a model beside its files: manifest, figures and card, as there are."""
+    (folder / "model.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     if figures is not None:
         figures.save(folder, manifest)
-    if about.card is not None:
-        (folder / "MODEL_CARD.md").write_text(about.card, "utf-8")
+    if card is not None:
+        (folder / "MODEL_CARD.md").write_text(card, "utf-8")
 
 
 def crops_of(pictures: Tensor) -> NDArray[np.uint8]:
@@ -312,21 +323,22 @@ class Graph:
 
     def join(self, model: onnx.ModelProto, result: str) -> None:
         """Put the nodes into `model`, whose one output is then `result`, renamed `embeddings`."""
-        self._nodes[-1].output[0] = "embeddings"
-        if self._nodes[-1].name != result:
-            raise ValueError(f"{result} is not the last node")
+        output = self._end(result)
         model.graph.node.extend(self._nodes)
         model.graph.initializer.extend(self._weights)
         del model.graph.output[:]
-        model.graph.output.append(
-            helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", "dim"])
-        )
+        model.graph.output.append(output)
 
-    def serialised(self, side_px: int, result: str) -> bytes:
-        """Return the graph from `pictures` to `result`, renamed `embeddings`, as bytes."""
+    def _end(self, result: str) -> onnx.ValueInfoProto:
+        """Rename `result`, which the last node gives, `embeddings`; return that output."""
         self._nodes[-1].output[0] = "embeddings"
         if self._nodes[-1].name != result:
             raise ValueError(f"{result} is not the last node")
+        return helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", "dim"])
+
+    def serialised(self, side_px: int, result: str) -> bytes:
+        """Return the graph from `pictures` to `result`, renamed `embeddings`, as bytes."""
+        output = self._end(result)
         graph = helper.make_graph(
             self._nodes,
             "branch",
@@ -335,7 +347,7 @@ class Graph:
                     "pictures", TensorProto.FLOAT, ["n", 3, side_px, side_px]
                 )
             ],
-            [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", "dim"])],
+            [output],
             self._weights,
         )
         model = helper.make_model(

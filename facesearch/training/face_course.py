@@ -6,8 +6,6 @@ A model that is adapted to somebody's own photos has to be better than its start
 was not trained on and by the same searches, or it is not written.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,8 +15,8 @@ import numpy as np
 import torch
 
 from facesearch.alignment import CROP_PX, TEMPLATE
-from facesearch.embedding import Encoder
-from facesearch.engine import make_engine, openvino_is_installed
+from facesearch.embedding import Encoder, both_sides
+from facesearch.engine import engine_for_many, make_engine
 from facesearch.errors import DataError, TrainingError
 from facesearch.head import L1SigmoidHead
 from facesearch.model import Model, subject
@@ -40,7 +38,14 @@ from facesearch.training.course import (
     split,
     training_set,
 )
-from facesearch.training.export import About, crops_of, face_onnx, whole_folder
+from facesearch.training.export import (
+    About,
+    crops_of,
+    face_onnx,
+    hashes,
+    whole_folder,
+    write_manifest,
+)
 from facesearch.training.face_network import CODE, FaceBranch
 from facesearch.training.face_recipe import Face
 from facesearch.training.faces import Faces, are_crops, read_people, read_shards
@@ -166,11 +171,6 @@ def face_model(name_or_folder: str) -> Model:
     return model
 
 
-def engine_for_many() -> str:
-    """Return the engine that is quickest for many crops, of those that are installed."""
-    return "openvino" if openvino_is_installed() else "opencv"
-
-
 def read_faces(
     source: Path, start: Model, seed: int, reading: Callable[[int], object] | None
 ) -> Faces:
@@ -235,12 +235,8 @@ def adaptation(recipe: Face, photos: Ids) -> Face:
 def sides_of(folder: Path, data: TrainingSet) -> Sides:
     """Return the embeddings of all crops of `data` by the graph in `folder`."""
     encoder = Encoder(make_engine(engine_for_many(), folder / "branch.onnx"))
-    plain, mirrored = [], []
-    for part in torch.split(data.pictures, PART):
-        crops = crops_of(part)
-        plain.append(encoder.embed(crops))
-        mirrored.append(encoder.embed(crops[:, :, ::-1]))
-    return Sides(np.concatenate(plain), np.concatenate(mirrored))
+    parts = (crops_of(part) for part in torch.split(data.pictures, PART))
+    return Sides(*both_sides(encoder.embed, parts))
 
 
 def rates_by_set(faces: Faces, sides: Sides, cohort: Cohort) -> dict[str, Rates]:
@@ -341,10 +337,7 @@ def write_beside(folder: Path, said: About, tuned: Tuned) -> None:
         "search_dim": CODE,  # the index holds the first code
         "input": {"side_px": CROP_PX, "colours": "RGB", "range": [0, 255]},
         "alignment": TEMPLATE.tolist(),
-        "sha256": {
-            file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
-            for file in ("branch.onnx", "head.npz")
-        },
+        "sha256": hashes(folder),
         "licence": {"weights": said.weights_licence, "data": said.data_licence},
         "calibration": calibration.manifest(),
         "training": dict(said.training),
@@ -353,7 +346,6 @@ def write_beside(folder: Path, said: About, tuned: Tuned) -> None:
             **report(tuned.rest, calibration.cohort, calibration.evidence),
         },
     }
-    (folder / "model.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     figures = measure(
         tuned.rest,
         head,
@@ -363,7 +355,4 @@ def write_beside(folder: Path, said: About, tuned: Tuned) -> None:
         "not trained on",
         calibrated_on=False,
     )
-    if figures is not None:
-        figures.save(folder, manifest)
-    if said.card is not None:
-        (folder / "MODEL_CARD.md").write_text(said.card, "utf-8")
+    write_manifest(folder, manifest, figures, said.card)
