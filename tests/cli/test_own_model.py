@@ -11,7 +11,7 @@ pytest.importorskip("onnx", reason="onnx, which writes the model of these tests,
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "facesearch"))
 
-from image_model import letter, write_model
+from image_model import letter, save_letters, write_model
 
 from facesearch.gallery import Gallery, model_for
 from facesearch.model import Model
@@ -34,9 +34,7 @@ def shipping(_models, monkeypatch):
 @pytest.fixture
 def drawn(tmp_path):
     """Photos of an A and an X."""
-    for name in "AX":
-        Image.fromarray(letter(name, size=1.5, at=(0.3, 0.8))).save(tmp_path / f"{name}.png")
-    return [(name, tmp_path / f"{name}.png") for name in "AX"]
+    return save_letters(tmp_path)
 
 
 @pytest.fixture

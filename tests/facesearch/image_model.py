@@ -10,6 +10,7 @@ import json
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from facesearch.alignment import ink_crop, whole_crop
 from facesearch.head import L1SigmoidHead, rotation_code
@@ -126,3 +127,10 @@ def strangers(model, alignment):
         "score_mean": float(np.mean(scores)),
         "score_std": float(np.std(scores)),
     }
+
+
+def save_letters(folder, names="AX"):
+    """Return (name, file) of each letter, drawn into a photo in `folder`."""
+    for name in names:
+        Image.fromarray(letter(name, size=1.5, at=(0.3, 0.8))).save(folder / f"{name}.png")
+    return [(name, folder / f"{name}.png") for name in names]

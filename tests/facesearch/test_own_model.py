@@ -6,8 +6,7 @@ import pytest
 
 pytest.importorskip("onnx", reason="onnx, which writes the model of these tests, is not installed")
 
-from image_model import letter, write_model
-from PIL import Image
+from image_model import save_letters, write_model
 
 from facesearch.errors import EmbeddingMismatch, GalleryError
 from facesearch.gallery import Gallery, model_for
@@ -35,9 +34,7 @@ def default(shipping, monkeypatch):
 @pytest.fixture
 def drawn(tmp_path):
     """Photos of an A and an X."""
-    for name in "AX":
-        Image.fromarray(letter(name, size=1.5, at=(0.3, 0.8))).save(tmp_path / f"{name}.png")
-    return [(name, tmp_path / f"{name}.png") for name in "AX"]
+    return save_letters(tmp_path)
 
 
 @pytest.fixture

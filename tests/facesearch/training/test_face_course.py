@@ -7,18 +7,18 @@ from fake_model import FakeModel, save_photo
 pytest.importorskip("torch", reason="training needs the extra train")
 
 import torch
+from made_up_faces import crops_of_people, untrained_graph
 
 from facesearch.errors import DataError, TrainingError
 from facesearch.evaluation.protocols import random_open_set_splits
 from facesearch.figures import read_figures
 from facesearch.head import L1SigmoidHead, rotation_code
-from facesearch.model import SHIPPED, Model, read_manifest
+from facesearch.model import Model, read_manifest
 from facesearch.openset import Cohort, Evidence
 from facesearch.training import face_course as course
 from facesearch.training.calibration import Calibration, Rates, Searches, open_set_rates
-from facesearch.training.export import About, crops_of, face_onnx
+from facesearch.training.export import About, crops_of
 from facesearch.training.face_course import Sides, Tuned, run_face_course
-from facesearch.training.face_network import FaceBranch
 from facesearch.training.face_recipe import Face
 from facesearch.training.faces import Faces
 from facesearch.training.recipes import TrainingSet
@@ -29,19 +29,6 @@ COHORT = Cohort(np.zeros(256, np.float32), 0.0, 0.1, 10.0, 0.99)
 BAD, GOOD = {"people": Rates(0.9, 0.5)}, {"people": Rates(0.8, 0.6)}
 
 
-def crops_of_people(n, photos, seed=0):
-    """Return made-up crops: everybody is a pattern of their own, every photo is a little noisy."""
-    random = np.random.default_rng(seed)
-    patterns = random.integers(0, 256, (n, 1, 3, 7, 7)).repeat(16, 3).repeat(16, 4)
-    noisy = patterns + random.normal(0, 20, (n, photos, 3, 112, 112))
-    return TrainingSet(
-        pictures=torch.from_numpy(noisy.clip(0, 255).astype(np.uint8).reshape(-1, 3, 112, 112)),
-        classes=np.repeat(np.arange(n), photos),
-        groups=np.zeros(n, np.int64),
-        drawn=False,
-    )
-
-
 FACES = Faces(crops_of_people(4, 3), crops_of_people(4, 2, seed=1), ("people",))
 
 
@@ -50,9 +37,7 @@ def start(tmp_path_factory):
     """A made-up model of two codes: SFace, and a second trunk that has learned nothing."""
     folder = tmp_path_factory.mktemp("models") / "start"
     folder.mkdir()
-    torch.manual_seed(0)
-    branch = FaceBranch((SHIPPED / "sface" / "branch.onnx").read_bytes()).eval()
-    (folder / "branch.onnx").write_bytes(face_onnx(branch))
+    (folder / "branch.onnx").write_bytes(untrained_graph())
     head = L1SigmoidHead(rotation_code(256, 1, 0), np.full(256, 3.0, np.float32), 9.0, 30.0)
     templates = unit(np.random.default_rng(0).normal(size=(6, 256)))
     calibration = Calibration(Evidence(-5.0, 2.0, 0.3, -1.0, 8.0), COHORT, "7 made-up people")

@@ -11,38 +11,21 @@ import pytest
 pytest.importorskip("torch", reason="training needs the extra train")
 
 import torch
+from made_up_faces import crops_of_people, untrained_graph
 
 from facesearch.evaluation.protocols import random_open_set_splits
-from facesearch.model import SHIPPED
 from facesearch.training.calibration import Searches, open_set_rates
-from facesearch.training.export import face_onnx
-from facesearch.training.face_network import FaceBranch, start_branch
+from facesearch.training.face_network import start_branch
 from facesearch.training.face_recipe import LEANING, Face
-from facesearch.training.recipes import TrainingSet
 from facesearch.training.train import train
 from facesearch.vectors import unit
-
-
-def people(n, photos, seed=0):
-    """Return made-up crops: everybody is a pattern of their own, every photo is a little noisy."""
-    random = np.random.default_rng(seed)
-    patterns = random.integers(0, 256, (n, 1, 3, 7, 7)).repeat(16, 3).repeat(16, 4)
-    noisy = patterns + random.normal(0, 20, (n, photos, 3, 112, 112))
-    return TrainingSet(
-        pictures=torch.from_numpy(noisy.clip(0, 255).astype(np.uint8).reshape(-1, 3, 112, 112)),
-        classes=np.repeat(np.arange(n), photos),
-        groups=np.zeros(n, np.int64),
-        drawn=False,
-    )
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
     """Two steps from a made-up start, whose second trunk has learned nothing."""
     folder = tmp_path_factory.mktemp("start")
-    torch.manual_seed(0)
-    branch = FaceBranch((SHIPPED / "sface" / "branch.onnx").read_bytes()).eval()
-    (folder / "branch.onnx").write_bytes(face_onnx(branch))
+    (folder / "branch.onnx").write_bytes(untrained_graph())
     (folder / "model.json").write_text("{}")
     return Face(start=str(folder), steps=2, people=4, evaluate_every=2)
 
@@ -52,20 +35,20 @@ def weights(trained):
 
 
 def test_the_second_trunk_learns_and_the_first_does_not(recipe, tmp_path):
-    lesson = recipe.lesson(people(4, 3))
+    lesson = recipe.lesson(crops_of_people(4, 3))
     first = {
         name: tensor.clone() for name, tensor in lesson.network.branch.first.state_dict().items()
     }
     start = lesson.network.branch.second.stem.weight.detach().clone()
-    trained = train(people(4, 3), people(4, 2, 1), recipe, tmp_path)
+    trained = train(crops_of_people(4, 3), crops_of_people(4, 2, 1), recipe, tmp_path)
     assert (weights(trained) - start).abs().max() > 0
     for name, tensor in trained.network.branch.first.state_dict().items():
         assert torch.equal(tensor, first[name])
 
 
 def test_of_the_way_to_the_trained_weights_a_share_is_gone(recipe, tmp_path):
-    start = recipe.lesson(people(4, 3)).network.branch.second.stem.weight.detach()
-    data, judges = people(4, 3), people(4, 2, 1)
+    start = recipe.lesson(crops_of_people(4, 3)).network.branch.second.stem.weight.detach()
+    data, judges = crops_of_people(4, 3), crops_of_people(4, 2, 1)
     half, whole = (
         train(data, judges, replace(recipe, share=share), tmp_path / str(share))
         for share in (0.5, 1.0)
@@ -76,11 +59,11 @@ def test_of_the_way_to_the_trained_weights_a_share_is_gone(recipe, tmp_path):
 
 
 def test_codes_are_held_to_those_of_the_start(recipe):
-    lesson = recipe.lesson(people(4, 3))
+    lesson = recipe.lesson(crops_of_people(4, 3))
     batch = lesson.batch(0)
     held_to = lesson._held_to
     apart = lesson.loss(-held_to, batch.classes) - lesson.loss(held_to, batch.classes)
-    free = replace(recipe, held=0.0).lesson(people(4, 3))
+    free = replace(recipe, held=0.0).lesson(crops_of_people(4, 3))
     free.batch(0)
     told_apart = free.loss(-held_to, batch.classes) - free.loss(held_to, batch.classes)
     assert (apart - told_apart).item() == pytest.approx(2 * recipe.held, rel=1e-3)
@@ -88,7 +71,7 @@ def test_codes_are_held_to_those_of_the_start(recipe):
 
 
 def test_an_interrupted_training_of_faces_ends_as_an_uninterrupted_one(recipe, tmp_path):
-    data, judges = people(4, 3), people(4, 2, 1)
+    data, judges = crops_of_people(4, 3), crops_of_people(4, 2, 1)
     whole = train(data, judges, recipe, tmp_path / "whole")
 
     def stop(progress):
@@ -136,8 +119,8 @@ def test_a_share_is_found_as_written_out_search_by_search():
 
 
 def test_each_set_of_people_is_judged_by_itself(recipe):
-    data = people(4, 3)
-    judges = people(8, 3, seed=2)
+    data = crops_of_people(4, 3)
+    judges = crops_of_people(8, 3, seed=2)
     sets = replace(judges, groups=np.repeat([0, 1], 4))
     lesson = recipe.lesson(data)
     network = lesson.network.eval()
@@ -151,7 +134,7 @@ def test_each_set_of_people_is_judged_by_itself(recipe):
 
 
 def test_a_persons_centre_begins_where_their_photos_are(recipe):
-    data = people(4, 3)
+    data = crops_of_people(4, 3)
     lesson = recipe.lesson(data)
     (start,) = lesson._start
     for person, centre in enumerate(unit(lesson.centres.detach().numpy())):
@@ -162,7 +145,7 @@ def test_a_persons_centre_begins_where_their_photos_are(recipe):
 
 
 def test_a_training_from_two_codes_begins_with_the_codes_of_its_start(recipe):
-    data = people(4, 3)
+    data = crops_of_people(4, 3)
     lesson = recipe.lesson(data)
     start = start_branch(Path(recipe.start)).eval()
     with torch.no_grad():
