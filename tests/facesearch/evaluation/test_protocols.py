@@ -1,5 +1,6 @@
 import numpy as np
 
+from facesearch.evaluation import protocols
 from facesearch.evaluation.protocols import (
     best_threshold,
     lfw_pairs,
@@ -73,3 +74,14 @@ def test_verification_decides_each_fold_at_the_threshold_of_the_others(tmp_path)
 def test_the_best_threshold_lies_between_the_classes():
     scores = np.array([0.1, 0.8, 0.4, 0.9], np.float32)
     assert 0.4 < best_threshold(scores, np.array([False, True, False, True])) < 0.8
+
+
+def test_crops_come_in_parts_and_after_each_it_is_told_how_many_are_done(monkeypatch, tmp_path):
+    monkeypatch.setattr(protocols, "PART", 2)
+    monkeypatch.setattr(
+        protocols, "read_crops", lambda folder, rows: [row["offset"] for row in rows]
+    )
+    rows, told = [{"offset": str(number)} for number in range(5)], []
+    parts = list(protocols.crops_in_parts(tmp_path, rows, told.append))
+    assert parts == [["0", "1"], ["2", "3"], ["4"]]
+    assert told == [2, 4, 5]
