@@ -128,7 +128,7 @@ class Model:
 
         `probe` (dim,) and `references` (n, dim) come from `embed`. Positive: rather one person.
         """
-        return self.head.llr(np.asarray(probe, np.float32), np.asarray(references, np.float32))
+        return self.head.llr(self.cohort.centred(probe), self.cohort.centred(references))
 
     @property
     def detector(self) -> Detector | WholeDetector:

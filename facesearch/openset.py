@@ -19,8 +19,8 @@ SAMPLED_STRANGERS = 300  # people of the gallery who play the stranger
 SAMPLED_PEOPLE = 2000  # people whom each of them is compared with
 HEAD_STRANGERS, HEAD_PEOPLE = 200, 1000  # the same by a trained head: a tenth of a second
 TRUST_BEYOND = 0.01  # nats a standard deviation
-SKEW_WEIGHT = 100.0  # people; until there are about so many, strangers' scores count as normal
-SKEW_MOST = 0.15  # of either sign; more is an artefact of a few pairs
+SKEW_WEIGHT = 100.0  # people; until there are about so many, skewness is rather the cohort's
+SKEW_MOST = 0.25  # of either sign; more is an artefact of a few pairs
 Z_MOST = 12.0  # beyond it nothing is corrected
 SAME_PERSON_Z = 5.5  # strangers hardly score so far out: one person under two names, or kin
 
@@ -37,6 +37,11 @@ class Cohort:
     score_std: float
     weight: float  # counts as so many people of a gallery
     probe_length: float  # mean length of a probe against a template of both mirror images
+    score_skew: float = 0.0  # skewness of these scores; models of before do not say it
+
+    def centred(self, templates: Floats) -> Floats:
+        """Return unit `templates` (..., dim) without what all people share, where no gallery is."""
+        return unit(templates - self.mean)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,12 +83,14 @@ class Strangers:
     def standard(self, scores: Floats) -> Floats:
         """Return `scores` as distances from the strangers' mean in standard deviations.
 
-        A skewed distribution is made normal first, after Cornish and Fisher (1938), first order:
-        4.5 deviations out, a skewness of 0.06 more than doubles the share of strangers.
+        A skewed distribution is made normal first, after Cornish and Fisher (1938), by the terms of
+        skewness: 4.5 deviations out, one of 0.06 more than doubles the share of strangers.
         """
         z = (scores - self.score_mean) / self.score_std
         with np.errstate(invalid="ignore"):  # -inf stands for a pair that was not compared
-            normal = z - self.score_skew / 6 * (np.clip(z, -Z_MOST, Z_MOST) ** 2 - 1)
+            near, skew = np.clip(z, -Z_MOST, Z_MOST), self.score_skew
+            first, second = near**2 - 1, 4 * near**3 - 7 * near
+            normal = z - skew / 6 * first + skew**2 / 36 * second
         return np.asarray(normal, np.float32)
 
     def threshold(self, fpir: float) -> float:
@@ -131,7 +138,8 @@ def fit_strangers(
     else:
         centre = np.zeros(people.shape[1])
     if n < 2:
-        return Strangers(enrolled, centre.astype(np.float32), cohort.score_mean, cohort.score_std)
+        usual = (cohort.score_mean, cohort.score_std, skewness(0, 0.0, cohort))
+        return Strangers(enrolled, centre.astype(np.float32), *usual)
     if head is None:
         scores = cosines_of_strangers(people, cohort)
     else:
@@ -142,10 +150,17 @@ def fit_strangers(
     mean = trust * plausible.mean() + (1 - trust) * cohort.score_mean
     variance = trust * plausible.var() + (1 - trust) * cohort.score_std**2
     third = ((plausible - plausible.mean()) ** 3).mean() / max(plausible.std() ** 3, 1e-9)
-    # the third moment takes many more people to tell from chance than the second
-    skew = float(np.clip(n / (n + SKEW_WEIGHT) * third, -SKEW_MOST, SKEW_MOST))
-    std = float(np.sqrt(variance))
+    skew, std = skewness(n, third, cohort), float(np.sqrt(variance))
     return Strangers(enrolled, centre.astype(np.float32), float(mean), std, skew)
+
+
+def skewness(n: int, seen: float, cohort: Cohort) -> float:
+    """Return the skewness of strangers' scores, `seen` among `n` people.
+
+    The third moment takes many more people to tell from chance than the second.
+    """
+    trust = n / (n + SKEW_WEIGHT)
+    return float(np.clip(trust * seen + (1 - trust) * cohort.score_skew, -SKEW_MOST, SKEW_MOST))
 
 
 def scores_of_strangers(people: Floats, head: PairHead) -> Floats:

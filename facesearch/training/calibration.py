@@ -211,6 +211,7 @@ def fit_cohort(searches: Searches, probe_length: float) -> Cohort:
         score_std=float(scores.std()),
         weight=COHORT_WEIGHT,
         probe_length=probe_length,
+        score_skew=float(((scores - scores.mean()) ** 3).mean() / scores.std() ** 3),
     )
 
 
@@ -350,12 +351,12 @@ def calibrate_by_cosine(
     cohort = fit_cohort(searches, length)
     evidence = fit_evidence(searches, cohort)
     made_from = f"{len(searches.rows)} people, {len(searches.probes)} faces"
-    return cosine_head(searches, rotations), Calibration(evidence, cohort, made_from)
+    return cosine_head(searches, cohort, rotations), Calibration(evidence, cohort, made_from)
 
 
-def cosine_head(searches: Searches, rotations: int) -> L1SigmoidHead:
+def cosine_head(searches: Searches, cohort: Cohort, rotations: int) -> L1SigmoidHead:
     """Return the rotation code with the bias and weight that calibrate it on natural pairs."""
-    embeddings = searches.probes
+    embeddings = cohort.centred(searches.probes)
     projection = rotation_code(embeddings.shape[1], rotations, SEED).astype(np.float16)
     code = embeddings @ projection.astype(np.float32)
     both, is_mated = natural_pairs(searches)

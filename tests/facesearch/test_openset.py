@@ -111,6 +111,19 @@ def test_a_large_gallery_costs_a_trained_head_no_more_than_a_sample():
     )
 
 
+def test_a_small_gallery_takes_the_skewness_of_the_cohort():
+    rng = np.random.default_rng(7)
+    people = unit(rng.normal(size=(2000, 64)))  # whose scores are not skewed
+    cohort = Cohort(np.zeros(64, np.float32), 0.0, 0.12, 10.0, 1.0, score_skew=0.1)
+    skews = [fit_strangers(people[:n], n, cohort).score_skew for n in (0, 1, 30, 300, 2000)]
+    assert skews[:2] == pytest.approx([0.1, 0.1], abs=2e-3)
+    assert skews[2] == pytest.approx(0.1 * 100 / 130, abs=0.03)
+    assert skews[3] == pytest.approx(0.1 * 100 / 400, abs=0.02)
+    assert skews[4] == pytest.approx(0.0, abs=0.02)
+    unknown = Cohort(np.zeros(64, np.float32), 0.0, 0.12, 10.0, 1.0)
+    assert fit_strangers(people[:0], 0, unknown).score_skew == 0
+
+
 @pytest.mark.parametrize("skewed", [False, True], ids=["normal scores", "skewed scores"])
 def test_strangers_to_a_gallery_get_a_name_as_often_as_was_asked(skewed):
     rng = np.random.default_rng(1)
