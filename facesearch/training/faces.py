@@ -84,9 +84,12 @@ def read_shards(source: Path, advance: Callable[[int], object] | None = None) ->
     learners, classes = np.unique(identities(learn), return_inverse=True)
     judges, judged = np.unique(identities(judge), return_inverse=True)
     names = list(dict.fromkeys(set_of.values()))
+    own = [*LAST]  # sources by themselves: so that few families are not lost among many others
+    of_person = np.zeros(len(learners), np.int64)
+    of_person[classes] = [1 + own.index(s) if s in own else 0 for s in (r["source"] for r in learn)]
     groups = np.array([names.index(set_of[int(person)]) for person in judges])
     return Faces(
-        learn=TrainingSet(pictures[0], classes, np.zeros(len(learners), np.int64), drawn=False),
+        learn=TrainingSet(pictures[0], classes, of_person, drawn=False),
         validation=TrainingSet(pictures[1], judged, groups, drawn=False),
         sets=tuple(names),
         kin=(KIN,),

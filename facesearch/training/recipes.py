@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facesearch.evaluation.pictures import rows_by_class
-from facesearch.training.augment import Distortion, FaceDistortion
+from facesearch.training.augment import Distortion, Mirroring
 from facesearch.training.judging import one_shot_accuracy
 from facesearch.training.losses import (
     balanced_cross_entropy,
@@ -126,7 +126,6 @@ class Recipe:
     ema: float  # share of the average that stays at each step
     evaluate_every: int  # steps
     patience: int  # evaluations without a gain, then it stops
-    share: float = 1.0  # of the way from the first weights to the trained ones that it goes
 
     def lesson(self, data: TrainingSet) -> Lesson:
         """Return the lesson on `data`, freshly initialised from the seed."""
@@ -147,7 +146,7 @@ class Episodes:
     """Batches of a data set: each episode has classes of one group, several pictures of each.
 
     A share `spliced` of the episodes has made-up classes: left halves of some beside right halves
-    of others, all bent in one way.
+    of others, all bent in one way. `even`: every group as often, however many classes it has.
     """
 
     def __init__(
@@ -160,13 +159,15 @@ class Episodes:
         turns: int,
         seed: int,
         spliced: float = 0.0,
+        even: bool = False,
     ) -> None:
         self._data, self._seed, self._spliced = data, seed, spliced
         self.episodes, self.ways, self.shots, self.turns = episodes, ways, shots, turns
         self._rows = rows_by_class(data.classes, len(data.groups))
         self._has_mates = np.array([len(rows) > 1 for rows in self._rows])
         self._groups = [np.flatnonzero(data.groups == g) for g in np.unique(data.groups)]
-        self._share = np.array([len(group) for group in self._groups]) / len(data.groups)
+        sizes = [1 if even else len(group) for group in self._groups]
+        self._share = np.array(sizes) / sum(sizes)
         self.size = min(ways * shots, sum(min(shots, len(rows)) for rows in self._rows))
 
     def draw(self, step: int) -> Draw:
@@ -223,7 +224,7 @@ class Episodes:
         )
         return lefts, rights, np.repeat(-1 - np.arange(self.ways), self.shots).tolist()
 
-    def batch(self, step: int, distortion: Distortion | FaceDistortion) -> Batch:
+    def batch(self, step: int, distortion: Distortion | Mirroring) -> Batch:
         """Return the batch of that step; a class turned by quarters is a class of its own."""
         draw = self.draw(step)
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)

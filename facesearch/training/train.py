@@ -195,8 +195,6 @@ class Run:
         self.lesson: Lesson = recipe.lesson(data).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.lesson.network).eval()
         self.best = copy.deepcopy(self.average)
-        # the weights at the start, kept only where the average stays between them and the trained
-        self.first = copy.deepcopy(self.average).state_dict() if recipe.share < 1 else {}
         matrices = [p for p in self.lesson.network.parameters() if p.ndim > 1]
         others = [p for p in self.lesson.parameters() if all(p is not m for m in matrices)]
         self.adam = torch.optim.AdamW(
@@ -240,10 +238,7 @@ class Run:
         present = self.lesson.network.state_dict()
         for name, mean in self.average.state_dict().items():
             if mean.is_floating_point():
-                goal = present[name]
-                if self.first:
-                    goal = torch.lerp(self.first[name], goal, self.recipe.share)
-                mean.lerp_(goal, 1 - keep)
+                mean.lerp_(present[name], 1 - keep)
             else:
                 mean.copy_(present[name])
 

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra train")
 
-from facesearch.training.augment import Distortion  # noqa: E402
+from facesearch.training.augment import Distortion, Mirroring  # noqa: E402
 
 NOTHING = {"rotation_degrees": 0, "shear_x": 0, "shear_y": 0, "scale": 0, "shift": 0}
 
@@ -100,3 +100,12 @@ def test_elastic_moves_neighbours_together():
     moved = (inside - ramp[0, 0, 12:-12, 12:-12]).abs()
     assert moved.max() > 0.01  # it does something
     assert (inside[:, 1:] - inside[:, :-1]).abs().max() < 5 / side  # and tears nothing
+
+
+def test_half_of_the_pictures_are_mirrored_and_nothing_else():
+    pictures = torch.rand(200, 3, 8, 8)
+    found = Mirroring().apply(pictures, drawn())
+    same = (found == pictures).flatten(1).all(1)
+    mirrored = (found == pictures.flip(3)).flatten(1).all(1)
+    assert (same ^ mirrored).all()
+    assert 70 <= mirrored.sum() <= 130

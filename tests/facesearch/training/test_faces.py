@@ -79,6 +79,7 @@ PEOPLE = [
     (50, "train", "twfy"),  # alone: held out, and of no use to judge by
     (60, "single", "fiw"),
 ]
+FAMILIES = [(n, "train", "fiw") for n in range(100, 503)]  # three more than are held out
 
 
 def test_people_who_are_held_out_judge_by_their_set_and_the_others_are_learned_from(tmp_path):
@@ -95,6 +96,11 @@ def test_people_who_are_held_out_judge_by_their_set_and_the_others_are_learned_f
     of_crop = judges.groups[judges.classes]
     assert [faces.sets[group] for group in of_crop] == ["val"] * 4 + ["fiw"] * 4
     assert told == [14] * 14
+
+
+def test_those_to_learn_from_are_grouped_by_sources_that_are_measured_by_themselves(tmp_path):
+    faces = read_shards(shards(tmp_path / "faces", [*PEOPLE[:5], *FAMILIES], photos=1))
+    assert faces.learn.groups.tolist() == [0, 0, 0, 1, 1, 1]  # 20, 40, 41; 100, 101, 102
 
 
 @pytest.mark.parametrize(

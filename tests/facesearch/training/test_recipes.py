@@ -45,6 +45,17 @@ def test_an_episode_has_several_pictures_of_classes_of_one_group():
             assert len(set(data.groups[of].tolist())) == 1
 
 
+def test_groups_come_as_often_as_they_have_classes_or_evenly():
+    data = numbered([2] * 40, groups=[0] * 36 + [1] * 4)
+
+    def share(**options):
+        draws = [episodes_of(data, ways=2, **options).draw(step) for step in range(200)]
+        return np.mean([data.groups[draw.classes[:, 0]] for draw in draws])
+
+    assert share() == pytest.approx(0.1, abs=0.05)
+    assert share(even=True) == pytest.approx(0.5, abs=0.07)
+
+
 def test_a_group_that_is_too_small_is_filled_from_others():
     data = numbered([5, 5, 5, 5, 5], groups=[0, 0, 1, 1, 1])
     for step in range(10):
