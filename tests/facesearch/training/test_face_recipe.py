@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from made_up_faces import crops_of_people, untrained_graph
 
 from facesearch.evaluation.protocols import random_open_set_splits
+from facesearch.model import model_folder
 from facesearch.training.calibration import Searches, open_set_rates
 from facesearch.training.face_network import CODE, start_branch
 from facesearch.training.face_recipe import LEANING, Face
@@ -57,6 +58,33 @@ def test_codes_are_held_to_those_of_the_start(recipe):
         more = lesson.loss(codes, batch.classes) - free.loss(codes, batch.classes)
         assert more.item() == pytest.approx(gap * recipe.held, rel=1e-3, abs=1e-4)
     assert len(held_to) == len(batch.pictures) == batch.classes.numel()
+
+
+def test_what_codes_are_held_to_is_both_sides_of_the_face(recipe):
+    data = crops_of_people(4, 3)
+    lesson = replace(recipe, start="sface").lesson(data)  # a trunk that tells sides apart
+    trunk = start_branch(model_folder("sface")).second.eval()
+    pictures = data.take(np.arange(12))
+    with torch.no_grad():
+        sides = [unit(trunk(side).numpy()) for side in (pictures, pictures.flip(3))]
+    expected = unit(sides[0] + sides[1])
+    found = lesson._start.held_to.numpy()
+    assert (found * expected).sum(1).min() > 0.995  # bfloat16
+    assert np.abs(unit(sides[0]) - expected).max() > 1e-3
+
+
+def test_the_lower_half_of_the_second_trunk_stays_as_it_is(recipe, tmp_path):
+    start = start_branch(Path(recipe.start)).second.state_dict()
+    trained = train(crops_of_people(4, 3), crops_of_people(4, 2, 1), recipe, tmp_path)
+    changed = {
+        name
+        for name, tensor in trained.network.branch.second.state_dict().items()
+        if not torch.equal(tensor, start[name])
+    }
+    assert all(name.startswith(("blocks", "end", "embedding")) for name in changed)
+    assert {int(name.split(".")[1]) for name in changed if name.startswith("blocks")} == {
+        *range(6, 15)
+    }
 
 
 def test_people_are_told_apart_by_both_codes(recipe):
