@@ -111,6 +111,16 @@ def test_a_large_gallery_costs_a_trained_head_no_more_than_a_sample():
     )
 
 
+@pytest.mark.parametrize("skew", [-0.2, 0.1, 0.2])
+def test_skewed_scores_are_made_normal(skew):
+    """As skewed as Cornish and Fisher (1938) make normal ones: what is done is undone."""
+    normal = np.linspace(-3.5, 3.5, 29)
+    way = skew / 6 * (normal**2 - 1) - skew**2 / 36 * (2 * normal**3 - 5 * normal)
+    strangers = Strangers(100, np.zeros(2, np.float32), 0.3, 0.1, skew)
+    found = strangers.standard(0.3 + 0.1 * (normal + way))
+    np.testing.assert_allclose(found, normal, atol=0.08)
+
+
 def test_a_small_gallery_takes_the_skewness_of_the_cohort():
     rng = np.random.default_rng(7)
     people = unit(rng.normal(size=(2000, 64)))  # whose scores are not skewed

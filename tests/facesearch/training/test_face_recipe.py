@@ -73,6 +73,13 @@ def test_what_codes_are_held_to_is_both_sides_of_the_face(recipe):
     assert np.abs(unit(sides[0]) - expected).max() > 1e-3
 
 
+def test_people_of_a_small_source_come_as_often_as_those_of_a_large_one(recipe):
+    people = replace(crops_of_people(24, 2), groups=np.array([0] * 20 + [1] * 4))
+    episodes = replace(recipe, people=2).lesson(people)._episodes
+    drawn = [people.groups[episodes.draw(step).classes[0, 0]] for step in range(200)]
+    assert np.mean(drawn) == pytest.approx(0.5, abs=0.1)
+
+
 def test_the_lower_half_of_the_second_trunk_stays_as_it_is(recipe, tmp_path):
     start = start_branch(Path(recipe.start)).second.state_dict()
     trained = train(crops_of_people(4, 3), crops_of_people(4, 2, 1), recipe, tmp_path)

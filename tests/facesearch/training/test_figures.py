@@ -1,5 +1,7 @@
 """Curves of a model: measured on pairs that are counted once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,16 @@ def test_every_pair_of_a_few_people_is_counted_once_with_the_heads_score():
     )
     counted = np.histogram(llrs, figures.pairs.edges)[0]
     assert np.abs(counted - figures.pairs.mated - figures.pairs.non_mated).sum() <= 4  # rounding
+
+
+def test_pairs_are_counted_as_they_are_compared_less_what_all_people_share():
+    searches = searches_of(6, 4)
+    shared = replace(COHORT, mean=np.full(DIM, 0.2, np.float32))
+    counted = measure(searches, HEAD, shared, EVIDENCE, **ABOUT).pairs
+    templates = unit(searches.probes - 0.2)
+    llrs = np.concatenate([HEAD.llr(t, templates[i + 1 :]) for i, t in enumerate(templates[:-1])])
+    expected = np.histogram(llrs, counted.edges)[0]
+    assert np.abs(expected - counted.mated - counted.non_mated).sum() <= 4  # rounding
 
 
 def test_searches_are_those_that_the_report_tells_of():
