@@ -149,9 +149,13 @@ def fit_strangers(
     trust = n / (n + weight)
     mean = trust * plausible.mean() + (1 - trust) * cohort.score_mean
     variance = trust * plausible.var() + (1 - trust) * cohort.score_std**2
-    third = ((plausible - plausible.mean()) ** 3).mean() / max(plausible.std() ** 3, 1e-9)
-    skew, std = skewness(n, third, cohort), float(np.sqrt(variance))
+    skew, std = skewness(n, third_moment(plausible), cohort), float(np.sqrt(variance))
     return Strangers(enrolled, centre.astype(np.float32), float(mean), std, skew)
+
+
+def third_moment(scores: Floats) -> float:
+    """Return the standardised third moment of `scores`: their skewness."""
+    return float(((scores - scores.mean()) ** 3).mean() / max(scores.std() ** 3, 1e-9))
 
 
 def skewness(n: int, seen: float, cohort: Cohort) -> float:

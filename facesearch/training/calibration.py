@@ -19,7 +19,15 @@ from facesearch.evaluation.metrics import fpir, rank_1_rate, threshold_at, tpir
 from facesearch.evaluation.protocols import centred_scores, random_open_set_splits
 from facesearch.figures import SearchFigures
 from facesearch.head import L1SigmoidHead, rotation_code
-from facesearch.openset import Cohort, Evidence, PairHead, Strangers, fit_strangers, posterior
+from facesearch.openset import (
+    Cohort,
+    Evidence,
+    PairHead,
+    Strangers,
+    fit_strangers,
+    posterior,
+    third_moment,
+)
 from facesearch.vectors import Floats, unit
 
 GALLERY_SIZES = (20, 100, 1000)
@@ -211,7 +219,7 @@ def fit_cohort(searches: Searches, probe_length: float) -> Cohort:
         score_std=float(scores.std()),
         weight=COHORT_WEIGHT,
         probe_length=probe_length,
-        score_skew=float(((scores - scores.mean()) ** 3).mean() / scores.std() ** 3),
+        score_skew=third_moment(scores),
     )
 
 

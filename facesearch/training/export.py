@@ -54,6 +54,7 @@ from facesearch.training.recipes import TrainingSet
 
 OPSET = 13  # the first whose DequantizeLinear has a scale for each channel
 IR_VERSION = 8
+PART = 256  # crops that are made at a time
 KOCH_LENGTH = 64.0  # sqrt(4096): no embedding of 4096 sigmoids is longer
 
 Doubles = NDArray[np.float64]
@@ -201,6 +202,11 @@ def crops_of(pictures: Tensor) -> NDArray[np.uint8]:
     if crops.shape[3] == 1:
         crops = np.repeat(255 - crops, 3, axis=3)
     return np.ascontiguousarray(crops)
+
+
+def crops_by_part(pictures: Tensor) -> Iterator[NDArray[np.uint8]]:
+    """Yield the crops that the graph sees as `pictures`, see `crops_of`, PART at a time."""
+    return (crops_of(part) for part in torch.split(pictures, PART))
 
 
 def plain_head(network: SiameseNetwork) -> L1SigmoidHead:

@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 
 from facesearch.alignment import CROP_PX, TEMPLATE
 from facesearch.embedding import Encoder, both_sides
@@ -40,7 +39,7 @@ from facesearch.training.course import (
 )
 from facesearch.training.export import (
     About,
-    crops_of,
+    crops_by_part,
     face_onnx,
     hashes,
     whole_folder,
@@ -63,7 +62,6 @@ JUDGES = 20  # people to judge by, if there are so many others; of more their us
 PASSES = 30  # of an adaptation over the photos
 STEPS = (50, 600)  # of an adaptation, at least and at most
 EVALUATIONS = 10  # of an adaptation
-PART = 256  # crops that are embedded at a time
 WEIGHTS_LICENCE = (
     "first trunk: SFace, Apache-2.0; second trunk: MobileFaceNet_TF by sirius-ai, Apache-2.0, "
     "trained on here"
@@ -235,8 +233,7 @@ def adaptation(recipe: Face, photos: Ids) -> Face:
 def sides_of(folder: Path, data: TrainingSet) -> Sides:
     """Return the embeddings of all crops of `data` by the graph in `folder`."""
     encoder = Encoder(make_engine(engine_for_many(), folder / "branch.onnx"))
-    parts = (crops_of(part) for part in torch.split(data.pictures, PART))
-    return Sides(*both_sides(encoder.embed, parts))
+    return Sides(*both_sides(encoder.embed, crops_by_part(data.pictures)))
 
 
 def rates_by_set(faces: Faces, sides: Sides, cohort: Cohort) -> dict[str, Rates]:

@@ -28,7 +28,7 @@ CODE = 128  # numbers of each trunk's code
 GREY, RANGE = 127.5, 128.0  # both trunks take pixels x as (x - GREY) / RANGE
 FIRST_CODE = "fc1"  # what SFace's graph calls its output
 SECOND = "second_"  # begins the names of all nodes of the second trunk in a model's graph
-START = Path(__file__).parent / "mobilefacenet.npz"  # made by scripts/make_models.py
+START = Path(__file__).parent / "mobilefacenet.npz"  # made by scripts/make_start.py
 # channels of each block before, inside and after, and its stride
 BLOCKS = (
     *[(64, 128, 64, 2), *[(64, 128, 64, 1)] * 4],

@@ -19,7 +19,7 @@ from facesearch.model import model_folder
 from facesearch.openset import Cohort
 from facesearch.training.augment import Mirroring
 from facesearch.training.calibration import COHORT_WEIGHT, Searches, open_set_rates
-from facesearch.training.export import crops_of
+from facesearch.training.export import crops_by_part
 from facesearch.training.face_network import CODE, SIDE_PX, FaceBranch, both, start_branch
 from facesearch.training.judging import embed
 from facesearch.training.losses import margin_softmax
@@ -30,7 +30,6 @@ from facesearch.vectors import unit
 # While it is trained a model has no cohort: small galleries lean on zero.
 LEANING = Cohort(np.zeros(2 * CODE, np.float32), 0.0, 1.0, COHORT_WEIGHT, 1.0)
 MIRRORED = Mirroring()
-PART = 256  # pictures that are embedded at a time
 KEPT = 6  # of the second trunk's blocks: as they are they cost no backward pass
 
 
@@ -84,26 +83,23 @@ class FaceLesson(Lesson):
         )
         # by the engine, in a third of the time that torch takes for SFace
         self._encoder = Encoder(make_engine(engine_for_many(), folder / "branch.onnx"))
-        first = first_codes(self._encoder, data)
-        self._start = start_codes(first, branch.second.eval(), data)
-        templates = F.normalize(both(self._start.first, self._start.second))
+        self._first = first_codes(self._encoder, data)
+        second, self._held_to = start_codes(branch.second.eval(), data)
+        templates = F.normalize(both(self._first, second))
         self._centre = templates.mean(0)
         self.centres = nn.Parameter(means(templates - self._centre, data))
         self._rows = torch.zeros(0, dtype=torch.long)  # those of the batch
         self._judged: list[Tensor] = []  # the first codes of the validation, always the same
 
     def batch(self, step: int) -> Batch:
-        self._rows = torch.from_numpy(self._episodes.draw(step).rows[0])
-        return self._episodes.batch(step, self._recipe.distortion)
+        batch = self._episodes.batch(step, self._recipe.distortion)
+        self._rows = batch.rows
+        return batch
 
     def loss(self, embeddings: Tensor, classes: Tensor) -> Tensor:
         first, held_to, centre = (
             of_all.to(embeddings.device)
-            for of_all in (
-                self._start.first[self._rows],
-                self._start.held_to[self._rows],
-                self._centre,
-            )
+            for of_all in (self._first[self._rows], self._held_to[self._rows], self._centre)
         )
         told_apart = margin_softmax(
             F.normalize(F.normalize(both(first, embeddings)) - centre),
@@ -132,26 +128,20 @@ class FaceLesson(Lesson):
         return float(np.mean(found))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StartCodes:
-    """What the pictures of a training gave before it, each (pictures, CODE)."""
-
-    first: Tensor
-    second: Tensor
-    held_to: Tensor  # unit: the second codes of picture and mirror image averaged
-
-
 def first_codes(encoder: Encoder, data: TrainingSet) -> Tensor:
     """Return the first codes (n, CODE), unit, of all pictures of `data`."""
-    codes = [encoder.embed(crops_of(part))[:, :CODE] for part in torch.split(data.pictures, PART)]
+    codes = [encoder.embed(crops)[:, :CODE] for crops in crops_by_part(data.pictures)]
     return F.normalize(torch.from_numpy(np.concatenate(codes)))
 
 
-def start_codes(first: Tensor, trunk: nn.Module, data: TrainingSet) -> StartCodes:
-    """Return the codes of all pictures of `data` by the second `trunk`, `first` beside them."""
-    second = embed(trunk, data).cpu()
+def start_codes(trunk: nn.Module, data: TrainingSet) -> tuple[Tensor, Tensor]:
+    """Return the codes (n, CODE) of all pictures of `data`, and what training is to hold them to.
+
+    That is unit: the codes of picture and mirror image averaged.
+    """
+    codes = embed(trunk, data).cpu()
     mirrored = embed(trunk, replace(data, pictures=data.pictures.flip(3))).cpu()
-    return StartCodes(first, second, F.normalize(F.normalize(second) + F.normalize(mirrored)))
+    return codes, F.normalize(F.normalize(codes) + F.normalize(mirrored))
 
 
 def means(templates: Tensor, data: TrainingSet) -> Tensor:

@@ -90,6 +90,7 @@ class Batch:
 
     pictures: Tensor  # (episodes * n, channels, side, side) float
     classes: Tensor  # (episodes, n) long; below 0: made up, by splicing, and of this episode alone
+    rows: Tensor  # (episodes * n,) long: the pictures' places in the data set, before distortion
 
 
 class Lesson(nn.Module):
@@ -242,6 +243,7 @@ class Episodes:
         return Batch(
             distortion.apply(torch.cat(pictures), generator),
             torch.from_numpy(np.where(draw.classes < 0, draw.classes, turned)),
+            torch.from_numpy(draw.rows.flatten()),
         )
 
 

@@ -51,7 +51,7 @@ def test_the_second_trunk_learns_and_the_first_does_not(recipe, tmp_path):
 def test_codes_are_held_to_those_of_the_start(recipe):
     lesson = recipe.lesson(crops_of_people(4, 3))
     batch = lesson.batch(0)
-    held_to = lesson._start.held_to[lesson._rows]
+    held_to = lesson._held_to[lesson._rows]
     free = replace(recipe, held=0.0).lesson(crops_of_people(4, 3))
     free.batch(0)
     for codes, gap in ((held_to, 0), (-held_to, 2)):
@@ -68,7 +68,7 @@ def test_what_codes_are_held_to_is_both_sides_of_the_face(recipe):
     with torch.no_grad():
         sides = [unit(trunk(side).numpy()) for side in (pictures, pictures.flip(3))]
     expected = unit(sides[0] + sides[1])
-    found = lesson._start.held_to.numpy()
+    found = lesson._held_to.numpy()
     assert (found * expected).sum(1).min() > 0.995  # bfloat16
     assert np.abs(unit(sides[0]) - expected).max() > 1e-3
 
@@ -98,9 +98,8 @@ def test_people_are_told_apart_by_both_codes(recipe):
     """A second code that says nothing leaves the first to tell them apart, and the centres."""
     free = replace(recipe, held=0.0).lesson(crops_of_people(4, 3))
     batch = free.batch(0)
-    start = free._start
     same = torch.ones(len(free._rows), CODE)
-    first = F.normalize(start.first[free._rows])
+    first = F.normalize(free._first[free._rows])
     templates = F.normalize(torch.cat([first, 47 * same / CODE], 1))
     cosines = F.normalize(templates - free._centre) @ F.normalize(free.centres).T
     right = F.one_hot(batch.classes.flatten(), 4)
