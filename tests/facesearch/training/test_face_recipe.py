@@ -48,6 +48,15 @@ def test_the_second_trunk_learns_and_the_first_does_not(recipe, tmp_path):
         assert torch.equal(tensor, first[name])
 
 
+def test_a_batch_says_which_pictures_it_shows(recipe):
+    data = crops_of_people(4, 3)
+    batch = recipe.lesson(data).batch(0)
+    plain = data.take(batch.rows.numpy())
+    same, mirrored = ((batch.pictures == side).flatten(1).all(1) for side in (plain, plain.flip(3)))
+    assert (same | mirrored).all()
+    assert (data.classes[batch.rows.numpy()] == batch.classes.flatten().numpy()).all()
+
+
 def test_codes_are_held_to_those_of_the_start(recipe):
     lesson = recipe.lesson(crops_of_people(4, 3))
     batch = lesson.batch(0)
