@@ -165,8 +165,13 @@ def train_faces(
     """Train a model of faces; with `start` adapt that model, and refuse one that is no better."""
     from facesearch.training.face_course import run_face_course
     from facesearch.training.face_recipe import Face
+    from facesearch.training.faces import are_crops
 
     screen = Screen()
+    if are_crops(data):
+        complain(
+            "Every face is looked at before the first step: minutes where there are thousands."
+        )
     recipe = Face(seed=seed) if start is None else Face(seed=seed, start=start)
     with watching(screen, recipe.validated_by) as (reading, watch):
         course = run_face_course(

@@ -227,6 +227,14 @@ def test_the_recipe_face_alone_adapts_nothing(adapted):
 
 
 @needs_torch
+def test_who_trains_on_crops_is_told_that_all_are_looked_at_first(adapted, tmp_path):
+    (tmp_path / "index.csv").touch()
+    code, _, err, _ = adapted(a_face_course(0.7), "--recipe", "face")
+    assert code == 0
+    assert "Every face is looked at before the first step" in err
+
+
+@needs_torch
 def test_drawings_are_learned_from_nothing(adapted):
     code, _, err, asked = adapted(None, "--from", "default", "--recipe", "koch")
     assert (code, asked) == (2, [])
