@@ -1,6 +1,6 @@
 """Whole photos: group pictures, single pictures and detection, from enrollment to names.
 
-    python -m benchmarks.photos [--json]
+    python -m benchmarks.photos [--model NAME] [--json [FILE]]
 
 `photos/` of the data folder: 63 people enrolled by one to five photos each, 36 group photos with
 92 enrolled and 50 unknown faces, 85 single photos, 43 photos with 639 boxed faces. Defaults of the
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import need, parse_arguments, show
+from benchmarks.report import argument_parser, need, show
 from facesearch import Gallery, Model
 from facesearch.engine import engine_for_many
 from facesearch.photo import read_photo
@@ -96,10 +96,12 @@ def singles(gallery: Gallery, folder: Path, photos: dict[str, Any]) -> dict[str,
 
 
 def main() -> None:
-    arguments = parse_arguments(__doc__)
+    parser = argument_parser(__doc__)
+    parser.add_argument("--model", default="default", help="name or folder")
+    arguments = parser.parse_args()
     folder = need(arguments.data / "photos")
     truth = json.loads((folder / "expected.json").read_text("utf-8"))
-    model = Model.load("default", engine=engine_for_many())
+    model = Model.load(arguments.model, engine=engine_for_many())
     with tempfile.TemporaryDirectory() as place, Gallery(place, model) as gallery:
         wanted = [(name, folder / p) for name, paths in truth["people"].items() for p in paths]
         enrolled = list(gallery.enroll(wanted, workers=os.cpu_count() or 1))
