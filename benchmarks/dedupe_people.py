@@ -4,7 +4,7 @@
 
 Crops of `lfw/` in the data folder, aligned, labels with the errata applied: 13,226 faces of 5,724
 people. LFW is a test set: nothing was trained or chosen on it. People are enrolled with all their
-photos, each template averaged with its mirror image, as a gallery holds them.
+photos, templates as a gallery holds them.
 
 - Twice: half of the people with four photos or more are parted into two names, at a random place.
   Pairs of two names that are called one person nearly for certain are printed: LFW's labels count
@@ -56,6 +56,7 @@ from facesearch.dedupe.people import (
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.metrics import expected_calibration_error
 from facesearch.evaluation.protocols import read_crops
+from facesearch.identification import REFERENCE_VIEWS, look_again
 from facesearch.openset import fit_strangers
 from facesearch.vectors import Floats, unit
 from facesearch_indexes.faiss_index import FaissIndex
@@ -77,8 +78,8 @@ IMMICH_DISTANCE, IMMICH_FACES = 0.5, 3  # what Immich ships, for another model
 
 
 def read_lfw(model: Model, folder: Path) -> tuple[list[str], Ids, Floats, Floats]:
-    """Return names, whose each face is (n,), its embedding (n, dim) and its mirror image's."""
-    place, plain, mirrored = embed_all(model, folder)
+    """Return names, whose each face is (n,), its embedding (n, dim) and that as a reference."""
+    place, looks = embed_all(model, folder)
     numbers: dict[str, int] = {}
     rows, people = [], []
     with (folder / "identities.csv").open() as stream:
@@ -86,7 +87,7 @@ def read_lfw(model: Model, folder: Path) -> tuple[list[str], Ids, Floats, Floats
             if row["use"] == "yes":
                 rows.append(place[row["image"]])
                 people.append(numbers.setdefault(row["person"], len(numbers)))
-    return list(numbers), np.array(people, np.int64), plain[rows], mirrored[rows]
+    return list(numbers), np.array(people, np.int64), looks.once[rows], looks.references[rows]
 
 
 def enrolled_as(people: Ids, templates: Floats) -> Enrolled:
@@ -255,7 +256,7 @@ def copies_found(model: Model, folder: Path) -> dict[str, float]:
     people = np.array([int(row["identity"]) for row in rows], np.int64)
 
     def templates(of: NDArray[np.uint8]) -> Floats:
-        return unit(model.embed(of) + model.embed(of[:, :, ::-1]))
+        return look_again(model, of, model.embed(of), REFERENCE_VIEWS)
 
     edits: dict[str, Callable[[Crop], Crop]] = {
         "jpeg_90": lambda crop: jpeg(crop, 90),
@@ -446,10 +447,9 @@ def averaged(draws: list[dict[str, float]]) -> dict[str, float]:
 
 
 def figures_of(
-    model: Model, names: list[str], people: Ids, plain: Floats, mirrored: Floats
+    model: Model, names: list[str], people: Ids, once: Floats, references: Floats
 ) -> dict[str, float]:
     """Return every figure of this benchmark for faces of `people` (n,) called `names`."""
-    templates = unit(plain + mirrored)
     wrong: dict[tuple[int, int], float] = {}
 
     def judged(enrolled: Enrolled) -> Judge:
@@ -457,17 +457,17 @@ def figures_of(
 
     draws = []
     for seed in SEEDS:
-        figures, certain = twice(judged, *parted(people, PHOTOS_TO_PART, seed), templates)
+        figures, certain = twice(judged, *parted(people, PHOTOS_TO_PART, seed), references)
         draws.append(figures)
         wrong |= certain
     for (a, b), p in sorted(wrong.items(), key=lambda case: -case[1]):
         print(f"called one person at {p:.4f}: {names[a]}, {names[b]}", file=sys.stderr)
     return {
         **averaged(draws),
-        **averaged([two(judged, people, templates, seed) for seed in SEEDS]),
-        **copies_told(people, templates),
-        **unnamed(model, people, plain),
-        **scale(model, people, templates),
+        **averaged([two(judged, people, references, seed) for seed in SEEDS]),
+        **copies_told(people, references),
+        **unnamed(model, people, once),
+        **scale(model, people, references),
     }
 
 

@@ -58,7 +58,7 @@ TWO_FIGURES = ("two_ece", "two_found_at_1_per_1000", "two_wrong_per_1000_at_50pc
 
 
 def read_development(model: Model, folder: Path) -> tuple[Ids, Ids, Floats, Floats]:
-    """Return person (n,), source (n,), embedding (n, dim) and that of the mirror image."""
+    """Return person (n,), source (n,), embedding (n, dim) and that as a reference."""
     with (folder / "index.csv").open() as stream:
         rows = [
             row
@@ -69,7 +69,8 @@ def read_development(model: Model, folder: Path) -> tuple[Ids, Ids, Floats, Floa
         ]
     numbers = np.array([int(row["identity"]) for row in rows], np.int64)
     sources = np.array([row["source"] for row in rows])
-    return numbers, sources, *embed_rows(model, folder, rows, "development")
+    looks = embed_rows(model, folder, rows, "development")
+    return numbers, sources, looks.once, looks.references
 
 
 def thinned(numbers: Ids, seed: int) -> Ids:
@@ -189,10 +190,10 @@ def main() -> None:
     arguments = parse_arguments(__doc__)
     folder = need(arguments.data / "faces")
     model = Model.load("default", engine=engine_for_many())
-    numbers, sources, plain, mirrored = read_development(model, folder)
-    figures = tune_people(model, numbers, sources, unit(plain + mirrored))
+    numbers, sources, once, references = read_development(model, folder)
+    figures = tune_people(model, numbers, sources, references)
     others = sources != "fiw"
-    figures |= tune_groups(model, numbers[others], plain[others])
+    figures |= tune_groups(model, numbers[others], once[others])
     show(
         {name: round(figure, 4) for name, figure in figures.items()},
         "development faces; mean over 3 draws of people",

@@ -7,19 +7,20 @@ nothing was trained or chosen on it. Protocols as the data's README and Best-Row
 describe them: 6,000 pairs in 10 folds; 10 splits with half of the 5,724 people enrolled by one
 photo, about 2,358 mated and 5,262 non-mated searches a split. The default model, and where that is
 another, SFace beside it (sface_...), and dlib's ResNet (dlib_..., benchmarks/dlib_rival.py). Each
-model embeds 13,233 crops and their mirror images, 10 to 20 minutes on two cores the first time, and
-those near a threshold five times more; dlib takes a quarter of an hour; runs/ keeps the embeddings.
+model looks at 13,233 crops, as at probes, as at references and as where the matter is open, which
+takes 10 to 20 minutes on two cores the first time, dlib a quarter of an hour; runs/ keeps that.
 
 - `cosine_`: search codes of one photo each. `bare_head_`: the head on the very same rows.
-- `centred_cosine_`, `centred_head_`: mirrored references, the gallery's centre subtracted, the same
-  for both; `head_gain_` is what the head's order is above that of the search code's cosine.
+- `centred_cosine_`, `centred_head_`: references of two views, the gallery's centre subtracted, the
+  same for both; `head_gain_` is the head's order above that of the search code's cosine.
 - `head_`: the whole, as facesearch does it: that, and a second look near the threshold.
 - `fp16_share`, `pq_share`: the whole's TPIR at FPIR 1 % with candidates from a compressed index, as
   a share of that with candidates from the exact one.
 - `over_sface_`: the whole above SFace's whole.
 - `_low`, `_high`: where 95 % of 1,000 drawings of people lie (facesearch/evaluation/bootstrap.py).
-- `verification_accuracy` and `tar_at_far_0.1pct`: by the head, as `facesearch verify` compares;
-  `cosine_...` by the cosine of the search codes.
+- `verification_accuracy` and `tar_at_far_0.1pct`: by the head, both photos looked at again, as
+  `facesearch verify` compares; `one_look_...`: of one look; `cosine_...`: by the cosine of the
+  search codes of one look.
 """
 
 import csv
@@ -27,6 +28,7 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,7 @@ import numpy as np
 from benchmarks import dlib_rival
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
-from facesearch.embedding import both_sides
+from facesearch.embedding import all_looks
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.bootstrap import FPIRS, Answers, Drawn, draws, interval, rates
 from facesearch.evaluation.metrics import expected_calibration_error, fpir, tar_at_far
@@ -45,13 +47,12 @@ from facesearch.evaluation.protocols import (
     crops_in_parts,
     lfw_pairs,
     open_set_splits,
-    read_crops,
     verification_accuracy,
 )
 from facesearch.gallery import CANDIDATES, CANDIDATES_OF_OWN_ORDER
-from facesearch.identification import SECOND_LOOK, look_again
+from facesearch.identification import OPEN_VIEWS, REFERENCE_VIEWS, SECOND_LOOK, look_again
 from facesearch.openset import Strangers, fit_strangers, posterior
-from facesearch.vectors import Floats, unit
+from facesearch.vectors import Floats
 from facesearch_indexes.faiss_index import FaissIndex
 
 GALLERY_SIZES = (20, 100, 1000, 2862)
@@ -72,54 +73,42 @@ def places(rows: Rows) -> dict[str, int]:
     return {f"{r['name']}_{int(r['image_number']):04d}": i for i, r in enumerate(rows)}
 
 
-def embed_all(model: Model, folder: Path) -> tuple[dict[str, int], Floats, Floats]:
-    """Return image name -> row, and the unit embeddings of the crops and their mirror images."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """Unit embeddings (n, dim) of crops: of one look, as references, and looked at again."""
+
+    once: Floats
+    references: Floats
+    again: Floats
+
+
+def embed_all(model: Model, folder: Path) -> tuple[dict[str, int], Looks]:
+    """Return image name -> row, and the embeddings of LFW's crops."""
     rows = read_index(folder)
-    return places(rows), *embed_rows(model, folder, rows, "lfw")
+    return places(rows), embed_rows(model, folder, rows, "lfw")
 
 
-def embed_rows(model: Model, folder: Path, rows: Rows, name: str) -> tuple[Floats, Floats]:
-    """Return the embeddings (n, dim) of an index's `rows` and of their mirror images.
-
-    runs/ keeps them.
-    """
-    cache = cache_file(rows, name, model.fingerprint)
+def embed_rows(model: Model, folder: Path, rows: Rows, name: str) -> Looks:
+    """Return the embeddings of an index's `rows`; runs/ keeps them."""
+    cache = cache_file(rows, f"{name}_looks_{REFERENCE_VIEWS}_{OPEN_VIEWS}", model.fingerprint)
     if cache.exists():
         with np.load(cache) as stored:
-            return stored["plain"], stored["mirrored"]
+            return Looks(stored["once"], stored["references"], stored["again"])
 
     def told(n_done: int) -> None:
         print(f"\r{n_done:,} of {len(rows):,} crops", end="", file=sys.stderr)
 
-    plain, mirrored = both_sides(model.embed, crops_in_parts(folder, rows, told))
+    closer_ones = (partial(look_again, model, views=n) for n in (REFERENCE_VIEWS, OPEN_VIEWS))
+    looks = Looks(*all_looks(model.embed, crops_in_parts(folder, rows, told), *closer_ones))
     cache.parent.mkdir(exist_ok=True)
-    np.savez(cache, plain=plain, mirrored=mirrored)
-    return plain, mirrored
+    np.savez(cache, once=looks.once, references=looks.references, again=looks.again)
+    return looks
 
 
 def cache_file(rows: Rows, name: str, made_by: str) -> Path:
     """Return where the embeddings of these very `rows` are kept; `name` tells a human of which."""
     digest = hashlib.sha256(repr([sorted(row.items()) for row in rows]).encode()).hexdigest()
     return Path("runs") / f"{name}_{digest[:8]}_{made_by}.npz"
-
-
-class SecondLooks:
-    """The embeddings of a second look, made when first asked for."""
-
-    def __init__(self, model: Model, folder: Path, plain: Floats) -> None:
-        self._rows = read_index(folder)
-        self._model, self._folder, self._plain = model, folder, plain
-        self._made: dict[int, Floats] = {}
-
-    def of(self, rows: Ids) -> Floats:
-        """Return the averages over six views (n, dim) of these rows' crops."""
-        new = np.array([row for row in dict.fromkeys(rows.tolist()) if row not in self._made])
-        for some in np.array_split(new, max(1, len(new) // 64)):
-            if len(some):
-                crops = read_crops(self._folder, [self._rows[row] for row in some])
-                again = look_again(self._model, crops, self._plain[some])
-                self._made.update(zip(some.tolist(), again, strict=True))
-        return np.stack([self._made[row] for row in rows.tolist()])
 
 
 def candidates(
@@ -171,16 +160,14 @@ def centred_cosines(model: Model, probes: Floats, people: Floats) -> Floats:
     return cosines
 
 
-def centred_orders(
-    model: Model, split: OpenSetSplit, plain: Floats, mirrored: Floats
-) -> dict[str, Answers]:
+def centred_orders(model: Model, split: OpenSetSplit, looks: Looks) -> dict[str, Answers]:
     """Return the answers by the search code's cosine and by the head, on the same templates.
 
-    References are mirrored and both are centred by the gallery, as facesearch does it.
+    Probes of one look, and both are centred by the gallery, as facesearch does it.
     """
-    people = unit(plain + mirrored)[split.gallery]
+    people = looks.references[split.gallery]
     strangers = fit_strangers(people, len(people), model.cohort, model.head)
-    probes = {kind: plain[rows] for kind, rows in split.probes.items()}
+    probes = {kind: looks.once[rows] for kind, rows in split.probes.items()}
     cosines = {kind: centred_cosines(model, rows, people) for kind, rows in probes.items()}
     scores = {kind: head_scores(model, strangers, rows, people) for kind, rows in probes.items()}
     return {
@@ -189,15 +176,15 @@ def centred_orders(
     }
 
 
-def bare_orders(model: Model, split: OpenSetSplit, plain: Floats) -> dict[str, Answers]:
+def bare_orders(model: Model, split: OpenSetSplit, once: Floats) -> dict[str, Answers]:
     """Return the answers by the search code's cosine and by the head, of one photo each.
 
     On the very same rows: what re-ranking alone costs or gains.
     """
-    people = plain[split.gallery]
+    people = once[split.gallery]
     nobody = Strangers(len(people), np.zeros(model.dim, np.float32), 0.0, 1.0)
     codes = model.search_codes(people)
-    probes = {kind: plain[rows] for kind, rows in split.probes.items()}
+    probes = {kind: once[rows] for kind, rows in split.probes.items()}
     cosines = {kind: model.search_codes(rows) @ codes.T for kind, rows in probes.items()}
     scores = {kind: head_scores(model, nobody, rows, people) for kind, rows in probes.items()}
     return {
@@ -210,25 +197,22 @@ def whole_scores(
     model: Model,
     strangers: Strangers,
     split: OpenSetSplit,
-    plain: Floats,
-    people: Floats,
-    again: SecondLooks,
+    looks: Looks,
     kind: str = "flat",
 ) -> dict[str, Floats]:
     """Return the standard scores (searches, N) of both kinds of search, as facesearch makes them.
 
-    `people` (N, dim) are mirrored references; near a threshold a face is looked at again.
+    Near a threshold probes are looked at again.
     """
-    whole = {}
+    people, whole = looks.references[split.gallery], {}
     for asking, rows in split.probes.items():
-        scores = head_scores(model, strangers, plain[rows], people, kind)
+        scores = head_scores(model, strangers, looks.once[rows], people, kind)
         first = scores.max(1)
         close = np.zeros(len(rows), bool)
         for asked in FPIRS.values():
             close |= np.abs(first - strangers.threshold(asked)) < SECOND_LOOK
         if close.any():
-            looks = again.of(rows[close])
-            scores[close] = head_scores(model, strangers, looks, people, kind)
+            scores[close] = head_scores(model, strangers, looks.again[rows[close]], people, kind)
         whole[asking] = scores
     return whole
 
@@ -247,41 +231,39 @@ def calibration_error(model: Model, whole: dict[str, Floats], owners: Ids) -> fl
 
 
 def identification(
-    model: Model, split: OpenSetSplit, plain: Floats, mirrored: Floats, again: SecondLooks
+    model: Model, split: OpenSetSplit, looks: Looks
 ) -> tuple[dict[str, Answers], dict[str, float]]:
     """Return every system's answers to one split, and the figures of the whole at its threshold."""
-    answers = bare_orders(model, split, plain) | centred_orders(model, split, plain, mirrored)
-    people = unit(plain + mirrored)[split.gallery]
+    answers = bare_orders(model, split, looks.once) | centred_orders(model, split, looks)
+    people = looks.references[split.gallery]
     strangers = fit_strangers(people, len(people), model.cohort, model.head)
-    whole = whole_scores(model, strangers, split, plain, people, again)
+    whole = whole_scores(model, strangers, split, looks)
     answers["head"] = Answers.of(whole, split.owners)
     for kind in COMPRESSED:
-        compressed = whole_scores(model, strangers, split, plain, people, again, kind)
+        compressed = whole_scores(model, strangers, split, looks, kind)
         answers[kind] = Answers.of(compressed, split.owners)
     limit = strangers.threshold(0.01)
-    mated = answers["head"].mated
+    mated, at_first = answers["head"].mated, answers["centred_head"].mated
     return answers, {
-        "second_looks": float(np.mean(np.abs(mated - limit) < SECOND_LOOK)),
+        "mated_second_looks": float(np.mean(np.abs(at_first - limit) < SECOND_LOOK)),
         "tpir_at_default": float(np.mean(answers["head"].right & (mated > limit))),
         "ece": calibration_error(model, whole, split.owners),
     }
 
 
-def promised_rates(
-    model: Model, splits: list[OpenSetSplit], plain: Floats, mirrored: Floats
-) -> dict[str, float]:
+def promised_rates(model: Model, splits: list[OpenSetSplit], looks: Looks) -> dict[str, float]:
     """Return the FPIR measured for each asked one at each gallery size, over the splits."""
-    both = unit(plain + mirrored)
     got: dict[str, list[float]] = {}
     for number, split in enumerate(splits):
         for size in GALLERY_SIZES:
             for repeat in range(REPEATS[size]):
                 rng = np.random.default_rng((number, size, repeat))
                 chosen = rng.permutation(split.gallery)[:size]
-                strangers = fit_strangers(both[chosen], len(chosen), model.cohort, model.head)
-                references = strangers.centred(both[chosen])
+                people = looks.references[chosen]
+                strangers = fit_strangers(people, len(chosen), model.cohort, model.head)
+                references = strangers.centred(people)
                 best = [  # in parts, to bound the memory
-                    (strangers.centred(plain[probes]) @ references.T).max(1)
+                    (strangers.centred(looks.once[probes]) @ references.T).max(1)
                     for probes in np.array_split(split.probes["non_mated"], 8)
                 ]
                 z = strangers.standard(np.concatenate(best))[:, None]
@@ -291,15 +273,26 @@ def promised_rates(
     return {name: float(np.mean(shares)) for name, shares in got.items()}
 
 
-def verification(model: Model, pairs: Pairs, plain: Floats) -> dict[str, float]:
-    """Return accuracy and TAR of the pairs by the head and by the cosine of the search codes."""
-    codes = model.search_codes(plain)
-    cosines = (codes[pairs.first] * codes[pairs.second]).sum(1)
-    ends = zip(pairs.first, pairs.second, strict=True)
-    llrs = np.array([model.compare(plain[a], plain[b][None])[0] for a, b in ends])
-    return accuracies(llrs, pairs) | {
-        f"cosine_{name}": figure for name, figure in accuracies(cosines, pairs).items()
+def verification(model: Model, pairs: Pairs, looks: Looks) -> dict[str, float]:
+    """Return accuracy and TAR of the pairs: by the head and by the cosine of the search codes."""
+    once, again = looks.once, looks.again
+    codes = model.search_codes(once)
+    scores = {
+        "": compared(model, again[pairs.first], again[pairs.second]),
+        "one_look_": compared(model, once[pairs.first], once[pairs.second]),
+        "cosine_": (codes[pairs.first] * codes[pairs.second]).sum(1),
     }
+    return {
+        f"{how}{name}": figure
+        for how, of_pairs in scores.items()
+        for name, figure in accuracies(of_pairs, pairs).items()
+    }
+
+
+def compared(model: Model, probes: Floats, references: Floats) -> Floats:
+    """Return the log-likelihood ratios (n,) of each of `probes` with its one of `references`."""
+    pairs = zip(probes, references, strict=True)
+    return np.array([model.compare(probe, other[None])[0] for probe, other in pairs])
 
 
 def accuracies(scores: Floats, pairs: Pairs) -> dict[str, float]:
@@ -320,11 +313,10 @@ class Measured:
 
 def measured(model: Model, folder: Path) -> Measured:
     """Return all that is measured of one model."""
-    place, plain, mirrored = embed_all(model, folder)
+    place, looks = embed_all(model, folder)
     splits = open_set_splits(folder, place)
-    again = SecondLooks(model, folder, plain)
-    figures = verification(model, lfw_pairs(folder / "pairs.txt", place), plain)
-    each = [identification(model, split, plain, mirrored, again) for split in splits]
+    figures = verification(model, lfw_pairs(folder / "pairs.txt", place), looks)
+    each = [identification(model, split, looks) for split in splits]
     answers = {name: [one[name] for one, _ in each] for name in each[0][0]}
     drawn, of_splits = open_set_figures(splits, answers)
     figures |= of_splits
@@ -333,7 +325,7 @@ def measured(model: Model, folder: Path) -> Measured:
     figures |= gains("head_gain", drawn["centred_head"], drawn["centred_cosine"])
     for kind in COMPRESSED:
         figures[f"{kind}_share"] = share_kept(drawn[kind], drawn["head"])
-    return Measured(figures | promised_rates(model, splits, plain, mirrored), drawn)
+    return Measured(figures | promised_rates(model, splits, looks), drawn)
 
 
 def open_set_figures(

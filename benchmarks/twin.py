@@ -9,8 +9,10 @@ searches, up to 10 of each of the others as non-mated ones. On these people mode
 the figures flatter; `benchmarks.lfw` is the test.
 
 - `cosine_`: by the cosine of the search codes; `head_`: by the head on whole templates. Both with
-  mirrored references and less the gallery's centre, one look at each probe.
-- `head_gain_`: head less cosine. `over_sface_`: the head less SFace's head. `_low` and `_high`:
+  references of two views and less the gallery's centre, one look at each probe. `whole_`: that, and
+  a second look near a threshold; `second_look_`: whole less head.
+- `head_gain_`: head less cosine. `over_sface_`: the head less SFace's head, `over_sface_whole_`:
+  the whole less SFace's whole. `_low` and `_high`:
   where 95 % of 1,000 drawings of people lie (facesearch/evaluation/bootstrap.py).
 - Without the name of a set: the mean of the three. `sface_`: the same of SFace. `dlib_`: dlib's
   ResNet by its distance, one photo each (benchmarks/dlib_rival.py), where it is installed.
@@ -32,12 +34,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import dlib_rival
-from benchmarks.lfw import Rows, centred_orders, dlib_answers, embed_by_dlib, embed_rows, gains
+from benchmarks.lfw import (
+    Looks,
+    Rows,
+    centred_orders,
+    dlib_answers,
+    embed_by_dlib,
+    embed_rows,
+    gains,
+    whole_scores,
+)
 from benchmarks.report import argument_parser, need, show
 from facesearch import Model
 from facesearch.engine import ENGINES, engine_for_many, openvino_is_installed
-from facesearch.evaluation.bootstrap import Drawn, draws, rates
+from facesearch.evaluation.bootstrap import Answers, Drawn, draws, rates
 from facesearch.evaluation.protocols import random_open_set_splits, read_crops
+from facesearch.openset import fit_strangers
 from facesearch.training.faces import held_out
 from facesearch.vectors import Floats
 
@@ -60,23 +72,29 @@ class People:
         self.splits = random_open_set_splits(self.person, SPLITS)
         self.counts = draws(self.person.max() + 1, seed)  # of each set by itself
 
-    def rates(self, model: Model) -> tuple[Rates, Rates]:
-        """Return the rates of `model` by the cosine of its search code and by its head."""
-        plain, mirrored = self.embedded(model)
-        each = [centred_orders(model, split, plain, mirrored) for split in self.splits]
-        cosine, head = (
-            rates([one[name] for one in each], self.splits, self.counts)
-            for name in ("centred_cosine", "centred_head")
-        )
-        return cosine, head
+    def rates(self, model: Model) -> dict[str, Rates]:
+        """Return the rates of `model`: by its search code's cosine, by its head, and as a whole."""
+        looks = self.embedded(model)
+        each = []
+        for split in self.splits:
+            people = looks.references[split.gallery]
+            strangers = fit_strangers(people, len(people), model.cohort, model.head)
+            whole = whole_scores(model, strangers, split, looks)
+            answers = centred_orders(model, split, looks)
+            each.append(answers | {"whole": Answers.of(whole, split.owners)})
+        names = {"cosine": "centred_cosine", "head": "centred_head", "whole": "whole"}
+        return {
+            system: rates([one[name] for one in each], self.splits, self.counts)
+            for system, name in names.items()
+        }
 
     def rates_of_dlib(self) -> Rates:
         """Return the rates of dlib's network."""
         embedded = embed_by_dlib(self.folder, self.rows, self.name)
         return rates(dlib_answers(self.splits, embedded), self.splits, self.counts)
 
-    def embedded(self, model: Model) -> tuple[Floats, Floats]:
-        """Return the embeddings (n, dim) of the crops and of their mirror images."""
+    def embedded(self, model: Model) -> Looks:
+        """Return the embeddings of the crops."""
         return embed_rows(model, self.folder, self.rows, self.name)
 
 
@@ -95,8 +113,8 @@ def accuracy(model: Model, sface: Model, sets: Sequence[People]) -> dict[str, fl
     figures: dict[str, float] = {}
     each: dict[str, list[Rates]] = {}
     for people in sets:
-        systems = dict(zip(("cosine", "head"), people.rates(model), strict=True))
-        systems |= dict(zip(("sface_cosine", "sface_head"), people.rates(sface), strict=True))
+        systems = people.rates(model)
+        systems |= {f"sface_{system}": drawn for system, drawn in people.rates(sface).items()}
         if dlib_rival.is_installed():
             systems["dlib"] = people.rates_of_dlib()
         figures |= {f"{people.name}_{n}": f for n, f in compared(systems).items()}
@@ -119,6 +137,9 @@ def compared(systems: Mapping[str, Rates]) -> dict[str, float]:
     }
     figures |= gains("head_gain", systems["head"], systems["cosine"])
     figures |= gains("sface_head_gain", systems["sface_head"], systems["sface_cosine"])
+    figures |= gains("over_sface_whole", systems["whole"], systems["sface_whole"])
+    figures |= gains("second_look", systems["whole"], systems["head"])
+    figures |= gains("sface_second_look", systems["sface_whole"], systems["sface_head"])
     return figures | gains("over_sface", systems["head"], systems["sface_head"])
 
 
@@ -172,8 +193,10 @@ def main() -> None:
     figures: dict[str, float | None] = {**accuracy(model, sface, sets), "families_fmr": None}
     for people in sets:
         if people.name == "fiw":
-            figures["fiw_neighbours_fmr"] = neighbours_fmr(people, people.embedded(model)[0])
-            figures["sface_fiw_neighbours_fmr"] = neighbours_fmr(people, people.embedded(sface)[0])
+            figures["fiw_neighbours_fmr"] = neighbours_fmr(people, people.embedded(model).once)
+            figures["sface_fiw_neighbours_fmr"] = neighbours_fmr(
+                people, people.embedded(sface).once
+            )
     figures |= speed(model, sface, read_crops(folder, sets[0].rows[: max(BATCHES)]))
     show(
         {name: None if f is None else round(f, 5) for name, f in figures.items()},

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.detection import Face, drawing, ink_box, ink_grey, ink_strength
+from facesearch.detection import Detector, Face, drawing, ink_box, ink_grey, ink_strength
 from facesearch.photo import Photo
 
 CROP_PX = 112
@@ -25,6 +25,9 @@ TEMPLATE = np.array(
         [70.7299, 92.2041],  # left corner of the mouth
     ]
 )
+LOOK_SIZES = (1.0, 1.5, 2.0)  # of a crop on which landmarks are found again
+AROUND_PX = 24  # around it, of its own pixels: without, a detector misses faces that fill it
+ASTRAY_PX = 10.0  # so far off in the mean it is another face, or none
 
 # Templates of drawings are of this version, by their model's fingerprint: whatever changes the
 # crops, here or in facesearch.detection, takes a new number.
@@ -103,17 +106,36 @@ def reduced(
     )
 
 
-def zoomed(crops: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
-    """Return `crops` (n, 112, 112, 3) seen `zoom` times larger around the nose's root.
+def realigned(crops: NDArray[np.uint8], detector: Detector) -> NDArray[np.uint8]:
+    """Return `crops` (n, 112, 112, 3) cut again, by landmarks that are found once more on them.
 
-    Where a smaller view would show more than the crop has, its border is reflected.
+    A detector's landmarks are a pixel or two off, each time elsewhere, and two pixels cost as much
+    as a worse network: docs/decisions/0006-a-closer-look.md. Places outside a crop are reflected.
     """
-    x, y = CROP_PX / 2, 60.0
-    matrix = np.array([[zoom, 0, x * (1 - zoom)], [0, zoom, y * (1 - zoom)]])
-    size, border = (CROP_PX, CROP_PX), cv2.BORDER_REFLECT_101
-    return np.stack(
-        [np.asarray(cv2.warpAffine(c, matrix, size, borderMode=border), np.uint8) for c in crops]
-    )
+    again = np.empty_like(crops)
+    for crop, place in zip(crops, again, strict=True):
+        to_crop = similarity(landmarks_again(crop, detector))
+        size, border = (CROP_PX, CROP_PX), cv2.BORDER_REFLECT_101
+        place[:] = cv2.warpAffine(crop, to_crop, size, borderMode=border)
+    return again
+
+
+def landmarks_again(crop: NDArray[np.uint8], detector: Detector) -> NDArray[np.float32]:
+    """Return the landmarks (5, 2) of the face that a crop (112, 112, 3) shows, in its pixels.
+
+    The mean of those by which it was cut and of those found on it in LOOK_SIZES, its border
+    reflected around it.
+    """
+    found = [TEMPLATE]
+    whole = np.pad(crop, ((AROUND_PX,) * 2, (AROUND_PX,) * 2, (0, 0)), "reflect")
+    for size in LOOK_SIZES:
+        picture = np.asarray(cv2.resize(whole, None, fx=size, fy=size), np.uint8)
+        _, landmarks, _ = detector.run(picture)
+        places = landmarks / size - AROUND_PX
+        off = np.abs(places - TEMPLATE).mean((1, 2))
+        if len(off) and off.min() < ASTRAY_PX:
+            found.append(places[off.argmin()])
+    return np.asarray(np.mean(found, axis=0), np.float32)
 
 
 def sharpness(crop: NDArray[np.uint8]) -> float:

@@ -135,7 +135,7 @@ def look_again(content_hash: str, path: str | None, model: Model) -> Seen | Face
         photo = read_photo(path)
         if photo.content_hash != content_hash:
             return PhotoError(f"cannot read {path}: it is another picture by now")
-        return replace(look(photo, model, mirrored=True), crops=NO_CROPS)
+        return replace(look(photo, model, as_reference=True), crops=NO_CROPS)
     except FacesearchError as error:
         return error
 

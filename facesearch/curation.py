@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from facesearch.alignment import sharpness
 from facesearch.detection import Face
 from facesearch.errors import FaceError, Refused, UnknownPerson
-from facesearch.identification import Seen, look
+from facesearch.identification import Seen, look, referenced
 from facesearch.model import Model, subject
 from facesearch.photo import file_hash, read_photo
 from facesearch.storage.decisions import DecisionLog, DecisionRow
@@ -265,8 +265,9 @@ class Curation:
         counts the faces as `identify` lists them, from 1; None is the only one. With `new` the name
         may be one that nobody bears. Raises PhotoError, FaceError.
         """
-        seen = look(read_photo(photo), self._model, mirrored=True)
+        seen = look(read_photo(photo), self._model)
         place = self._place(photo, seen.faces, number)
+        seen = referenced(seen, place, self._model)
         with self._deciding() as journal:
             person = self._known_or_new(journal, name) if new else self._person(name)
             return self._confirm(journal, photo, seen, place, person)

@@ -37,7 +37,15 @@ from facesearch.errors import (
     PhotoError,
     Refused,
 )
-from facesearch.identification import NO_CROPS, IdentifiedFace, Seen, look, name_faces
+from facesearch.identification import (
+    NO_CROPS,
+    IdentifiedFace,
+    Seen,
+    look,
+    look_again,
+    name_faces,
+    referenced,
+)
 from facesearch.model import Model, shipped_model, subject
 from facesearch.openset import Strangers, evenly, fit_strangers, posterior
 from facesearch.photo import read_photo
@@ -221,7 +229,7 @@ class Gallery:
             photo = read_photo(path)
             if (name, photo.content_hash) in known:
                 return None
-            return look(photo, self.model, mirrored=True)
+            return look(photo, self.model, as_reference=True)
         except PhotoError as error:
             return error
 
@@ -489,9 +497,9 @@ class Gallery:
         """
         return verify(self.model, photo_a, photo_b)
 
-    def compare(self, probe: Floats, reference: Floats) -> Verification:
-        """Return the same of two faces that were seen: embeddings (dim,) of `Seen`."""
-        return verification(self.model, probe, reference)
+    def compare(self, a: tuple[Seen, int], b: tuple[Seen, int]) -> Verification:
+        """Return the same of two faces that were seen: a photo and the face's place on it each."""
+        return verification(self.model, a, b)
 
     def search(self, photo: Path, k: int = 10) -> list[tuple[Face, list[Neighbour]]]:
         """Return for each face of `photo` the `k` nearest enrolled faces, with no name decided.
@@ -849,11 +857,12 @@ class Gallery:
             photo = read_photo(face.photo)
             if photo.content_hash != face.content_hash:
                 return PhotoError(f"cannot read {face.photo}: it is another picture by now")
-            seen = look(photo, self.model, mirrored=True)
+            seen = look(photo, self.model)
         except PhotoError as error:
             return error
         for place, there in enumerate(seen.faces):
             if same_place(there.box, face.box):
+                seen = referenced(seen, place, self.model)
                 one = [place]  # copies: a slice would keep the crops of all faces in memory
                 return replace(
                     seen, faces=[there], crops=seen.crops[one], embeddings=seen.embeddings[one]
@@ -1056,17 +1065,23 @@ def verify(
     Of several faces the largest counts. Raises PhotoError if a photo cannot be read, FaceError if
     it shows no face, or no drawing.
     """
-    embeddings = []
+    seen = []
     for path in (photo_a, photo_b):
-        seen = look(read_photo(path), model)
-        if not seen.faces:
+        seen.append(look(read_photo(path), model))
+        if not seen[-1].faces:
             raise FaceError(f"{path}: no {subject(model.manifest)} found")
-        embeddings.append(seen.embeddings[0])
-    return verification(model, *embeddings)
+    return verification(model, *[(photo, 0) for photo in seen])
 
 
-def verification(model: Model, probe: Floats, reference: Floats) -> Verification:
-    """Return whether two embeddings (dim,) are of one person, or one class."""
+def verification(model: Model, a: tuple[Seen, int], b: tuple[Seen, int]) -> Verification:
+    """Return whether two faces are of one person, or one class: a photo and the face's place each.
+
+    Both are looked at again, since there are but two: the photos' crops have to be at hand.
+    """
+    probe, reference = (
+        look_again(model, seen.crops[[place]], seen.embeddings[[place]])[0]
+        for seen, place in (a, b)
+    )
     llr = float(model.compare(probe, reference[None])[0])
     return Verification(same=llr > 0, probability=float(1 / (1 + np.exp(-llr))), llr=llr)
 

@@ -5,21 +5,22 @@ photo -> faces -> crops -> embeddings            `look`
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.alignment import face_crops, picture_crop, zoomed
-from facesearch.detection import Face
+from facesearch.alignment import face_crops, picture_crop
+from facesearch.detection import Face, WholeDetector
+from facesearch.embedding import closer
 from facesearch.errors import FaceError
 from facesearch.model import Model, mirrors, subject
 from facesearch.openset import Strangers, assign, posterior
 from facesearch.photo import Photo
 from facesearch.vectors import Floats, unit
 
-SECOND_LOOK = 0.5  # standard deviations around the threshold: there a face is looked at again
-ZOOMS = (1.06, 0.94)  # a little closer and wider: how the second look sees a crop
+REFERENCE_VIEWS, OPEN_VIEWS = 2, 4  # of a reference, and of a face where the matter is open
+SECOND_LOOK = 0.5  # standard deviations around the threshold: there it is open
 NO_CROPS = np.zeros((0, 0, 0, 3), np.uint8)  # they are not at hand: nothing is looked at again
 AMBIGUOUS_ODDS = 3.0  # a name has to be this many times likelier than the runner-up
 
@@ -67,18 +68,17 @@ class IdentifiedFace:
         return llrs[0] - llrs[1] if len(llrs) == 2 else float("inf")
 
 
-def look(photo: Photo, model: Model, *, mirrored: bool = False) -> Seen:
+def look(photo: Photo, model: Model, *, as_reference: bool = False) -> Seen:
     """Return the faces of `photo` with their crops and embeddings.
 
-    `mirrored` averages each embedding with that of the mirrored crop: twice the work, for
-    references, which are made once and compared with often. It does nothing where the model says
-    that a mirror image shows something else, as of a letter. Raises PhotoError.
+    `as_reference` makes them of REFERENCE_VIEWS, for faces that are compared with often. Raises
+    PhotoError.
     """
     faces = model.detector.detect(photo)
     crops = cut(photo, faces, model)
     embeddings = model.embed(crops)
-    if mirrored and mirrors(model.manifest):
-        embeddings = unit(embeddings + model.embed(crops[:, :, ::-1]))
+    if as_reference and len(faces):
+        embeddings = look_again(model, crops, embeddings, REFERENCE_VIEWS)
     return Seen(photo.content_hash, photo.width, photo.height, faces, crops, embeddings)
 
 
@@ -100,16 +100,28 @@ def cut(photo: Photo, faces: Sequence[Face], model: Model) -> NDArray[np.uint8]:
     return crops
 
 
-def look_again(model: Model, crops: NDArray[np.uint8], embeddings: Floats) -> Floats:
-    """Return embeddings (n, dim) that average six views of each of `crops` (n, 112, 112, 3).
+def referenced(seen: Seen, place: int, model: Model) -> Seen:
+    """Return `seen` with the embedding of the face at `place` made as that of a reference."""
+    one, embeddings = [place], seen.embeddings.copy()
+    embeddings[one] = look_again(model, seen.crops[one], seen.embeddings[one], REFERENCE_VIEWS)
+    return replace(seen, embeddings=embeddings)
 
-    The views are the crop as it is (its embedding is given), a little closer and a little wider,
-    and the mirror images of the three. Five more runs of the net pay only where the matter is
-    open: docs/decisions/0006-a-second-look.md.
+
+def look_again(
+    model: Model, crops: NDArray[np.uint8], embeddings: Floats, views: int = OPEN_VIEWS
+) -> Floats:
+    """Return embeddings (n, dim) of a closer look at `crops` (n, side, side, 3), of so many views.
+
+    What it is and where it pays: `closer`, docs/decisions/0006-a-closer-look.md. A drawing is cut
+    without landmarks, and where the model says that its mirror image shows something else, as of a
+    letter, its embedding stays.
     """
-    views = [zoomed(crops, zoom) for zoom in ZOOMS]
-    views += [view[:, :, ::-1] for view in (crops, *views)]
-    return unit(embeddings + sum(model.embed(view) for view in views))
+    detector = model.detector
+    if not isinstance(detector, WholeDetector):
+        return closer(model.embed, detector, crops, embeddings, views)
+    if mirrors(model.manifest):
+        return unit(embeddings + model.embed(crops[:, :, ::-1]))
+    return embeddings
 
 
 def name_faces(
@@ -158,9 +170,7 @@ def name_faces(
     for row in compared:
         compare(row, seen.embeddings[row])
     close = [row for row in compared if abs(z[row].max() - threshold) < SECOND_LOOK]
-    # the views make up for landmarks that are a little off; a drawing is cut without any, and its
-    # mirror image is another drawing
-    if close and len(seen.crops) and subject(model.manifest) == "face":
+    if close and len(seen.crops):
         again = look_again(model, seen.crops[close], seen.embeddings[close])
         for row, embedding in zip(close, again, strict=True):
             compare(row, embedding)

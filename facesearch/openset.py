@@ -36,7 +36,7 @@ class Cohort:
     score_mean: float  # of centred pairs of two people
     score_std: float
     weight: float  # counts as so many people of a gallery
-    probe_length: float  # mean length of a probe against a template of both mirror images
+    probe_length: float  # mean cosine of a probe with the reference made of the same crop
     score_skew: float = 0.0  # skewness of these scores; models of before do not say it
 
     def centred(self, templates: Floats) -> Floats:

@@ -18,6 +18,7 @@ import csv
 import hashlib
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,14 @@ import numpy as np
 
 from facesearch import Model
 from facesearch.alignment import TEMPLATE
-from facesearch.embedding import Encoder, both_sides
-from facesearch.engine import engine_for_many, make_engine
+from facesearch.embedding import all_looks
+from facesearch.engine import engine_for_many
 from facesearch.evaluation.protocols import crops_in_parts
+from facesearch.identification import REFERENCE_VIEWS, look_again
 from facesearch.model import read_manifest
 from facesearch.training.calibration import (
     Searches,
     calibrate_by_cosine,
-    probe_length,
     report,
 )
 from facesearch.training.figures import measure
@@ -44,21 +45,22 @@ ROTATIONS = 32
 
 
 def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[Floats, Floats]:
-    """Return unit embeddings (n, 128) of the crops and of their mirror images."""
+    """Return unit embeddings (n, 128) of the crops: of one look at each, and as references."""
     if cache.exists():
         with np.load(cache) as stored:
-            if len(stored["plain"]) == len(rows):
-                return stored["plain"], stored["mirrored"]
-    encoder = Encoder(make_engine(engine_for_many(), FOLDER / "branch.onnx"))
+            if len(stored["once"]) == len(rows):
+                return stored["once"], stored["references"]
+    model = Model.load(FOLDER, engine_for_many())
 
     def told(n_done: int) -> None:
         print(f"\r{n_done:,} of {len(rows):,} crops", end="", flush=True)
 
-    plain, mirrored = both_sides(encoder.embed, crops_in_parts(folder, rows, told))
+    reference = partial(look_again, model, views=REFERENCE_VIEWS)
+    once, references = all_looks(model.embed, crops_in_parts(folder, rows, told), reference)
     print()
     cache.parent.mkdir(exist_ok=True)
-    np.savez(cache, plain=plain, mirrored=mirrored)
-    return plain, mirrored
+    np.savez(cache, once=once, references=references)
+    return once, references
 
 
 def keep_figures(held_out: Searches) -> None:
@@ -90,17 +92,16 @@ def main() -> None:
             for row in csv.DictReader(stream)
             if row["split"] == "val" or (row["split"] == "train" and int(row["identity"]) % 2 == 0)
         ]
-    sides = embeddings(rows, data, ROOT / "runs" / "calibration_embeddings.npz")
+    looks = embeddings(rows, data, ROOT / "runs" / "calibration_views.npz")
     people = np.array([int(row["identity"]) for row in rows])
     fitting = people % 4 == 0  # held out: the other half
     searches, rest = (
-        Searches.mirrored(people[part], sides[0][part], sides[1][part])
-        for part in (fitting, ~fitting)
+        Searches(people[part], looks[0][part], looks[1][part]) for part in (fitting, ~fitting)
     )
     if arguments.figures:
         keep_figures(rest)
         return
-    head, calibration = calibrate_by_cosine(searches, probe_length(*sides), ROTATIONS)
+    head, calibration = calibrate_by_cosine(searches, ROTATIONS)
     head.save(FOLDER / "head.npz")
     manifest: dict[str, Any] = {
         "manifest_version": 1,

@@ -124,7 +124,7 @@ def evaluate(
     searched = model.search_codes(embeddings)
     cosines = _of_pairs(cosine, searched, pairs)
     by_cosine, _ = _compared(cosines, _matrix(cosine, searched), *settings)
-    accuracy = float(np.mean((llrs > 0) == pairs.mated))  # as `Gallery.verify` decides
+    accuracy = float(np.mean((llrs > 0) == pairs.mated))  # as `Gallery.verify` decides, of one look
     widest, narrowest = (episodes.ways, episodes.fewest_ways) if episodes else (None, None)
     return Report(by_head, by_cosine, accuracy, widest, narrowest, pairs, llrs)
 

@@ -77,7 +77,7 @@ class Searches:
     """Simulated searches: galleries of one reference a person, probes of them and of others.
 
     Row for row `people` (n,), and unit templates (n, dim) of them in the role of the `probes` and
-    of the `references`: the same ones where a model does not mirror.
+    of the `references`: the same ones where a model does not look at references more closely.
     """
 
     def __init__(
@@ -89,14 +89,6 @@ class Searches:
         order = np.argsort(people, kind="stable")
         ids, starts = np.unique(people[order], return_index=True)
         self.rows = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
-
-    @classmethod
-    def mirrored(cls, people: Ids, plain: Floats, mirrored: Floats) -> "Searches":
-        """Return those of a model that averages a reference with its mirror image, never a probe.
-
-        `plain` and `mirrored` (n, dim) are unit embeddings of crops and of their mirror images.
-        """
-        return cls(people, plain, unit(plain + mirrored))
 
     def compared_by(self, head: L1SigmoidHead) -> "Searches":
         """Return the same searches with scores by `head`."""
@@ -204,11 +196,8 @@ def natural_pairs(searches: Searches, groups: Ids | None = None, n_pairs: int = 
     return both, np.arange(len(both)) < len(mated)
 
 
-def fit_cohort(searches: Searches, probe_length: float) -> Cohort:
-    """Return what strangers look like to this model, from one reference of each person.
-
-    `probe_length` as in Cohort.
-    """
+def fit_cohort(searches: Searches) -> Cohort:
+    """Return what strangers look like to this model, from one reference of each person."""
     one_each = searches.references[[rows[0] for rows in searches.rows.values()]]
     mean = one_each.mean(0)
     centred = unit(one_each[:3000] - mean)
@@ -218,7 +207,7 @@ def fit_cohort(searches: Searches, probe_length: float) -> Cohort:
         score_mean=float(scores.mean()),
         score_std=float(scores.std()),
         weight=COHORT_WEIGHT,
-        probe_length=probe_length,
+        probe_length=float((searches.probes * searches.references).sum(1).mean()),
         score_skew=third_moment(scores),
     )
 
@@ -344,27 +333,23 @@ def figures_of_size(
 # Embeddings that were made for the cosine
 
 
-def probe_length(plain: Floats, mirrored: Floats) -> float:
-    """Return how long a probe is against a template of both mirror images, as in Cohort."""
-    return float(np.linalg.norm((plain + mirrored) / 2, axis=1).mean())
-
-
-def calibrate_by_cosine(
-    searches: Searches, length: float, rotations: int
-) -> tuple[L1SigmoidHead, Calibration]:
+def calibrate_by_cosine(searches: Searches, rotations: int) -> tuple[L1SigmoidHead, Calibration]:
     """Return the head that follows the cosine, and the calibration, fitted to `searches`.
 
-    `length` is a probe's, `rotations` as in `cosine_head`.
+    `rotations` as in `cosine_head`.
     """
-    cohort = fit_cohort(searches, length)
+    cohort = fit_cohort(searches)
     evidence = fit_evidence(searches, cohort)
     made_from = f"{len(searches.rows)} people, {len(searches.probes)} faces"
     return cosine_head(searches, cohort, rotations), Calibration(evidence, cohort, made_from)
 
 
 def cosine_head(searches: Searches, cohort: Cohort, rotations: int) -> L1SigmoidHead:
-    """Return the rotation code with the bias and weight that calibrate it on natural pairs."""
-    embeddings = cohort.centred(searches.probes)
+    """Return the rotation code with the bias and weight that calibrate it on natural pairs.
+
+    Of references, which come nearer to what `verify` compares than probes do.
+    """
+    embeddings = cohort.centred(searches.references)
     projection = rotation_code(embeddings.shape[1], rotations, SEED).astype(np.float16)
     code = embeddings @ projection.astype(np.float32)
     both, is_mated = natural_pairs(searches)

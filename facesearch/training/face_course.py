@@ -8,17 +8,20 @@ was not trained on and by the same searches, or it is not written.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from facesearch.alignment import CROP_PX, TEMPLATE
-from facesearch.embedding import Encoder, both_sides
+from facesearch.detection import Detector
+from facesearch.embedding import Encoder, all_looks, closer
 from facesearch.engine import engine_for_many, make_engine
 from facesearch.errors import DataError, TrainingError
 from facesearch.head import L1SigmoidHead
-from facesearch.model import Model, subject
+from facesearch.identification import REFERENCE_VIEWS
+from facesearch.model import DETECTOR, Model, subject
 from facesearch.openset import Cohort
 from facesearch.training.calibration import (
     Calibration,
@@ -27,7 +30,6 @@ from facesearch.training.calibration import (
     Searches,
     calibrate_by_cosine,
     open_set_rates,
-    probe_length,
     report,
 )
 from facesearch.training.course import (
@@ -88,11 +90,11 @@ class FaceCourse:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sides:
-    """Unit embeddings (n, dim) of crops as they are, and of their mirror images."""
+class Looks:
+    """Unit embeddings (n, dim) of crops: of one look at each, and as references."""
 
-    plain: Floats
-    mirrored: Floats
+    once: Floats
+    references: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +136,7 @@ def run_face_course(
         recipe = adaptation(recipe, np.bincount(faces.learn.classes))
     before = None
     if adapt:
-        before = rates_by_set(faces, sides_of(start.folder, faces.validation), start.cohort)
+        before = rates_by_set(faces, looks_of(start.folder, faces.validation), start.cohort)
         check_room(before, faces, start)
     folder = model.with_name(f"{model.name}-training")
     trained = train(faces.learn, faces.validation, recipe, folder, resume=resume, watch=watch)
@@ -146,9 +148,9 @@ def run_face_course(
     graph = face_onnx(branch)
     with TemporaryDirectory() as made:
         (Path(made) / "branch.onnx").write_bytes(graph)
-        sides = sides_of(Path(made), faces.validation)
-    tuned = calibrated(faces, sides, start if keep else None)
-    after = rates_by_set(faces, sides, tuned.calibration.cohort)
+        looks = looks_of(Path(made), faces.validation)
+    tuned = calibrated(faces, looks, start if keep else None)
+    after = rates_by_set(faces, looks, tuned.calibration.cohort)
     course = FaceCourse(trained, faces, after, before, curves)
     if course.written:
         said = about(course, recipe, start, source, model.name)
@@ -230,20 +232,21 @@ def adaptation(recipe: Face, photos: Ids) -> Face:
     return replace(recipe, steps=steps, evaluate_every=steps // EVALUATIONS)
 
 
-def sides_of(folder: Path, data: TrainingSet) -> Sides:
+def looks_of(folder: Path, data: TrainingSet) -> Looks:
     """Return the embeddings of all crops of `data` by the graph in `folder`."""
-    encoder = Encoder(make_engine(engine_for_many(), folder / "branch.onnx"))
-    return Sides(*both_sides(encoder.embed, crops_by_part(data.pictures)))
+    engine = engine_for_many()
+    encoder = Encoder(make_engine(engine, folder / "branch.onnx"))
+    detector = Detector(make_engine(engine, DETECTOR))
+    reference = partial(closer, encoder.embed, detector, views=REFERENCE_VIEWS)
+    return Looks(*all_looks(encoder.embed, crops_by_part(data.pictures), reference))
 
 
-def rates_by_set(faces: Faces, sides: Sides, cohort: Cohort) -> dict[str, Rates]:
+def rates_by_set(faces: Faces, looks: Looks, cohort: Cohort) -> dict[str, Rates]:
     """Return what searches among the validation's people give, each set of them by itself."""
     people = faces.validation.classes
     sets = faces.validation.groups[people]
     return {
-        name: open_set_rates(
-            Searches.mirrored(people[of], sides.plain[of], sides.mirrored[of]), cohort
-        )
+        name: open_set_rates(Searches(people[of], looks.once[of], looks.references[of]), cohort)
         for number, name in enumerate(faces.sets)
         for of in [np.flatnonzero(sets == number)]
     }
@@ -257,7 +260,7 @@ def mean_tpir(rates: Mapping[str, Rates]) -> float:
 # What lies beside the graph
 
 
-def calibrated(faces: Faces, sides: Sides, keep: Model | None) -> Tuned:
+def calibrated(faces: Faces, looks: Looks, keep: Model | None) -> Tuned:
     """Return head, calibration and figures; head and calibration are those of `keep`, if given.
 
     Else they are fitted to every second person, so that there are others to measure them on. Kin
@@ -273,16 +276,15 @@ def calibrated(faces: Faces, sides: Sides, keep: Model | None) -> Tuned:
             f"as that of {keep.name}, before it was adapted: {len(validation.groups)} people who "
             f"were not trained on are too few to calibrate on, it takes {FEWEST_TO_CALIBRATE}",
         )
-        rest = Searches.mirrored(people, sides.plain, sides.mirrored)
+        rest = Searches(people, looks.once, looks.references)
         return Tuned(keep.head, kept, rest)
     kin = [number for number, name in enumerate(faces.sets) if name in faces.kin]
     strangers = ~np.isin(validation.groups[people], kin)
     fitting, rest = (
-        Searches.mirrored(people[of], sides.plain[of], sides.mirrored[of])
+        Searches(people[of], looks.once[of], looks.references[of])
         for of in (strangers & (people % 2 == 0), strangers & (people % 2 == 1))
     )
-    length = probe_length(sides.plain, sides.mirrored)
-    return Tuned(*calibrate_by_cosine(fitting, length, ROTATIONS), rest)
+    return Tuned(*calibrate_by_cosine(fitting, ROTATIONS), rest)
 
 
 def about(course: FaceCourse, recipe: Face, start: Model, source: Path, name: str) -> About:

@@ -30,24 +30,17 @@ def twin_model(sface):
 
 
 def made_up(people, photos, spread, seed=0):
-    """Return unit rows (people * photos, DIM), twice, and whose they are."""
+    """Return what is seen of people, unit rows (people * photos, DIM), and whose they are."""
     rng = np.random.default_rng(seed)
     person = np.repeat(np.arange(people), photos)
     middle = rng.normal(size=(people, DIM))[person] + 0.5  # all have something in common
-    plain, mirrored = (unit(middle + spread * rng.normal(size=middle.shape)) for _ in range(2))
-    return plain, mirrored, person
-
-
-class NoLooks:
-    """Looks again and sees what was seen."""
-
-    def __init__(self, plain):
-        self.of = plain.__getitem__
+    once, twice = (unit(middle + spread * rng.normal(size=middle.shape)) for _ in range(2))
+    return lfw.Looks(once, unit(once + twice), once), person
 
 
 def test_head_scores_are_the_heads_for_ten_and_nothing_for_the_others(twin_model):
-    plain, mirrored, _ = made_up(120, 1, 0.5)
-    probes, people = plain[:5], unit(plain + mirrored)
+    looks, _ = made_up(120, 1, 0.5)
+    probes, people = looks.once[:5], looks.references
     strangers = fit_strangers(people, 120, twin_model.cohort)
     scores = lfw.head_scores(twin_model, strangers, probes, people)
     for probe, row in zip(probes, scores, strict=True):
@@ -63,34 +56,34 @@ def test_head_scores_are_the_heads_for_ten_and_nothing_for_the_others(twin_model
 
 
 def test_the_cosine_sees_only_the_search_code_and_takes_its_own_centre_away(twin_model):
-    plain, mirrored, _ = made_up(40, 1, 0.5)
-    people = unit(plain + mirrored)
+    looks, _ = made_up(40, 1, 0.5)
+    once, people = looks.once, looks.references
     # both codes of one length, as a trunk each gives them
-    people, plain = (
+    people, once = (
         np.concatenate([unit(x[:, :64]), unit(x[:, 64:])], 1) / np.float32(2**0.5)
-        for x in (people, plain)
+        for x in (people, once)
     )
     codes, weight = unit(people[:, :64]), twin_model.cohort.weight
     centre = codes.sum(0) + weight * twin_model.cohort.mean[:64] * 2**0.5
     centre = centre / (40 + weight)
-    expected = unit(unit(plain[:, :64]) - centre) @ unit(codes - centre).T
-    found = lfw.centred_cosines(twin_model, plain, people)
+    expected = unit(unit(once[:, :64]) - centre) @ unit(codes - centre).T
+    found = lfw.centred_cosines(twin_model, once, people)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    changed = np.concatenate([plain[:, :64], plain[::-1, 64:]], 1)
+    changed = np.concatenate([once[:, :64], once[::-1, 64:]], 1)
     np.testing.assert_allclose(lfw.centred_cosines(twin_model, changed, people), found, atol=1e-5)
 
 
 def test_a_model_with_one_code_gets_the_order_of_its_own_centred_cosine(sface):
-    plain, mirrored, person = made_up(60, 4, 1.6)
+    looks, person = made_up(60, 4, 1.6)
     (split,) = random_open_set_splits(person, 1)
-    people = unit(plain + mirrored)[split.gallery]
+    people = looks.references[split.gallery]
     strangers = fit_strangers(people, len(people), sface.cohort)
-    probes = plain[split.probes["mated"]]
+    probes = looks.once[split.probes["mated"]]
     cosines = lfw.centred_cosines(sface, probes, people)
     np.testing.assert_allclose(
         cosines, strangers.centred(probes) @ strangers.centred(people).T, atol=1e-5
     )
-    orders = lfw.centred_orders(sface, split, plain, mirrored)
+    orders = lfw.centred_orders(sface, split, looks)
     expected = named_rightly(cosines, split.owners)
     assert orders["centred_cosine"].right.tolist() == expected.tolist()
     disagree = orders["centred_head"].right != expected
@@ -100,19 +93,20 @@ def test_a_model_with_one_code_gets_the_order_of_its_own_centred_cosine(sface):
 
 def test_whom_the_second_code_knows_the_head_finds_and_the_cosine_does_not(twin_model):
     rng = np.random.default_rng(0)
-    plain, mirrored, person = made_up(60, 4, 1.0)
-    noise = rng.normal(size=(2, len(plain), 64)) / 8
-    plain[:, :64] = 0.3 * plain[:, :64] + 0.7 * noise[0]
-    mirrored[:, :64] = 0.3 * mirrored[:, :64] + 0.7 * noise[1]
+    looks, person = made_up(60, 4, 1.0)
+    noise = rng.normal(size=(2, len(person), 64)) / 8
+    once, references = looks.once.copy(), looks.references.copy()
+    once[:, :64] = 0.3 * once[:, :64] + 0.7 * noise[0]
+    references[:, :64] = 0.3 * references[:, :64] + 0.7 * noise[1]
     (split,) = random_open_set_splits(person, 1)
-    orders = lfw.centred_orders(twin_model, split, unit(plain), unit(mirrored))
+    orders = lfw.centred_orders(twin_model, split, lfw.Looks(unit(once), unit(references), once))
     assert orders["centred_head"].right.mean() > orders["centred_cosine"].right.mean() + 0.1
 
 
 def test_a_compressed_index_keeps_the_share_of_tpir_that_its_candidates_allow(sface, monkeypatch):
     monkeypatch.setattr(lfw, "FPIRS", {"1": 0.01})
     small = replace(sface, head=L1SigmoidHead(None, np.ones(DIM, np.float32), 3.0, 9.0))
-    plain, mirrored, person = made_up(1300, 2, 1.0)
+    looks, person = made_up(1300, 2, 1.0)
     (split,) = random_open_set_splits(person, 1)
     exact_candidates = lfw.candidates
 
@@ -126,7 +120,7 @@ def test_a_compressed_index_keeps_the_share_of_tpir_that_its_candidates_allow(sf
         return at
 
     monkeypatch.setattr(lfw, "candidates", without_the_right_one)
-    answers, _ = lfw.identification(small, split, plain, mirrored, NoLooks(plain))
+    answers, _ = lfw.identification(small, split, looks)
     drawn, _ = lfw.open_set_figures([split], {name: [its] for name, its in answers.items()})
     assert drawn["head"]["tpir_at_fpir_1pct"][0] > 0.8
     assert lfw.share_kept(drawn["pq"], drawn["head"]) == pytest.approx(1, abs=0.01)

@@ -4,7 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facesearch.alignment import CROP_PX, TEMPLATE, align, crop_scale, sharpness, similarity, zoomed
+from facesearch import Model
+from facesearch.alignment import (
+    AROUND_PX,
+    CROP_PX,
+    TEMPLATE,
+    align,
+    crop_scale,
+    landmarks_again,
+    realigned,
+    sharpness,
+    similarity,
+)
+from facesearch.identification import look
+from facesearch.photo import read_photo
 
 
 def placed(scale: float, angle: float, shift: tuple[float, float]) -> np.ndarray:
@@ -84,11 +97,44 @@ def test_a_blurred_crop_is_less_sharp():
     assert sharpness(np.full((112, 112, 3), 90, np.uint8)) == 0
 
 
-def test_a_zoomed_crop_is_the_crop_around_the_noses_root():
+class Finding:
+    """Finds a face where it is told to, in pixels of the crop, and another one beside it."""
+
+    def __init__(self, *places):
+        self.places, self.sides = iter(places), []
+
+    def run(self, pixels):
+        self.sides.append(pixels.shape[0])
+        place = next(self.places)
+        size = pixels.shape[0] / (CROP_PX + 2 * AROUND_PX)
+        beside = (TEMPLATE + AROUND_PX + 30) * size
+        mine = [] if place is None else [(place + AROUND_PX) * size]
+        landmarks = np.array([beside, *mine], np.float32)
+        return np.zeros((len(landmarks), 4)), landmarks, np.linspace(0.9, 0.8, len(landmarks))
+
+
+def test_landmarks_found_again_are_averaged_with_those_by_which_a_crop_was_cut():
     crop = smooth_picture(112, 112)
-    (same,), (closer,) = zoomed(crop[None], 1.0), zoomed(crop[None], 2.0)
-    assert same.tolist() == crop.tolist()
-    assert np.abs(closer[60, 56].astype(int) - crop[60, 56]).max() <= 1  # the fixed point
-    assert np.abs(closer[80, 76].astype(int) - crop[70, 66]).max() <= 1
-    (wider,) = zoomed(crop[None], 0.5)
-    assert np.abs(wider[50, 46].astype(int) - crop[40, 36]).max() <= 1
+    finding = Finding(TEMPLATE + np.array([4, 0]), None, TEMPLATE + np.array([2, -6]))
+    expected = TEMPLATE + np.array([2, -2])
+    assert landmarks_again(crop, finding) == pytest.approx(expected, abs=1e-3)
+    assert finding.sides == [160, 240, 320]
+
+
+def test_a_crop_on_which_no_face_is_found_again_stays_as_it_is():
+    crops = np.stack([smooth_picture(112, 112), smooth_picture(112, 112)[::-1]])
+    assert realigned(crops, Finding(*[None] * 6)).tolist() == crops.tolist()
+    assert realigned(crops[:0], Finding()).shape == (0, 112, 112, 3)
+
+
+def test_of_crops_that_were_cut_off_centre_the_most_part_is_put_right(portraits):
+    model = Model.load("default")
+    (crop,) = look(read_photo(portraits.grace), model).crops
+    usual, put_right = landmarks_again(crop, model.detector), []
+    for turn in np.arange(8) * np.pi / 4:
+        off = 5 * np.array([np.cos(turn), np.sin(turn)])
+        shift = np.column_stack([np.eye(2), off])
+        moved = cv2.warpAffine(crop, shift, (112, 112), borderMode=cv2.BORDER_REFLECT_101)
+        way = (landmarks_again(moved, model.detector) - usual).mean(0)
+        put_right.append(way @ off / (off @ off))
+    assert 0.6 < np.mean(put_right) < 1.1  # three of four landmarks are new

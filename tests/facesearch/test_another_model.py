@@ -180,7 +180,7 @@ def test_an_interrupted_migration_changes_nothing_and_goes_on_where_it_stopped(
         migrate_gallery(duo.path, OTHER, advance=interrupt)
     assert who(make_gallery(), shoot((ADA, 9))) == ["Ada"]
     migrate_gallery(duo.path, OTHER, workers=2)
-    assert OtherModel.looks == 4 * 2  # each photo once, and its mirror image
+    assert OtherModel.looks == 4 * 2  # each photo once, in two views
     assert not list(make_gallery(model=OTHER).index_folder.glob("*"))
 
 

@@ -4,10 +4,23 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from facesearch import EmbeddingMismatch, Model, ModelError, alignment, detection, shipped_models
+from facesearch import (
+    EmbeddingMismatch,
+    Gallery,
+    Model,
+    ModelError,
+    alignment,
+    detection,
+    shipped_models,
+)
+from facesearch.alignment import realigned
+from facesearch.gallery import verify
 from facesearch.head import L1SigmoidHead
+from facesearch.identification import look, look_again
 from facesearch.model import SHIPPED, fingerprint, read_manifest, shipped_model
+from facesearch.photo import read_photo
 
 
 @pytest.fixture
@@ -27,17 +40,60 @@ def test_the_default_model_is_one_of_those_that_ship(model):
 
 
 def test_templates_are_of_unit_length_and_alike_for_like_crops(model, portraits):
-    from facesearch.identification import look
-    from facesearch.photo import read_photo
-
     templates = [look(read_photo(path), model).embeddings[0] for path in portraits]
-    mirrored = [look(read_photo(p), model, mirrored=True).embeddings[0] for p in portraits]
-    a, b = np.stack(templates), np.stack(mirrored)
+    references = [look(read_photo(p), model, as_reference=True).embeddings[0] for p in portraits]
+    a, b = np.stack(templates), np.stack(references)
     assert np.linalg.norm(np.concatenate([a, b]), axis=1) == pytest.approx(np.ones(4), abs=1e-5)
     assert (a * b).sum(1).min() > 0.97
     assert model.compare(a[0], b)[0] > 5  # one woman
     assert model.compare(a[0], b)[1] < -2  # two women
     assert model.compare(a[0], b[1:])[0] == pytest.approx(model.compare(b[1], a[:1])[0], abs=1e-4)
+
+
+def test_who_verifies_two_photos_looks_at_both_faces_again(model, portraits):
+    seen = [look(read_photo(path), model) for path in portraits]
+    probe, reference = (look_again(model, one.crops[:1], one.embeddings[:1])[0] for one in seen)
+    llr = verify(model, *portraits).llr
+    assert llr == pytest.approx(model.compare(probe, reference[None])[0], abs=1e-4)
+    assert abs(llr - model.compare(seen[0].embeddings[0], seen[1].embeddings[:1])[0]) > 0.01
+
+
+def test_a_closer_look_averages_the_crop_and_one_cut_anew_and_their_mirror_images(model, portraits):
+    crops = look(read_photo(portraits.grace), model).crops
+    anew = realigned(crops, model.detector)
+    assert np.abs(anew.astype(int) - crops).mean() > 1
+    views = [crops, anew[:, :, ::-1], crops[:, :, ::-1], anew]
+    rows = np.concatenate([model.embed(view) for view in views])
+    for n in (2, 4):
+        (found,) = look_again(model, crops, rows[:1], n)
+        expected = rows[:n].sum(0) / np.linalg.norm(rows[:n].sum(0))
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+        assert found @ rows[0] < 0.995
+
+
+def test_a_reference_is_of_two_views_whether_enrolled_confirmed_or_named_with_a_group(
+    model, portraits, tmp_path
+):
+    expected = []
+    for path in portraits:
+        seen = look(read_photo(path), model)
+        expected.append(look_again(model, seen.crops, seen.embeddings, 2)[0])
+    with Gallery(tmp_path, model) as gallery:
+        list(gallery.enroll([("Eileen", portraits.eileen)]))
+        gallery.curation.confirm(portraits.grace, "Grace", new=True)
+        found = gallery.some_faces(10).rows  # in the order in which they were enrolled
+    np.testing.assert_allclose(found, np.stack(expected), atol=1e-3)
+    twice = [tmp_path / "a.png", tmp_path / "b.jpg"]
+    Image.open(portraits.grace).convert("RGB").save(twice[0])
+    Image.open(portraits.grace).convert("RGB").save(twice[1], quality=90)
+    with Gallery(tmp_path / "groups", model) as gallery:
+        (group,) = gallery.cluster(twice).groups
+        gallery.name_group(group, "Grace")
+        found = gallery.some_faces(10).rows
+    assert len(found) == 2
+    np.testing.assert_allclose(
+        found[0], expected[list(portraits).index(portraits.grace)], atol=0.02
+    )
 
 
 def test_a_pair_is_compared_without_what_all_people_share(model):

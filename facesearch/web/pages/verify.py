@@ -31,7 +31,7 @@ class VerifyPage:
     async def pair(self, request: Request) -> Response:
         """Return what is said of two photos of this run, of one face on each."""
         sides = [self._side(request, name) for name in "ab"]
-        found = [looked.seen.embeddings[number - 1] for _, looked, number in sides if number]
+        found = [(looked.seen, number - 1) for _, looked, number in sides if number]
         values: dict[str, Any] = {"sides": sides, "verification": None, "figures": None}
         if len(found) == 2:
             said = await self._desk.ask(lambda: self._desk.gallery.compare(*found))

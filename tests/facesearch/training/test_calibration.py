@@ -140,7 +140,7 @@ def test_simulated_searches_are_scored_by_the_head_and_never_find_the_reference_
 def test_a_model_without_a_head_of_its_own_is_searched_by_cosine():
     people, templates, _ = made(50, 3, seed=7)
     searches = Searches(people, templates, templates)
-    cohort = fit_cohort(searches, 1.0)
+    cohort = fit_cohort(searches)
     strangers, mated, _, _ = searches.simulate(20, 0, cohort)
     rng = np.random.default_rng(0)
     order = rng.permutation(list(searches.rows))[:20]

@@ -13,12 +13,13 @@ from facesearch.errors import DataError, TrainingError
 from facesearch.evaluation.protocols import random_open_set_splits
 from facesearch.figures import read_figures
 from facesearch.head import L1SigmoidHead, rotation_code
+from facesearch.identification import REFERENCE_VIEWS, look_again
 from facesearch.model import Model, read_manifest
 from facesearch.openset import Cohort, Evidence
 from facesearch.training import face_course as course
 from facesearch.training.calibration import Calibration, Rates, Searches, open_set_rates
 from facesearch.training.export import About, crops_of
-from facesearch.training.face_course import Sides, Tuned, run_face_course
+from facesearch.training.face_course import Looks, Tuned, run_face_course
 from facesearch.training.face_recipe import Face
 from facesearch.training.faces import Faces
 from facesearch.training.recipes import TrainingSet
@@ -140,17 +141,16 @@ def test_rates_are_those_of_searches_done_one_by_one():
     random = np.random.default_rng(5)
     people = np.repeat(np.arange(30), 4)
     own = random.normal(size=(30, 8)).repeat(4, 0)
-    plain, mirrored = (unit(own + random.normal(0, 0.8, (120, 8))) for _ in range(2))
+    once, references = (unit(own + random.normal(0, 0.6, (120, 8))) for _ in range(2))
     cohort = replace(COHORT, mean=np.full(8, 0.1, np.float32))
-    rates = open_set_rates(Searches.mirrored(people + 50, plain, mirrored), cohort)
+    rates = open_set_rates(Searches(people + 50, once, references), cohort)
     on_top, found = [], []
     for split in random_open_set_splits(people, 10):
-        gallery = [(plain[row] + mirrored[row]) for row in split.gallery]
-        gallery = [row / np.linalg.norm(row) for row in gallery]
+        gallery = [references[row] for row in split.gallery]
         centre = (np.sum(gallery, axis=0) + 10.0 * cohort.mean) / (len(gallery) + 10.0)
 
         def cosines(row, gallery=gallery, centre=centre):
-            probe = plain[row] - centre
+            probe = once[row] - centre
             away = [one - centre for one in gallery]
             return [probe @ one / np.linalg.norm(probe) / np.linalg.norm(one) for one in away]
 
@@ -168,14 +168,15 @@ def test_rates_are_those_of_searches_done_one_by_one():
     assert 0.1 < rates.tpir < rates.rank_1 < 1
 
 
-def test_crops_are_seen_as_they_are_and_mirrored(start):
-    sides = course.sides_of(start, FACES.validation)
+def test_crops_are_looked_at_as_probes_and_references_are(start):
+    looks = course.looks_of(start, FACES.validation)
     crops = crops_of(FACES.validation.pictures)
     model = Model.load(start, "opencv")
-    plain, mirrored = model.embed(crops), model.embed(crops[:, :, ::-1])
-    assert (sides.plain * plain).sum(1).min() > 0.999  # in bfloat16, where OpenVINO has it
-    assert (sides.mirrored * mirrored).sum(1).min() > 0.999
-    assert (plain * mirrored).sum(1).max() < 0.99
+    once = model.embed(crops)
+    references = look_again(model, crops, once, REFERENCE_VIEWS)
+    assert (looks.once * once).sum(1).min() > 0.999  # in bfloat16, where OpenVINO has it
+    assert (looks.references * references).sum(1).min() > 0.999
+    assert (once * references).sum(1).max() < 0.995
 
 
 def test_each_set_is_searched_by_itself():
@@ -185,13 +186,12 @@ def test_each_set_is_searched_by_itself():
         sets=("val", "fiw"),
     )
     people = faces.validation.classes
-    plain = unit(np.random.default_rng(0).normal(size=(8, 256)))
-    sides = Sides(plain, plain)
-    rates = course.rates_by_set(faces, sides, COHORT)
+    once, references = unit(np.random.default_rng(0).normal(size=(2, 8, 256)))
+    rates = course.rates_by_set(faces, Looks(once, references), COHORT)
     rows = np.flatnonzero((people == 0) | (people == 2))
     assert list(rates) == ["val", "fiw"]
     assert rates["fiw"] == open_set_rates(
-        Searches.mirrored(people[rows], plain[rows], plain[rows]), COHORT
+        Searches(people[rows], once[rows], references[rows]), COHORT
     )
 
 
@@ -200,24 +200,25 @@ def test_a_new_calibration_is_measured_on_people_whom_it_was_not_fitted_to(monke
     random = np.random.default_rng(3)
     n, n_kin = 120, 30  # of whom the last are kin, and in another set
     own = random.normal(size=(n, 64)).repeat(3, 0)
-    plain, mirrored = (unit(own + random.normal(0, 0.8, (3 * n, 64))) for _ in range(2))
+    once, references = (unit(own + random.normal(0, 0.8, (3 * n, 64))) for _ in range(2))
     people = np.repeat(np.arange(n), 3)
     sets = (np.arange(n) >= n - n_kin).astype(np.int64)
     validation = TrainingSet(torch.zeros(0), people, sets, drawn=False)
     faces = Faces(FACES.learn, validation, ("val", "fiw"), kin=("fiw",))
-    tuned = course.calibrated(faces, Sides(plain, mirrored), None)
+    tuned = course.calibrated(faces, Looks(once, references), None)
     assert sorted(tuned.rest.rows) == list(range(1, n - n_kin, 2))
     measured = (people % 2 == 1) & (people < n - n_kin)
-    np.testing.assert_array_equal(tuned.rest.probes, plain[measured])
-    np.testing.assert_allclose(tuned.rest.references, unit(plain + mirrored)[measured], atol=1e-6)
+    np.testing.assert_array_equal(tuned.rest.probes, once[measured])
+    np.testing.assert_array_equal(tuned.rest.references, references[measured])
     assert tuned.calibration.note is None
     n_fitted = (n - n_kin) // 2
     assert tuned.calibration.made_from == f"{n_fitted} people, {3 * n_fitted} faces"
-    length = np.linalg.norm((plain + mirrored) / 2, axis=1).mean()
+    fitted = (people % 2 == 0) & (people < n - n_kin)
+    length = np.mean([once[row] @ references[row] for row in np.flatnonzero(fitted)])
     assert tuned.calibration.cohort.probe_length == pytest.approx(length, abs=1e-6)
     assert tuned.head.projection.shape == (64, 256)
     assert tuned.head.follows_cosine
-    one, mate, other = (tuned.rest.probes[row] for row in (0, 1, 3))
+    one, mate, other = (tuned.rest.references[row] for row in (0, 1, 3))
     assert tuned.head.llr(one, mate[None])[0] > 0 > tuned.head.llr(one, other[None])[0]
 
 
