@@ -28,7 +28,6 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +35,7 @@ import numpy as np
 from benchmarks import dlib_rival
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
+from facesearch.detection import Detector
 from facesearch.embedding import all_looks
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.bootstrap import FPIRS, Answers, Drawn, draws, interval, rates
@@ -50,7 +50,7 @@ from facesearch.evaluation.protocols import (
     verification_accuracy,
 )
 from facesearch.gallery import CANDIDATES, CANDIDATES_OF_OWN_ORDER
-from facesearch.identification import OPEN_VIEWS, REFERENCE_VIEWS, SECOND_LOOK, look_again
+from facesearch.identification import OPEN_VIEWS, REFERENCE_VIEWS, SECOND_LOOK
 from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.vectors import Floats
 from facesearch_indexes.faiss_index import FaissIndex
@@ -98,8 +98,10 @@ def embed_rows(model: Model, folder: Path, rows: Rows, name: str) -> Looks:
     def told(n_done: int) -> None:
         print(f"\r{n_done:,} of {len(rows):,} crops", end="", file=sys.stderr)
 
-    closer_ones = (partial(look_again, model, views=n) for n in (REFERENCE_VIEWS, OPEN_VIEWS))
-    looks = Looks(*all_looks(model.embed, crops_in_parts(folder, rows, told), *closer_ones))
+    detector = model.detector
+    assert isinstance(detector, Detector)  # for the type checker
+    parts = crops_in_parts(folder, rows, told)
+    looks = Looks(*all_looks(model.embed, detector, parts, REFERENCE_VIEWS, OPEN_VIEWS))
     cache.parent.mkdir(exist_ok=True)
     np.savez(cache, once=looks.once, references=looks.references, again=looks.again)
     return looks
@@ -160,13 +162,18 @@ def centred_cosines(model: Model, probes: Floats, people: Floats) -> Floats:
     return cosines
 
 
+def strangers_to(model: Model, split: OpenSetSplit, looks: Looks) -> Strangers:
+    """Return how strangers score against the people whom a split enrolls."""
+    people = looks.references[split.gallery]
+    return fit_strangers(people, len(people), model.cohort, model.head)
+
+
 def centred_orders(model: Model, split: OpenSetSplit, looks: Looks) -> dict[str, Answers]:
     """Return the answers by the search code's cosine and by the head, on the same templates.
 
     Probes of one look, and both are centred by the gallery, as facesearch does it.
     """
-    people = looks.references[split.gallery]
-    strangers = fit_strangers(people, len(people), model.cohort, model.head)
+    people, strangers = looks.references[split.gallery], strangers_to(model, split, looks)
     probes = {kind: looks.once[rows] for kind, rows in split.probes.items()}
     cosines = {kind: centred_cosines(model, rows, people) for kind, rows in probes.items()}
     scores = {kind: head_scores(model, strangers, rows, people) for kind, rows in probes.items()}
@@ -235,8 +242,7 @@ def identification(
 ) -> tuple[dict[str, Answers], dict[str, float]]:
     """Return every system's answers to one split, and the figures of the whole at its threshold."""
     answers = bare_orders(model, split, looks.once) | centred_orders(model, split, looks)
-    people = looks.references[split.gallery]
-    strangers = fit_strangers(people, len(people), model.cohort, model.head)
+    strangers = strangers_to(model, split, looks)
     whole = whole_scores(model, strangers, split, looks)
     answers["head"] = Answers.of(whole, split.owners)
     for kind in COMPRESSED:

@@ -42,6 +42,7 @@ from benchmarks.lfw import (
     embed_by_dlib,
     embed_rows,
     gains,
+    strangers_to,
     whole_scores,
 )
 from benchmarks.report import argument_parser, need, show
@@ -49,7 +50,6 @@ from facesearch import Model
 from facesearch.engine import ENGINES, engine_for_many, openvino_is_installed
 from facesearch.evaluation.bootstrap import Answers, Drawn, draws, rates
 from facesearch.evaluation.protocols import random_open_set_splits, read_crops
-from facesearch.openset import fit_strangers
 from facesearch.training.faces import held_out
 from facesearch.vectors import Floats
 
@@ -77,8 +77,7 @@ class People:
         looks = self.embedded(model)
         each = []
         for split in self.splits:
-            people = looks.references[split.gallery]
-            strangers = fit_strangers(people, len(people), model.cohort, model.head)
+            strangers = strangers_to(model, split, looks)
             whole = whole_scores(model, strangers, split, looks)
             answers = centred_orders(model, split, looks)
             each.append(answers | {"whole": Answers.of(whole, split.owners)})

@@ -40,28 +40,35 @@ def closer(
 ) -> Floats:
     """Return embeddings (n, dim) averaged over 2 to 4 `views` of each of `crops` (n, 112, 112, 3).
 
-    The first is the crop as it is (its `embeddings` are given), the second the mirror image of the
-    crop cut again by landmarks that are found once more: in both ways another picture. The other
-    two are the mirror image of the first, and the second unmirrored.
+    The first view is the crop as it is, whose `embeddings` are given; for the others see
+    `other_views`.
     """
-    again = realigned(crops, detector)
-    others = (again[:, :, ::-1], crops[:, :, ::-1], again)[: views - 1]
+    others = other_views(crops, detector)[: views - 1]
     return unit(embeddings + sum(embed(view) for view in others))
 
 
-def all_looks(
-    embed: Embed,
-    parts: Iterable[NDArray[np.uint8]],
-    *closer_ones: Callable[[NDArray[np.uint8], Floats], Floats],
-) -> list[Floats]:
-    """Return the embeddings (n, dim) of many crops: of one look at each, and of closer ones.
+def other_views(crops: NDArray[np.uint8], detector: Detector) -> tuple[NDArray[np.uint8], ...]:
+    """Return three more views of `crops` (n, 112, 112, 3), the most telling first.
 
-    `parts` gives the crops, some at a time: they need not fit into memory together. Each of
-    `closer_ones` makes embeddings of crops and their embeddings of one look.
+    That is the mirror image of the crop cut again by landmarks that are found once more: in both
+    ways another picture. Then come the crop's own mirror image, and the other one unmirrored.
     """
-    looks: list[list[Floats]] = [[] for _ in (embed, *closer_ones)]
+    again = realigned(crops, detector)
+    return again[:, :, ::-1], crops[:, :, ::-1], again
+
+
+def all_looks(
+    embed: Embed, detector: Detector, parts: Iterable[NDArray[np.uint8]], *views: int
+) -> list[Floats]:
+    """Return the embeddings (n, dim) of many crops: of one look at each, and of so many `views`.
+
+    `parts` gives the crops, some at a time: they need not fit into memory together.
+    """
+    looks: list[list[Floats]] = [[] for _ in (1, *views)]
     for crops in parts:
         once = embed(crops)
-        for look, made in zip(looks, (once, *(f(crops, once) for f in closer_ones)), strict=True):
-            look.append(made)
+        others = [embed(view) for view in other_views(crops, detector)[: max(views) - 1]]
+        looks[0].append(once)
+        for look, n in zip(looks[1:], views, strict=True):
+            look.append(unit(once + sum(others[: n - 1])))
     return [np.concatenate(look) for look in looks]

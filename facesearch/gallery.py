@@ -862,11 +862,11 @@ class Gallery:
             return error
         for place, there in enumerate(seen.faces):
             if same_place(there.box, face.box):
-                seen = referenced(seen, place, self.model)
                 one = [place]  # copies: a slice would keep the crops of all faces in memory
-                return replace(
+                alone = replace(
                     seen, faces=[there], crops=seen.crops[one], embeddings=seen.embeddings[one]
                 )
+                return referenced(alone, 0, self.model)
         return FaceError(f"the {subject(self.model.manifest)} is not found again")
 
     # Where faces lie

@@ -18,7 +18,6 @@ import csv
 import hashlib
 import json
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,11 @@ import numpy as np
 
 from facesearch import Model
 from facesearch.alignment import TEMPLATE
+from facesearch.detection import Detector
 from facesearch.embedding import all_looks
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.protocols import crops_in_parts
-from facesearch.identification import REFERENCE_VIEWS, look_again
+from facesearch.identification import REFERENCE_VIEWS
 from facesearch.model import read_manifest
 from facesearch.training.calibration import (
     Searches,
@@ -55,8 +55,10 @@ def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[F
     def told(n_done: int) -> None:
         print(f"\r{n_done:,} of {len(rows):,} crops", end="", flush=True)
 
-    reference = partial(look_again, model, views=REFERENCE_VIEWS)
-    once, references = all_looks(model.embed, crops_in_parts(folder, rows, told), reference)
+    detector = model.detector
+    assert isinstance(detector, Detector)  # for the type checker
+    parts = crops_in_parts(folder, rows, told)
+    once, references = all_looks(model.embed, detector, parts, REFERENCE_VIEWS)
     print()
     cache.parent.mkdir(exist_ok=True)
     np.savez(cache, once=once, references=references)

@@ -8,7 +8,6 @@ was not trained on and by the same searches, or it is not written.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from facesearch.alignment import CROP_PX, TEMPLATE
 from facesearch.detection import Detector
-from facesearch.embedding import Encoder, all_looks, closer
+from facesearch.embedding import Encoder, all_looks
 from facesearch.engine import engine_for_many, make_engine
 from facesearch.errors import DataError, TrainingError
 from facesearch.head import L1SigmoidHead
@@ -237,8 +236,8 @@ def looks_of(folder: Path, data: TrainingSet) -> Looks:
     engine = engine_for_many()
     encoder = Encoder(make_engine(engine, folder / "branch.onnx"))
     detector = Detector(make_engine(engine, DETECTOR))
-    reference = partial(closer, encoder.embed, detector, views=REFERENCE_VIEWS)
-    return Looks(*all_looks(encoder.embed, crops_by_part(data.pictures), reference))
+    parts = crops_by_part(data.pictures)
+    return Looks(*all_looks(encoder.embed, detector, parts, REFERENCE_VIEWS))
 
 
 def rates_by_set(faces: Faces, looks: Looks, cohort: Cohort) -> dict[str, Rates]:

@@ -16,6 +16,7 @@ from facesearch import (
     shipped_models,
 )
 from facesearch.alignment import realigned
+from facesearch.embedding import all_looks
 from facesearch.gallery import verify
 from facesearch.head import L1SigmoidHead
 from facesearch.identification import look, look_again
@@ -64,8 +65,11 @@ def test_a_closer_look_averages_the_crop_and_one_cut_anew_and_their_mirror_image
     assert np.abs(anew.astype(int) - crops).mean() > 1
     views = [crops, anew[:, :, ::-1], crops[:, :, ::-1], anew]
     rows = np.concatenate([model.embed(view) for view in views])
-    for n in (2, 4):
+    once, *several = all_looks(model.embed, model.detector, [crops], 2, 4)
+    np.testing.assert_allclose(once, rows[:1], atol=1e-3)
+    for n, of_many in zip((2, 4), several, strict=True):
         (found,) = look_again(model, crops, rows[:1], n)
+        np.testing.assert_allclose(of_many, found[None], atol=1e-3)
         expected = rows[:n].sum(0) / np.linalg.norm(rows[:n].sum(0))
         np.testing.assert_allclose(found, expected, atol=1e-3)
         assert found @ rows[0] < 0.995
