@@ -40,8 +40,7 @@ from PIL import Image
 from benchmarks.lfw import embed_all
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
-from facesearch.dedupe.clusters import group_faces
-from facesearch.dedupe.people import (
+from facesearch.duplicates.same_person import (
     COPY_COSINE,
     Enrolled,
     Judge,
@@ -58,6 +57,7 @@ from facesearch.evaluation.metrics import expected_calibration_error
 from facesearch.evaluation.protocols import read_crops
 from facesearch.identification import REFERENCE_VIEWS, look_again
 from facesearch.openset import fit_strangers
+from facesearch.review.clusters import group_faces
 from facesearch.vectors import Floats, unit
 from facesearch_indexes.faiss_index import FaissIndex
 

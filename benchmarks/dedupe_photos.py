@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from benchmarks.report import need, parse_arguments, show
-from facesearch.dedupe.photos import PhotoReport, find_duplicates
-from facesearch.dedupe.picture import EVERYWHERE, compare, look_at, look_closely
+from facesearch.duplicates.photos import PhotoReport, find_duplicates
+from facesearch.duplicates.picture import EVERYWHERE, compare, look_at, look_closely
 from facesearch.photo import Photo, read_photo
 
 SEED = 2909

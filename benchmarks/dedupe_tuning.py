@@ -1,4 +1,4 @@
-"""What the constants of facesearch.dedupe.people and clusters were chosen by: development faces.
+"""Choose the constants of duplicates.same_person and review.clusters, on development faces.
 
     python -m benchmarks.dedupe_tuning [--json]
 
@@ -27,8 +27,8 @@ from benchmarks.dedupe_people import Ids, enrolled_as, grouping, labelled, parte
 from benchmarks.lfw import embed_rows
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
-from facesearch.dedupe import clusters, people
-from facesearch.dedupe.people import (
+from facesearch.duplicates import same_person as people
+from facesearch.duplicates.same_person import (
     Doubles,
     Enrolled,
     Judge,
@@ -39,6 +39,7 @@ from facesearch.dedupe.people import (
 )
 from facesearch.engine import engine_for_many
 from facesearch.openset import Evidence, fit_strangers
+from facesearch.review import clusters
 from facesearch.vectors import Floats, unit
 
 SOURCES = {

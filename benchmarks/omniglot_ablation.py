@@ -17,10 +17,10 @@ from typing import Any
 from benchmarks.report import STDOUT, argument_parser, need, write_json
 from facesearch.evaluation.one_shot import play_episodes
 from facesearch.evaluation.pictures import Pictures, omniglot_parts, read_pictures
-from facesearch.training.course import cropper, training_set
-from facesearch.training.judging import embed, one_shot_accuracy
+from facesearch.training.loop import train
 from facesearch.training.recipes import Modern
-from facesearch.training.train import train
+from facesearch.training.train_pictures import cropper, training_set
+from facesearch.training.validation import embed, one_shot_accuracy
 
 CHANGES: dict[str, dict[str, Any]] = {
     "one trunk of the recipe": {},

@@ -4,7 +4,7 @@
 
 Both train the same network on batches of Omniglot's background alphabets. The plain loop is what
 one writes first: float32, torch's memory layout, nn.PReLU, AdamW. Ours is
-facesearch.training.train.Run: bfloat16 where the processor has it, channels last, a PReLU of
+facesearch.training.loop.Run: bfloat16 where the processor has it, channels last, a PReLU of
 cheaper parts, averaged weights. In turn, a few steps each, medians; one warm-up each is left out.
 `data_share`: making batches (rows, quarter turns, affine and elastic distortion), of all the time
 of ours. `recipe_minutes`: what all steps and evaluations of the recipe take at this speed; reading
@@ -20,10 +20,10 @@ from torch import nn
 
 from benchmarks.report import need, parse_arguments, show
 from facesearch.evaluation.pictures import omniglot_parts, read_pictures
-from facesearch.training.course import cropper, training_set
+from facesearch.training.loop import Run
 from facesearch.training.network import PReLU
 from facesearch.training.recipes import Batch, Lesson, Modern, TrainingSet
-from facesearch.training.train import Run
+from facesearch.training.train_pictures import cropper, training_set
 
 ROUNDS, STEPS = 7, 4
 

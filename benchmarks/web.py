@@ -51,9 +51,9 @@ from PIL import Image, ImageDraw
 
 from benchmarks.report import parse_arguments, show
 from facesearch import Gallery
+from facesearch.serving.thumbnails import Thumbnails
 from facesearch.storage.store import FaceRow
 from facesearch.vectors import unit
-from facesearch.web.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -11,13 +11,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from facesearch.dedupe.cache import FileState, remove_cache
-from facesearch.dedupe.unnamed import SeenBefore, state_of
+from facesearch.duplicates.photo_cache import FileState, remove_cache
 from facesearch.errors import FacesearchError, PhotoError, Refused
 from facesearch.gallery import gallery_file, in_order, index_folder
 from facesearch.identification import NO_CROPS, Seen, look
 from facesearch.model import Model, subject
 from facesearch.photo import read_photo
+from facesearch.review.groups import SeenBefore, state_of
 from facesearch.storage.decisions import DecisionLog, DecisionRow
 from facesearch.storage.journal import Journal, pack
 from facesearch.storage.store import BOX_COLUMNS, Box, Store, same_place

@@ -35,7 +35,7 @@ from facesearch.storage.store import (
 )
 
 if TYPE_CHECKING:
-    from facesearch.dedupe.unnamed import UnnamedFace
+    from facesearch.review.groups import UnnamedFace
 
 PhotoFile = str | os.PathLike[str]
 VERDICTS = ("stranger", "no face")  # what a face can be dismissed as

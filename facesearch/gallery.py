@@ -28,7 +28,6 @@ from facesearch.alignment import sharpness
 from facesearch.curation import Curation, Decision, folded, person_id
 from facesearch.curation import person_name as person_name  # for who calls the gallery
 from facesearch.detection import Face
-from facesearch.enrollment import Choice, choose_faces, choose_wholes
 from facesearch.errors import (
     EmbeddingMismatch,
     FaceError,
@@ -37,6 +36,7 @@ from facesearch.errors import (
     PhotoError,
     Refused,
 )
+from facesearch.face_choice import Choice, choose_faces, choose_wholes
 from facesearch.identification import (
     NO_CROPS,
     IdentifiedFace,
@@ -51,7 +51,7 @@ from facesearch.openset import Strangers, evenly, fit_strangers, posterior
 from facesearch.photo import read_photo
 from facesearch.storage.decisions import DecisionLog
 from facesearch.storage.forgetting import forget_person
-from facesearch.storage.kept import keep, kept_at, sweep
+from facesearch.storage.photo_copies import keep, kept_at, sweep
 from facesearch.storage.store import (
     FaceRow,
     KnownFace,
@@ -63,18 +63,18 @@ from facesearch.storage.store import (
 from facesearch.vectors import Floats, unit
 
 if TYPE_CHECKING:
-    from facesearch.dedupe.cache import FileState
-    from facesearch.dedupe.enrolled import (
+    from facesearch.duplicates.enrolled import (
         EnrolledTwice,
         EnrolledTwiceFinder,
         FaceTwice,
         LookAlike,
         PerhapsTwo,
     )
-    from facesearch.dedupe.people import Judge
-    from facesearch.dedupe.review import Review, Waiting
-    from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, UnnamedGroup
-    from facesearch.mapping import EnrolledFaces
+    from facesearch.duplicates.photo_cache import FileState
+    from facesearch.duplicates.same_person import Judge
+    from facesearch.face_map import EnrolledFaces
+    from facesearch.review.groups import Unnamed, UnnamedFace, UnnamedGroup
+    from facesearch.review.queue import Review, Waiting
     from facesearch_indexes.faiss_index import FaissIndex
 
 CANDIDATES = 10  # people whom the head looks at again; 50 change nothing
@@ -666,7 +666,7 @@ class Gallery:
         else, with the reason. How alike strangers and photos of one person are may be that of a
         gallery up to a tenth smaller. Raises UnknownPerson.
         """
-        from facesearch.dedupe.enrolled import EnrolledTwiceFinder, look_alikes
+        from facesearch.duplicates.enrolled import EnrolledTwiceFinder, look_alikes
 
         with self._reading() as view:
             person, others = self._person(name), set(map(self._person, among))
@@ -683,7 +683,7 @@ class Gallery:
 
     @contextmanager
     def _finding_twice(self) -> Iterator["EnrolledTwiceFinder"]:
-        from facesearch.dedupe.enrolled import EnrolledTwiceFinder
+        from facesearch.duplicates.enrolled import EnrolledTwiceFinder
 
         with self._reading() as view:
             yield EnrolledTwiceFinder(self._store, self._log, self.model, view.index)
@@ -717,8 +717,8 @@ class Gallery:
 
         Those without a name wait in their groups, see `cluster`. Raises GalleryError.
         """
-        from facesearch.dedupe.review import Review, joined, most_telling_first, waiting_face
-        from facesearch.dedupe.unnamed import Unnamed, UnnamedFace, group_unnamed, with_their_ids
+        from facesearch.review.groups import Unnamed, UnnamedFace, group_unnamed, with_their_ids
+        from facesearch.review.queue import Review, joined, most_telling_first, waiting_face
 
         waiting: dict[UnnamedFace, Waiting] = {}
         faces: list[UnnamedFace] = []
@@ -767,7 +767,7 @@ class Gallery:
 
         None if that is all of them.
         """
-        from facesearch.dedupe.review import ASKED_ANEW, joined, waiting_face
+        from facesearch.review.queue import ASKED_ANEW, joined, waiting_face
 
         left = [
             (face, seen)
@@ -793,7 +793,7 @@ class Gallery:
         a group those are left out that `name_group` leaves out. Raises Refused if a human decided
         about all of them meanwhile, PhotoError, FaceError.
         """
-        from facesearch.dedupe.unnamed import UnnamedGroup
+        from facesearch.review.groups import UnnamedGroup
 
         face, *more = self.curation.undecided(waiting.faces)
         if more:
@@ -811,7 +811,7 @@ class Gallery:
 
         So the run that shows a group and the run that names it say the same of every face.
         """
-        from facesearch.dedupe.unnamed import SeenBefore, state_of
+        from facesearch.review.groups import SeenBefore, state_of
 
         def jobs() -> Iterator[tuple[str, "FileState | None", Seen | None]]:
             for photo in photos:
@@ -873,7 +873,7 @@ class Gallery:
 
     def some_faces(self, most: int) -> "EnrolledFaces":
         """Return all enrolled faces; of every k-th person if there are more than `most`."""
-        from facesearch.mapping import EnrolledFaces
+        from facesearch.face_map import EnrolledFaces
 
         with self._store.snapshot():
             counts = self._store.n_templates()

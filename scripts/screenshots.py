@@ -21,8 +21,8 @@ from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from facesearch import Gallery, Model
-from facesearch.training.course import run_course
 from facesearch.training.recipes import Modern
+from facesearch.training.train_pictures import run_course
 from facesearch_cli.demo import PORTRAITS, make_photos, portrait
 from facesearch_cli.glyphs import GLYPHS, HANDS, PEN, Hand, Stroke, curve, drawn_by, line, ring
 

@@ -32,7 +32,7 @@ from facesearch_cli.render import (
 
 if TYPE_CHECKING:
     from facesearch import Decision, Gallery
-    from facesearch.dedupe.unnamed import Unnamed, UnnamedGroup
+    from facesearch.review.groups import Unnamed, UnnamedGroup
 
 LISTED = 3  # photos of a group in the table; the JSON has all
 SHOWN = 6  # faces of a group on the page
@@ -146,7 +146,7 @@ def summary(found: "Unnamed", what: str) -> str:
 
 def page_of(found: "Unnamed", what: str) -> str:
     """Return the groups as an HTML page, the faces side by side."""
-    from facesearch.dedupe.page import Picture, cut_out, page
+    from facesearch.duplicates.report_page import Picture, cut_out, page
 
     groups = (  # a face is cut out when it is its turn: all of them at once fill the memory
         (

@@ -32,8 +32,8 @@ from facesearch_cli.render import (
 )
 
 if TYPE_CHECKING:
-    from facesearch.dedupe.photos import PhotoReport
-    from facesearch.dedupe.trash import Outcome
+    from facesearch.duplicates.photos import PhotoReport
+    from facesearch.duplicates.trash import Outcome
 
 
 class What(StrEnum):
@@ -203,7 +203,7 @@ def dedupe_photos(
     as_json: bool,
 ) -> None:
     """Report the photos that are there twice; with `apply` move them to the trash."""
-    from facesearch.dedupe.photos import sure_files_of
+    from facesearch.duplicates.photos import sure_files_of
 
     place = trash_of(folders, trash)
     look_for_unfinished(place, finish=apply)
@@ -236,7 +236,7 @@ def dedupe_photos(
 
 def moved(report: "PhotoReport", place: Path) -> "Outcome":
     """Move the duplicates to the trash; tell what has become of them where that is cut short."""
-    from facesearch.dedupe.trash import apply
+    from facesearch.duplicates.trash import apply
     from facesearch.errors import TrashError
 
     try:
@@ -255,7 +255,7 @@ def found_photos(
     screen: Screen,
 ) -> "PhotoReport":
     """Return the report, with progress on a terminal; leaves with 130 at Ctrl-C."""
-    from facesearch.dedupe.photos import find_duplicates
+    from facesearch.duplicates.photos import find_duplicates
     from facesearch.gallery import gallery_file
 
     file = gallery_file(gallery_path(gallery))
@@ -304,7 +304,7 @@ class Steps:
 
 def trash_of(folders: list[Path], trash: Path | None) -> Path:
     """Return the trash folder: the one given, or `facesearch-trash` beside the first folder."""
-    from facesearch.dedupe.trash import DEFAULT_NAME
+    from facesearch.duplicates.trash import DEFAULT_NAME
 
     if trash is not None:
         return trash.absolute()
@@ -315,7 +315,7 @@ def trash_of(folders: list[Path], trash: Path | None) -> Path:
 
 def look_for_unfinished(trash: Path, *, finish: bool) -> None:
     """Tell of moves that were cut short, or carry them out to the end if `finish`."""
-    from facesearch.dedupe import trash as operations
+    from facesearch.duplicates import trash as operations
 
     cut_short = operations.unfinished(trash)
     if not cut_short:
@@ -336,7 +336,7 @@ def look_for_unfinished(trash: Path, *, finish: bool) -> None:
 
 def undo_photos(folders: list[Path], trash: Path | None, *, as_json: bool) -> None:
     """Move back what the last --apply moved."""
-    from facesearch.dedupe.trash import undo
+    from facesearch.duplicates.trash import undo
 
     outcome = undo(trash_of(folders, trash))
     if as_json:
@@ -350,7 +350,7 @@ def undo_photos(folders: list[Path], trash: Path | None, *, as_json: bool) -> No
 
 def show_photos(report: "PhotoReport", screen: Screen) -> None:
     """Print the groups: what stays, what could go, and why; a summary on stderr."""
-    from facesearch.dedupe.photos import files_of, sure_files_of
+    from facesearch.duplicates.photos import files_of, sure_files_of
 
     columns = (
         Column("group", right=True),
@@ -382,8 +382,8 @@ def show_photos(report: "PhotoReport", screen: Screen) -> None:
 
 def photo_page(report: "PhotoReport") -> str:
     """Return the report as an HTML page."""
-    from facesearch.dedupe.page import Picture, page
-    from facesearch.dedupe.photos import PhotoFile, files_of
+    from facesearch.duplicates.photos import PhotoFile, files_of
+    from facesearch.duplicates.report_page import Picture, page
 
     def shown(file: PhotoFile, note: str, *, keep: bool = False) -> Picture:
         size = f"{file.width} x {file.height}, {file.state.size:,} bytes"
@@ -413,7 +413,7 @@ def photo_page(report: "PhotoReport") -> str:
 
 def photos_as_json(report: "PhotoReport", outcome: "Outcome | None") -> dict[str, object]:
     """Return the fields of the JSON answer."""
-    from facesearch.dedupe.photos import PhotoFile
+    from facesearch.duplicates.photos import PhotoFile
 
     def of(file: PhotoFile) -> dict[str, object]:
         return {

@@ -21,14 +21,14 @@ from facesearch_cli.render import (
 
 if TYPE_CHECKING:
     from facesearch import Decision, Gallery
-    from facesearch.dedupe.enrolled import (
+    from facesearch.duplicates.enrolled import (
         EnrolledFace,
         EnrolledTwice,
         FaceTwice,
         PerhapsTwo,
         ProbablyOne,
     )
-    from facesearch.dedupe.page import Picture
+    from facesearch.duplicates.report_page import Picture
 
 DOUBTFUL = 0.5  # a name that is two people's with this probability is merged with nobody
 SURE = 0.95  # how many proposals are at least this probable is told beside all
@@ -174,7 +174,7 @@ def sentences(found: People) -> list[str]:
 
 def how_many_wrong(probabilities: Sequence[float]) -> str:
     """Return how many of the proposed groups are probably wrong, and of the surest ones."""
-    from facesearch.dedupe.people import expected_wrong
+    from facesearch.duplicates.same_person import expected_wrong
 
     def about(wrong: float) -> str:
         return "fewer than 0.1" if wrong < 0.05 else f"about {wrong:.1f}"
@@ -195,7 +195,7 @@ def where(face: "EnrolledFace") -> str:
 
 def people_page(found: People, opened: "Gallery") -> str:
     """Return the proposals as an HTML page, the faces side by side."""
-    from facesearch.dedupe.page import page
+    from facesearch.duplicates.report_page import page
 
     groups = []
     for group in found.twice.groups:
@@ -219,7 +219,7 @@ def people_page(found: People, opened: "Gallery") -> str:
 
 def faces_of(opened: "Gallery", name: str, *, keep: bool = False) -> list["Picture"]:
     """Return the first faces of a person as they are shown."""
-    from facesearch.dedupe.enrolled import EnrolledFace
+    from facesearch.duplicates.enrolled import EnrolledFace
 
     return [
         pictured(
@@ -233,7 +233,7 @@ def faces_of(opened: "Gallery", name: str, *, keep: bool = False) -> list["Pictu
 
 def pictured(face: "EnrolledFace", note: str, *, keep: bool = False) -> "Picture":
     """Return a face as the page shows it, by its caption alone if its photo is not there."""
-    from facesearch.dedupe.page import Picture, cut_out
+    from facesearch.duplicates.report_page import Picture, cut_out
 
     picture = cut_out(where(face), face.content_hash, face.box)
     return Picture(picture, f"{face.person}: {where(face)}", note, keep)
@@ -243,7 +243,7 @@ def people_as_json(
     found: People, at_least: float, decision: "Decision | None"
 ) -> dict[str, object]:
     """Return the fields of the JSON answer."""
-    from facesearch.dedupe.people import expected_wrong
+    from facesearch.duplicates.same_person import expected_wrong
 
     twice = found.twice
     return {
@@ -293,7 +293,7 @@ def face_as_json(face: "EnrolledFace") -> dict[str, object]:
 
 def dedupe_faces(html: Path | None, gallery: Path | None, model: str, as_json: bool) -> None:
     """Report the pictures of a face that are enrolled twice."""
-    from facesearch.dedupe.page import page
+    from facesearch.duplicates.report_page import page
 
     with open_gallery(gallery, model) as opened:
         found = opened.same_faces()

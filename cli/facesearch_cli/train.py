@@ -23,9 +23,9 @@ from facesearch_cli.render import (
 )
 
 if TYPE_CHECKING:
-    from facesearch.training.course import Course
-    from facesearch.training.face_course import FaceCourse
-    from facesearch.training.train import Progress, Trained
+    from facesearch.training.loop import Progress, Trained
+    from facesearch.training.train_faces import FaceCourse
+    from facesearch.training.train_pictures import Course
 
 NEEDED = ("torch", "safetensors", "onnx", "scipy", "matplotlib")  # what the extra `train` brings
 
@@ -94,8 +94,8 @@ def train(
     if start is not None or recipe is RecipeName.FACE:
         train_faces(data, out, start, steps=steps, seed=seed, resume=resume, as_json=as_json)
         return
-    from facesearch.training.course import run_course
     from facesearch.training.recipes import make_recipe
+    from facesearch.training.train_pictures import run_course
 
     screen = Screen()
     chosen = make_recipe((recipe or RecipeName.MODERN).value, seed=seed, steps=steps)
@@ -163,9 +163,9 @@ def train_faces(
     as_json: bool,
 ) -> None:
     """Train a model of faces; with `start` adapt that model, and refuse one that is no better."""
-    from facesearch.training.face_course import run_face_course
     from facesearch.training.face_recipe import Face
     from facesearch.training.faces import are_crops
+    from facesearch.training.train_faces import run_face_course
 
     screen = Screen()
     if are_crops(data):
@@ -199,7 +199,7 @@ def train_faces(
 
 def faces_as_object(course: "FaceCourse", out: Path) -> dict[str, Any]:
     """Return the JSON of a training on faces."""
-    from facesearch.training.face_course import told
+    from facesearch.training.train_faces import told
 
     trained, faces = course.trained, course.faces
     return {
@@ -244,7 +244,7 @@ def faces_summary(course: "FaceCourse", out: Path) -> str:
 
 def refusal(course: "FaceCourse") -> str:
     """Return why an adaptation was not written."""
-    from facesearch.training.face_course import mean_tpir
+    from facesearch.training.train_faces import mean_tpir
 
     assert course.after is not None  # for the type checker: it was not interrupted
     assert course.before is not None  # it was an adaptation

@@ -52,7 +52,7 @@ def web(
     """
     own = own_address(host)
     try:
-        from facesearch.web.server import listen, serve
+        from facesearch.serving.server import listen, serve
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn", "jinja2", "markdown_it"):
             raise

@@ -21,10 +21,10 @@ from facesearch.training.augment import Mirroring
 from facesearch.training.calibration import COHORT_WEIGHT, Searches, open_set_rates
 from facesearch.training.export import crops_by_part
 from facesearch.training.face_network import CODE, SIDE_PX, FaceBranch, both, start_branch
-from facesearch.training.judging import embed
 from facesearch.training.losses import margin_softmax
 from facesearch.training.network import L1Head, SiameseNetwork
 from facesearch.training.recipes import Batch, Episodes, Lesson, Recipe, TrainingSet
+from facesearch.training.validation import embed
 from facesearch.vectors import unit
 
 # While it is trained a model has no cohort: small galleries lean on zero.

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facesearch.enrollment import choose_faces
 from facesearch.errors import DataError, PhotoError
 from facesearch.evaluation.pictures import Pictures
 from facesearch.evaluation.protocols import read_crops
+from facesearch.face_choice import choose_faces
 from facesearch.identification import Seen, look
 from facesearch.model import Model
 from facesearch.photo import read_photo, walk_photos

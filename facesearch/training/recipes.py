@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from facesearch.evaluation.pictures import rows_by_class
 from facesearch.training.augment import Distortion, Mirroring
-from facesearch.training.judging import one_shot_accuracy
 from facesearch.training.losses import (
     balanced_cross_entropy,
     contrastive,
@@ -32,6 +31,7 @@ from facesearch.training.losses import (
     regularised_cross_entropy,
 )
 from facesearch.training.network import KochBranch, L1Head, ResidualBranch, SiameseNetwork
+from facesearch.training.validation import one_shot_accuracy
 
 Ids = NDArray[np.int64]
 Halves = tuple[list[int], list[int], list[int]]  # an episode's left rows, right rows, classes

@@ -26,8 +26,8 @@ from facesearch.errors import (
 )
 from facesearch.gallery import Gallery
 from facesearch.model import Model
+from facesearch.serving.guard import refusal
 from facesearch.web.desk import STATIC, Desk
-from facesearch.web.guard import refusal
 from facesearch.web.pages.duplicates import DuplicatesPage
 from facesearch.web.pages.groups import GroupsPage
 from facesearch.web.pages.identify import IdentifyPage

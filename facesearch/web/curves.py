@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from facesearch.figures import Figures, PairFigures, SearchFigures
-from facesearch.progress import Training
+from facesearch.training_log import Training
 from facesearch.web.diagrams import (
     Axis,
     Diagram,

@@ -13,19 +13,19 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from facesearch.curation import Decision
-from facesearch.dedupe.photos import why_kept
-from facesearch.dedupe.unnamed import UnnamedFace
+from facesearch.duplicates.photos import why_kept
 from facesearch.errors import GalleryError, PhotoError
 from facesearch.gallery import Gallery
 from facesearch.identification import IdentifiedFace
 from facesearch.model import Model, subject
+from facesearch.review.groups import UnnamedFace
+from facesearch.serving.decoder import FACE_PX, Eyes
+from facesearch.serving.duplicates import Duplicates
+from facesearch.serving.review import Groups
+from facesearch.serving.thumbnails import Thumbnails
+from facesearch.serving.uploads import Uploads
 from facesearch.storage.store import KnownFace
 from facesearch.web.diagrams import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from facesearch.web.duplicates import Duplicates
-from facesearch.web.eyes import FACE_PX, Eyes
-from facesearch.web.groups import Groups
-from facesearch.web.thumbnails import Thumbnails
-from facesearch.web.uploads import Uploads
 
 FPIR = 0.01  # as `Gallery.identify` has it, and as the page says
 NOTICE_S = 3.0  # until it is noticed that another program forgot somebody

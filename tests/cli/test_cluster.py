@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facesearch.dedupe import page
+from facesearch.duplicates import report_page as page
 from facesearch_cli import cluster as command
 from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from facesearch import Gallery
-from facesearch.dedupe.enrolled import EnrolledFace, PerhapsTwo
+from facesearch.duplicates.enrolled import EnrolledFace, PerhapsTwo
 from facesearch_cli import dedupe as command
 from facesearch_cli import dedupe_people
 from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE, UNUSABLE
@@ -93,7 +93,7 @@ def test_apply_without_anybody_to_ask_wants_yes(run, album, options):
 
 
 def test_a_move_that_was_cut_short_is_told_and_finished(run, album, monkeypatch):
-    from facesearch.dedupe import trash
+    from facesearch.duplicates import trash
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -112,7 +112,7 @@ def test_a_move_that_was_cut_short_is_told_and_finished(run, album, monkeypatch)
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(run, album, monkeypatch):
-    from facesearch.dedupe import photos
+    from facesearch.duplicates import photos
 
     def interrupted(*args, **options):
         raise KeyboardInterrupt

@@ -113,7 +113,9 @@ def test_a_look_alike_is_to_be_verified_with_the_model_that_found_it(
 
 
 def test_the_page_looks_with_the_model_of_the_gallery(of_old, facesearch, monkeypatch):
-    server = pytest.importorskip("facesearch.web.server", reason="the extra web is not installed")
+    server = pytest.importorskip(
+        "facesearch.serving.server", reason="the extra web is not installed"
+    )
     served = []
     monkeypatch.setattr(server, "serve", lambda *arguments, **_: served.append(arguments[:2]))
     assert facesearch("web", "--no-browser", "--gallery", of_old).exit_code == 0

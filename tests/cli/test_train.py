@@ -145,10 +145,10 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path
 
 def a_face_course(after, *, before=0.5, ended="done", skipped=()):
     """Return what came of adapting a model: on 2 of 5 people, with these TPIR."""
-    from facesearch.training import face_course as course
+    from facesearch.training import train_faces as course
     from facesearch.training.faces import Faces
+    from facesearch.training.loop import Trained
     from facesearch.training.recipes import TrainingSet
-    from facesearch.training.train import Trained
 
     def people(n):
         classes = np.repeat(np.arange(n), 2)
@@ -166,7 +166,7 @@ def a_face_course(after, *, before=0.5, ended="done", skipped=()):
 @pytest.fixture
 def adapted(monkeypatch, tmp_path):
     """Run the command with what came of the training; return exit code, stdout and stderr."""
-    from facesearch.training import face_course
+    from facesearch.training import train_faces as face_course
 
     def run(done, *options):
         asked = []

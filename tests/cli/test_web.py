@@ -77,7 +77,7 @@ def test_an_address_of_another_machine_is_one_sentence(facesearch):
 def test_it_warns_in_a_sentence_where_others_can_connect(
     facesearch, monkeypatch, own_home, options, warned
 ):
-    from facesearch.web import server
+    from facesearch.serving import server
 
     own = server.listen()
     monkeypatch.setattr(server, "listen", lambda port, host: own)  # nobody need have that address

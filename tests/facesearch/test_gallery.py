@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from facesearch import gallery as gallery_module
 from facesearch.curation import folded
-from facesearch.dedupe.people import USUAL_SHARE, log_odds, same_people
+from facesearch.duplicates.same_person import USUAL_SHARE, log_odds, same_people
 from facesearch.errors import EmbeddingMismatch, GalleryError, UnknownPerson
 from facesearch.gallery import Gallery, import_gallery
 from facesearch.head import L1SigmoidHead
@@ -149,7 +149,7 @@ def test_a_group_photo_gives_a_person_one_face_even_when_the_choice_changes(
 ):
     monkeypatch.setattr(gallery_module, "COMMIT_PHOTOS", 1)
     group, portrait = shoot((GRACE, 3), (ADA, 3)), shoot((ADA, 1))
-    monkeypatch.setattr("facesearch.enrollment.LARGEST_BY", 1.0)  # takes Grace for Ada
+    monkeypatch.setattr("facesearch.face_choice.LARGEST_BY", 1.0)  # takes Grace for Ada
     photos = [("Ada", path) for path in (group, portrait, portrait, group)]
     done = statuses(enroll(fake_gallery, *photos))
     assert done == ["enrolled", "enrolled", "already", "already"]

@@ -20,7 +20,7 @@ from PIL import Image
 
 from facesearch import gallery as gallery_module
 from facesearch.another_model import migrate_gallery
-from facesearch.dedupe.enrolled import EnrolledTwiceFinder
+from facesearch.duplicates.enrolled import EnrolledTwiceFinder
 from facesearch.gallery import CANDIDATES, CANDIDATES_OF_OWN_ORDER, Gallery
 from facesearch.model import Model
 from facesearch.vectors import unit

@@ -10,13 +10,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from facesearch.curation import Decision
-from facesearch.dedupe.enrolled import PerhapsTwo
-from facesearch.dedupe.photos import PhotoGroup
-from facesearch.dedupe.trash import Outcome, newest, unfinished
+from facesearch.duplicates.enrolled import PerhapsTwo
+from facesearch.duplicates.photos import PhotoGroup
+from facesearch.duplicates.trash import Outcome, newest, unfinished
 from facesearch.errors import PhotoError
+from facesearch.serving.duplicates import KINDS, Card
+from facesearch.serving.incoming import number_in, numbers_of, side_of, start_in, text_of, told
 from facesearch.web.desk import STATIC, Desk, decided
-from facesearch.web.duplicates import KINDS, Card
-from facesearch.web.incoming import number_in, numbers_of, side_of, start_in, text_of, told
 
 SHOWN_FACES = 12  # of one side of a card
 SAID_PATHS = 3  # of what was left alone

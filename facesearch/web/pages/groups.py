@@ -10,8 +10,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from facesearch.errors import PhotoError
+from facesearch.serving.incoming import number_in, start_in, text_of, told
 from facesearch.web.desk import STATIC, Desk, decided
-from facesearch.web.incoming import number_in, start_in, text_of, told
 
 WINDOW_OF_GROUPS = 20
 SHOWN_FACES = 12  # of a group

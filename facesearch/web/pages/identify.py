@@ -12,10 +12,10 @@ from facesearch.curation import Decision, person_name
 from facesearch.errors import PhotoError
 from facesearch.identification import IdentifiedFace
 from facesearch.photo import MAX_BYTES
+from facesearch.serving.decoder import Looked
+from facesearch.serving.incoming import chunks, number_in, of_type, text_of, told
+from facesearch.serving.uploads import Upload
 from facesearch.web.desk import FPIR, Desk, decided
-from facesearch.web.eyes import Looked
-from facesearch.web.incoming import chunks, number_in, of_type, text_of, told
-from facesearch.web.uploads import Upload
 
 
 class IdentifyPage:

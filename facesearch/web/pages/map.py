@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from facesearch.mapping import EnrolledFaces, Stray, places, strays
+from facesearch.face_map import EnrolledFaces, Stray, places, strays
 from facesearch.vectors import Floats
 from facesearch.web.desk import Desk
 

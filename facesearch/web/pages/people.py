@@ -11,9 +11,9 @@ from starlette.routing import Route
 
 from facesearch.curation import Decision, person_name
 from facesearch.errors import GalleryError, Refused, UnknownPerson
+from facesearch.serving.incoming import number_in, numbers_of, start_in, text_of, told
 from facesearch.storage.store import KnownFace
 from facesearch.web.desk import WINDOW, Desk, decided
-from facesearch.web.incoming import number_in, numbers_of, start_in, text_of, told
 
 SHOWN_DECISIONS = 30  # on a person's page, from the newest
 ALIKE_FROM = 0.001  # below, nobody would see it

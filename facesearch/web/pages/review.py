@@ -12,11 +12,11 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from facesearch.curation import Decision
-from facesearch.dedupe.review import Waiting
 from facesearch.errors import PhotoError
 from facesearch.gallery import Gallery
+from facesearch.review.queue import Waiting
+from facesearch.serving.incoming import number_in, start_in, text_of, told
 from facesearch.web.desk import STATIC, Desk, decided
-from facesearch.web.incoming import number_in, start_in, text_of, told
 
 WINDOW_OF_ITEMS = 6  # that come at once
 ASKED_AT_ONCE = 1000  # at most, all of which may be decided: 0.2 s

@@ -7,8 +7,8 @@ from starlette.routing import Route
 
 from facesearch.curation import folded
 from facesearch.errors import PhotoError
+from facesearch.serving.incoming import number_in, told
 from facesearch.web.desk import STATIC, Desk, decided
-from facesearch.web.incoming import number_in, told
 
 PROPOSED_NAMES = 12
 

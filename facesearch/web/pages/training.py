@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from facesearch.progress import Training, read_training, training_folder
+from facesearch.serving.incoming import number_in
+from facesearch.training_log import Training, read_training, training_folder
 from facesearch.web.curves import training_diagrams, validated_by
 from facesearch.web.desk import Desk
-from facesearch.web.incoming import number_in
 
 SILENT_S = 300.0  # without a sign of life; an evaluation on many pictures may take minutes
 

@@ -9,12 +9,12 @@ from starlette.routing import Route
 
 from facesearch.figures import Figures
 from facesearch.gallery import Verification
+from facesearch.serving.decoder import Looked
+from facesearch.serving.uploads import Upload
 from facesearch.web.curves import measured_on, score_diagram
 from facesearch.web.desk import Desk, percent
 from facesearch.web.diagrams import Mark, share_text
-from facesearch.web.eyes import Looked
 from facesearch.web.pages.model import figures_of
-from facesearch.web.uploads import Upload
 
 
 class VerifyPage:

@@ -19,7 +19,7 @@ from facesearch.model import model_folder
 from facesearch.training.calibration import Searches, open_set_rates
 from facesearch.training.face_network import CODE, start_branch
 from facesearch.training.face_recipe import LEANING, Face
-from facesearch.training.train import train
+from facesearch.training.loop import train
 from facesearch.vectors import unit
 
 

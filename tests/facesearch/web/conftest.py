@@ -116,7 +116,7 @@ class App:
     """The application with its guard in this process, without a server: quicker to start."""
 
     def __init__(self, app):
-        from facesearch.web.guard import Guard
+        from facesearch.serving.guard import Guard
 
         self._app, self._runner = Guard(app, names=("here",), port=1, token="-"), asyncio.Runner()
         self._lifespan = app.router.lifespan_context(app)
@@ -168,7 +168,8 @@ def app_of(gallery, photos=(), folders=(), training=None):
 
     What a process of their own is for is tested by `test_eyes` and with `start_site`.
     """
-    from facesearch.web import desk, eyes
+    from facesearch.serving import decoder as eyes
+    from facesearch.web import desk
     from facesearch.web.app import make_app
 
     look = partial(eyes.look_at, model=gallery.model)
@@ -219,7 +220,7 @@ def serve_here(_model):
     """Serve a gallery file from a thread, for a browser: quicker to start than `start_site`."""
     pytest.importorskip("starlette", reason="the extra web is not installed")
     pytest.importorskip("uvicorn", reason="the extra web is not installed")
-    from facesearch.web.server import listen, server_of
+    from facesearch.serving.server import listen, server_of
 
     with ExitStack() as running:
 

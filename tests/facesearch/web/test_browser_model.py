@@ -5,7 +5,7 @@ import json
 from PIL import Image
 from test_browser import drop
 
-from facesearch.progress import LOG
+from facesearch.training_log import LOG
 
 LINE = {"seconds": 9.5, "best": 0.3, "pictures_per_s": 40.0}
 

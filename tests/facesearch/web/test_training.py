@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from facesearch.progress import LOG, NOW, WORST, Training, replace_file
+from facesearch.training_log import LOG, NOW, WORST, Training, replace_file
 from facesearch.web.curves import training_diagrams
 from facesearch.web.pages.training import duration, state_of
 

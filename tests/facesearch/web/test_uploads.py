@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from facesearch.web.uploads import Uploads
+from facesearch.serving.uploads import Uploads
 
 RUN = """
 import sys
-from facesearch.web.uploads import Uploads
+from facesearch.serving.uploads import Uploads
 uploads = Uploads()
 with uploads.receiving("a.jpg") as (upload, file):
     file.write(b"a face")

@@ -1,0 +1,359 @@
+"""What was computed of photos, kept from run to run: a cache, losing it costs time only.
+
+One SQLite file. It holds small pictures and templates of people, so it lies in the folder of the
+gallery's index files, whose content `forget` deletes. What is not from this version, or damaged,
+is thrown away.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from time import monotonic
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.detection import Face
+from facesearch.duplicates.picture import CODE_BYTES, RADIUS, SIDE, Likeness, Look, compare
+from facesearch.identification import NO_CROPS, Seen
+
+VERSION = 3  # of the tables and of everything that looks and likenesses depend on
+COMMIT_AFTER_S = 1.0  # what a kill may cost
+BUSY_TIMEOUT_S = 60.0  # how long another program may be at writing
+_GREYS = 4096  # small pictures held at once, 36 MB
+_FACE_NUMBERS = 15  # of a face as it is kept: the box, the score, five landmarks
+_BATCH = 1024  # new pictures compared with all others in one step: what a kill may cost then
+_NEAREST = 8  # of each code; copies of one picture are found by each other
+
+_Coded = tuple[int, NDArray[np.uint8]]  # id of a picture, its codes
+
+_SCHEMA = """
+CREATE TABLE file (
+    path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode TEXT, content_hash TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE picture (
+    id INTEGER PRIMARY KEY, content_hash TEXT UNIQUE, width INTEGER, height INTEGER,
+    colourless INTEGER, plain INTEGER, grey BLOB, codes BLOB, compared INTEGER DEFAULT 0
+) STRICT;
+CREATE TABLE seen (
+    content_hash TEXT, fingerprint TEXT, width INTEGER, height INTEGER, faces BLOB, embeddings BLOB,
+    PRIMARY KEY (content_hash, fingerprint)
+) STRICT;
+CREATE TABLE near (
+    first INTEGER, second INTEGER, bits INTEGER, PRIMARY KEY (first, second)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE likeness (
+    first INTEGER, second INTEGER, score REAL, mirrored INTEGER, turned INTEGER,
+    area REAL, burst INTEGER, PRIMARY KEY (first, second)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE closely (
+    first INTEGER, second INTEGER, differing REAL, PRIMARY KEY (first, second)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells whether a file is the one that was read."""
+
+    size: int
+    mtime_ns: int
+    inode: str  # device and inode
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileState":
+        """Return the state that `os.stat` told."""
+        return cls(status.st_size, status.st_mtime_ns, f"{status.st_dev}:{status.st_ino}")
+
+
+class PhotoCache:
+    """Files, their looks, which are near and how alike; ids are of this cache only."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or make the cache at `path`; in memory if that is None or cannot be written."""
+        self._db = _opened(path)
+        self._committed = monotonic()
+        self._look = lru_cache(_GREYS)(self._read_look)
+
+    def commit(self) -> None:
+        """Keep what was computed; until then no other program can keep anything here."""
+        self._db.commit()
+        self._committed = monotonic()
+
+    def close(self) -> None:
+        """Keep what was computed and close the file."""
+        with contextlib.suppress(sqlite3.Error):  # a full disk: the cache has lost something
+            self._db.commit()
+        self._db.close()
+
+    def hash_of(self, path: str, state: FileState) -> str | None:
+        """Return the content hash of the file if it is known in that state."""
+        row = self._db.execute(
+            "SELECT content_hash FROM file WHERE (path, size, mtime_ns, inode) = (?, ?, ?, ?)",
+            (os.fsencode(path), state.size, state.mtime_ns, state.inode),
+        ).fetchone()
+        return row and str(row[0])
+
+    def add_file(self, path: str, state: FileState, content_hash: str) -> None:
+        """Keep what a file holds."""
+        values = (os.fsencode(path), state.size, state.mtime_ns, state.inode, content_hash)
+        self._write("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", values)
+
+    def picture_id(self, content_hash: str) -> int | None:
+        """Return the id of a picture, None if it was not looked at yet."""
+        row = self._db.execute(
+            "SELECT id FROM picture WHERE content_hash = ?", (content_hash,)
+        ).fetchone()
+        return row and int(row[0])
+
+    def add_picture(self, content_hash: str, look: Look) -> int:
+        """Keep the look of a picture; return its id."""
+        cursor = self._write(
+            "INSERT INTO picture (content_hash, width, height, colourless, plain, grey, codes) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                content_hash,
+                look.width,
+                look.height,
+                look.colourless,
+                look.plain,
+                _packed(look.grey),
+                look.codes.tobytes(),
+            ),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def look(self, picture: int) -> Look:
+        """Return the look of a picture that is kept."""
+        return self._look(picture)
+
+    def _read_look(self, picture: int) -> Look:
+        row = self._db.execute(
+            "SELECT width, height, colourless, plain, grey, codes FROM picture WHERE id = ?",
+            (picture,),
+        ).fetchone()
+        if row is None:
+            raise sqlite3.DatabaseError("another run has dropped a picture")
+        width, height, colourless, plain, grey, codes = row
+        unpacked = cv2.imdecode(np.frombuffer(grey, np.uint8), cv2.IMREAD_GRAYSCALE)
+        if unpacked is None or unpacked.shape != (SIDE, SIDE):
+            raise sqlite3.DatabaseError("a small picture of the cache is damaged")
+        small = np.asarray(unpacked, np.uint8)
+        return Look(width, height, bool(colourless), bool(plain), small, _unpacked_codes(codes))
+
+    def seen(self, content_hash: str, fingerprint: str) -> Seen | None:
+        """Return what the model with that fingerprint saw on a photo, without the crops.
+
+        None if it did not look yet.
+        """
+        row = self._db.execute(
+            "SELECT width, height, faces, embeddings FROM seen "
+            "WHERE (content_hash, fingerprint) = (?, ?)",
+            (content_hash, fingerprint),
+        ).fetchone()
+        if row is None:
+            return None
+        width, height, packed, embeddings = row
+        try:
+            numbers = np.frombuffer(packed, np.float64).reshape(-1, _FACE_NUMBERS)
+            vectors = np.frombuffer(embeddings, np.float32)
+            rows = vectors.reshape(len(numbers), vectors.size // max(len(numbers), 1))
+        except ValueError as error:
+            raise sqlite3.DatabaseError("what was seen of a photo is damaged") from error
+        faces = [
+            Face((left, top, right, bottom), np.array(landmarks, np.float32).reshape(5, 2), score)
+            for left, top, right, bottom, score, *landmarks in numbers.tolist()
+        ]
+        return Seen(content_hash, width, height, faces, NO_CROPS, rows)
+
+    def add_seen(self, seen: Seen, fingerprint: str) -> None:
+        """Keep what the model with that fingerprint saw on a photo, but for the crops."""
+        faces = [[*face.box, face.score, *face.landmarks.ravel()] for face in seen.faces]
+        self._write(
+            "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                seen.content_hash,
+                fingerprint,
+                seen.width,
+                seen.height,
+                np.array(faces, np.float64).tobytes(),
+                seen.embeddings.astype(np.float32).tobytes(),
+            ),
+        )
+
+    def compare_new(self) -> Iterator[tuple[int, int]]:
+        """Find for every new picture those that may be the same; yield how many of all are done."""
+        if self._db.execute("SELECT 1 FROM picture WHERE NOT compared").fetchone() is None:
+            return
+        rows = self._db.execute("SELECT id, compared, codes FROM picture ORDER BY id").fetchall()
+        kept = [(i, done, _unpacked_codes(codes)) for i, done, codes in rows if codes]
+        new = [(i, codes) for i, done, codes in kept if not done]
+        known = [(i, codes) for i, done, codes in kept if done]
+        for start in range(0, len(new), _BATCH):
+            batch = new[start : start + _BATCH]
+            self._find(batch, known + batch)
+            for place in range(0, len(known), _BATCH):  # a window may be the whole of a new one
+                self._find(known[place : place + _BATCH], batch)
+            known += batch
+            self._db.executemany(
+                "UPDATE picture SET compared = 1 WHERE id = ?", [(i,) for i, _ in batch]
+            )
+            self.commit()
+            yield min(start + _BATCH, len(new)), len(new)
+
+    def _find(self, asking: list[_Coded], asked: list[_Coded]) -> None:
+        """Keep which pictures `asked` look, as a whole, like any window of those `asking`."""
+        from facesearch_indexes.binary import near_codes  # loads faiss
+
+        if not asking or not asked:
+            return
+        ways = len(asking[0][1])
+        asking_ids, asked_ids = (np.array([i for i, _ in some]) for some in (asking, asked))
+        queries = np.concatenate([codes for _, codes in asking])
+        wholes = np.stack([codes[0] for _, codes in asked])
+        for rows, places, bits in near_codes(queries, wholes, RADIUS, _NEAREST):
+            pairs = np.stack([asking_ids[rows // ways], asked_ids[places]])
+            pairs.sort(axis=0)
+            values = np.vstack([pairs, bits])[:, pairs[0] != pairs[1]]
+            self._db.executemany(
+                "INSERT INTO near VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+                "SET bits = min(bits, excluded.bits)",
+                values.T.tolist(),
+            )
+
+    def near(self, pictures: Collection[int]) -> NDArray[np.int64]:
+        """Return (n, 3) of bits, first, second: the pairs that may be the same, nearest first."""
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (picture INTEGER PRIMARY KEY)")
+        self._db.execute("DELETE FROM temp.wanted")
+        self._db.executemany("INSERT INTO temp.wanted VALUES (?)", ((i,) for i in pictures))
+        rows = self._db.execute(
+            "SELECT bits, first, second FROM near "
+            "JOIN temp.wanted AS one ON one.picture = first "
+            "JOIN temp.wanted AS two ON two.picture = second ORDER BY 1, 2, 3"
+        )
+        return np.fromiter(rows, np.dtype((np.int64, 3)))  # pairs may be ten times the pictures
+
+    def likeness(self, first: int, second: int) -> Likeness | None:
+        """Return how alike two pictures are, from their looks or from an earlier run."""
+        one, two = min(first, second), max(first, second)
+        row = self._db.execute(
+            "SELECT score, mirrored, turned, area, burst FROM likeness "
+            "WHERE (first, second) = (?, ?)",
+            (one, two),
+        ).fetchone()
+        if row is None:
+            found = compare(self.look(one), self.look(two))
+            row = (
+                (found.score, found.mirrored, found.turned, found.area, found.burst)
+                if found
+                else (0.0, 0, 0, 1.0, 0)
+            )
+            self._write("INSERT INTO likeness VALUES (?, ?, ?, ?, ?, ?, ?)", (one, two, *row))
+        score, mirrored, turned, area, burst = row
+        if score == 0 and not burst:
+            return None
+        if first != one:
+            area = 1 / area
+        return Likeness(score, bool(mirrored), bool(turned), area, bool(burst))
+
+    def differing(self, first: int, second: int) -> float | None:
+        """Return what `look_closely` said of two pictures, None if nobody has looked yet."""
+        row = self._db.execute(
+            "SELECT differing FROM closely WHERE (first, second) = (?, ?)",
+            (min(first, second), max(first, second)),
+        ).fetchone()
+        return row and float(row[0])
+
+    def add_differing(self, first: int, second: int, differing: float) -> None:
+        """Keep what `look_closely` said of two pictures."""
+        values = (min(first, second), max(first, second), differing)
+        self._write("INSERT OR REPLACE INTO closely VALUES (?, ?, ?)", values)
+
+    def prune(self, roots: Collection[str], found: AbstractSet[str]) -> None:
+        """Drop the files under `roots` that are not among those `found`, and what only they had."""
+        inside = tuple(os.path.join(os.fsencode(root), b"") for root in roots)  # noqa: PTH118
+        gone = [
+            (path,)
+            for (path,) in self._db.execute("SELECT path FROM file")
+            if (path.startswith(inside) or os.fsdecode(path) in roots)
+            and os.fsdecode(path) not in found
+        ]
+        self._db.executemany("DELETE FROM file WHERE path = ?", gone)
+        self._db.execute(
+            "DELETE FROM seen WHERE content_hash NOT IN (SELECT content_hash FROM file)"
+        )
+        kept = "(SELECT id FROM picture)"
+        self._db.execute(
+            "DELETE FROM picture WHERE content_hash NOT IN (SELECT content_hash FROM file)"
+        )
+        for table in ("near", "likeness", "closely"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE first NOT IN {kept} OR second NOT IN {kept}"
+            )
+        self._look.cache_clear()  # ids may be given again
+        self.commit()
+
+    def _write(self, sql: str, values: tuple[object, ...]) -> sqlite3.Cursor:
+        cursor = self._db.execute(sql, values)
+        if monotonic() - self._committed > COMMIT_AFTER_S:
+            self.commit()
+        return cursor
+
+
+def _packed(grey: NDArray[np.uint8]) -> bytes:
+    return bytes(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
+
+
+def _unpacked_codes(codes: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(codes, np.uint8).reshape(-1, CODE_BYTES)
+
+
+def _opened(path: Path | None) -> sqlite3.Connection:
+    """Return the cache, sound and of this version; what is not is deleted and begun anew."""
+    if path is None:
+        return _begun(":memory:")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(2):
+            db = None
+            try:
+                db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                if version == VERSION and db.execute("PRAGMA quick_check").fetchone() == ("ok",):
+                    db.execute("PRAGMA synchronous = NORMAL")
+                    return db
+                if version == 0 and not db.execute("SELECT * FROM sqlite_schema").fetchall():
+                    db.close()
+                    return _begun(str(path))
+            except sqlite3.OperationalError:  # locked, read-only or full: not damaged
+                if db is not None:
+                    db.close()
+                return _begun(":memory:")
+            except sqlite3.DatabaseError:
+                pass
+            if db is not None:
+                db.close()
+            remove_cache(path)
+    except OSError:
+        pass
+    return _begun(":memory:")
+
+
+def _begun(place: str) -> sqlite3.Connection:
+    db = sqlite3.connect(place, timeout=BUSY_TIMEOUT_S)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    return db
+
+
+def remove_cache(path: Path) -> None:
+    """Delete the cache at `path` with its logs, if it is there."""
+    for ending in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)

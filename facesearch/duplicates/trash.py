@@ -1,0 +1,298 @@
+"""Duplicate files -> a trash folder and back, each time as one journalled operation.
+
+An operation is a folder of the trash: its plan, written and synced before the first move, says
+which file goes, what it holds and where it goes; the files lie beside it. What was moved is seen
+from the files themselves, so there is nothing that a kill could leave half written: a file is at
+its place, in the trash, or at both while it is moved. `moved` and `undone` mark the ends.
+"""
+
+import errno
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from facesearch.duplicates.photos import TRASH_PLAN, PhotoGroup
+from facesearch.errors import TrashError
+from facesearch.photo import file_hash
+
+DEFAULT_NAME = "facesearch-trash"
+_PLAN = TRASH_PLAN
+_MOVED, _BEGUN, _UNDONE = "moved", "undoing", "undone"
+_VERSION = 1
+_NAME_BYTES = 200  # of a file's own name in the trash: the number in front has room too
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A file that goes, what it holds, and the file that stays in its stead."""
+
+    path: str
+    content_hash: str
+    keeper: str
+    keeper_hash: str
+    kept_as: str  # name in the operation's folder
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one operation."""
+
+    folder: Path
+    moved: tuple[str, ...]  # paths: into the trash, or back to their place
+    left: tuple[tuple[str, str], ...]  # path, why it was left alone
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An operation that was cut short."""
+
+    folder: Path
+    files: int
+    undoing: bool  # cut short while everything was moved back
+
+
+def apply(groups: Sequence[PhotoGroup], trash: Path) -> Outcome:
+    """Move the sure duplicates of `groups` to a new folder of `trash`; return what became of them.
+
+    A file that vanished or does not hold any more what the report saw is left alone, and so are
+    all of a group whose keeper does not. Raises TrashError if the trash cannot be written, before
+    any file is touched, or when it is full: what is moved by then stays so and can be undone.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    folder = trash / f"{stamp}-{secrets.token_hex(3)}"
+    with _told(trash):
+        new = [path for path in (trash, *trash.parents) if not path.exists()]
+        folder.mkdir(parents=True)
+        moves = list(_planned(groups))
+        lines = [{"facesearch_trash": _VERSION, "files": len(moves)}]
+        lines += [{name: getattr(move, name) for name in Move.__slots__} for move in moves]
+        text = "".join(json.dumps(line) + "\n" for line in lines)  # ASCII: surrogates are escaped
+        _write(folder / _PLAN, text.encode())
+        for path in (folder, trash, *(path.parent for path in new)):
+            _sync_folder(path)
+    return _finish(folder, moves)
+
+
+def unfinished(trash: Path) -> list[Unfinished]:
+    """Return the operations in `trash` that were cut short, oldest first."""
+    found = []
+    for folder in _operations(trash):
+        undone, moved = ((folder / name).exists() for name in (_UNDONE, _MOVED))
+        undoing = (folder / _BEGUN).exists()
+        if not undone and (undoing or not moved):
+            found.append(Unfinished(folder, len(_read_plan(folder)), undoing))
+    return found
+
+
+def finish(trash: Path) -> list[Outcome]:
+    """Carry out to the end whatever was cut short in `trash`; return what became of it."""
+    return [
+        undo(trash, cut.folder) if cut.undoing else _finish(cut.folder, _read_plan(cut.folder))
+        for cut in unfinished(trash)
+    ]
+
+
+def undo(trash: Path, folder: Path | None = None) -> Outcome:
+    """Move every file of an operation back, by default of the newest that is not undone.
+
+    Never over a file that is there meanwhile: that one is told and the moved one stays in the
+    trash. Raises TrashError if there is nothing to undo.
+    """
+    folder = folder or newest(trash)
+    if folder is None:
+        raise TrashError(f"there is nothing to undo in {trash}")
+    moves = _read_plan(folder)
+    moved, left_alone = [], []
+    with _told(trash):
+        _write(folder / _BEGUN, b"")
+        for move in moves:
+            reason = _back(folder / move.kept_as, Path(move.path), move.content_hash)
+            if reason is None:
+                moved.append(move.path)
+            elif reason:
+                left_alone.append((move.path, reason))
+        _write(folder / (_MOVED if left_alone else _UNDONE), b"")
+        (folder / _BEGUN).unlink()  # what was left alone may be undone later
+        for part in folder.glob(".facesearch-*.part"):  # of an apply that was killed
+            part.unlink()
+    return Outcome(folder, tuple(moved), tuple(left_alone))
+
+
+def newest(trash: Path) -> Path | None:
+    """Return the folder of the newest operation that is not undone, None if there is none."""
+    left = [one for one in _operations(trash) if not (one / _UNDONE).exists()]
+    return left[-1] if left else None
+
+
+def _planned(groups: Sequence[PhotoGroup]) -> Iterator[Move]:
+    number = 0
+    for group in groups:
+        keeper = group.keeper
+        for duplicate in group.duplicates:
+            if not duplicate.sure:
+                continue
+            file, number = duplicate.file, number + 1
+            name = os.fsencode(Path(file.path).name)
+            kept_as = f"{number:06}-" + name[-_NAME_BYTES:].decode("utf-8", "replace")
+            yield Move(file.path, file.content_hash, keeper.path, keeper.content_hash, kept_as)
+
+
+def _finish(folder: Path, moves: Sequence[Move]) -> Outcome:
+    moved, left = [], []
+    kept: dict[str, bool] = {}  # keeper -> it is there as it was: read once an operation
+    with _told(folder.parent):
+        for move in moves:
+            if move.keeper not in kept:
+                kept[move.keeper] = file_hash(move.keeper) == move.keeper_hash
+            if (folder / move.kept_as).exists() and not os.path.lexists(move.path):
+                moved.append(move.path)  # before it was cut short
+                continue
+            reason = "the file to keep is gone or has changed"
+            if kept[move.keeper]:
+                reason = _away(Path(move.path), folder / move.kept_as, move)
+            if reason:
+                left.append((move.path, reason))
+            else:
+                moved.append(move.path)
+        _write(folder / _MOVED, b"")
+    return Outcome(folder, tuple(moved), tuple(left))
+
+
+def _away(path: Path, target: Path, move: Move) -> str:
+    """Move a file to the trash; return why not, an empty text if it was."""
+    if path.is_symlink():
+        return "it is a link now"
+    content_hash = file_hash(path)
+    if content_hash is None:
+        return "it is gone or cannot be read"
+    if content_hash != move.content_hash:
+        return "it has changed"
+    with suppress(OSError):
+        if path.samefile(move.keeper):
+            return "it is the file to keep under another name"
+    if target.exists():  # copied already, then cut short
+        if file_hash(target) != move.content_hash:
+            return f"{target} holds something else"
+    else:
+        try:
+            path.replace(target)
+            _sync_folder(target.parent)
+            _sync_folder(path.parent)
+            return ""
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT):
+                return f"it cannot be moved: {error.strerror}"
+            if error.errno != errno.EXDEV:
+                raise
+        _copy(path, target, move.content_hash)
+    try:
+        path.unlink()
+    except OSError as error:
+        target.unlink()
+        return f"it cannot be moved: {error.strerror}"
+    _sync_folder(path.parent)
+    return ""
+
+
+def _back(kept: Path, path: Path, content_hash: str) -> str | None:
+    """Move a file back to its place; return None if it was, why not, "" if there is nothing to."""
+    if not os.path.lexists(kept):
+        return ""  # it was never moved, or is back already
+    if os.path.lexists(path):
+        if file_hash(path) != content_hash or path.is_symlink():
+            return "another file is at its place now"
+        kept.unlink()  # cut short between copy and removal: both hold the same
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(kept, path)  # unlike a rename it never replaces what came there this moment
+        except OSError as error:
+            if isinstance(error, FileExistsError):
+                return "another file is at its place now"
+            if error.errno == errno.EXDEV:
+                _copy(kept, path, content_hash)
+            else:  # a file system without hard links
+                kept.rename(path)
+    except OSError as error:
+        return f"it cannot be moved back: {error.strerror}"
+    _sync_folder(path.parent)
+    kept.unlink(missing_ok=True)
+    _sync_folder(kept.parent)
+    return None
+
+
+def _copy(source: Path, target: Path, content_hash: str) -> None:
+    """Copy a file with its times to another file system, whole and checked or not at all."""
+    part = target.with_name(f".facesearch-{content_hash[:16]}.part")  # a kill leaves it: the next
+    # attempt writes the same one again, and takes it away
+    try:
+        with source.open("rb") as reading, part.open("wb") as writing:
+            shutil.copyfileobj(reading, writing)
+            writing.flush()
+            os.fsync(writing.fileno())
+        shutil.copystat(source, part)
+        if file_hash(part) != content_hash:
+            raise OSError(errno.EIO, "the copy does not hold what the file does", str(source))
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+
+
+def _operations(trash: Path) -> list[Path]:
+    """Return the folders of operations, oldest first; one without a whole plan moved nothing."""
+    with suppress(OSError):
+        return sorted(path.parent for path in trash.glob(f"*/{_PLAN}"))
+    return []
+
+
+def _read_plan(folder: Path) -> list[Move]:
+    try:
+        head, *lines = map(json.loads, (folder / _PLAN).read_text("utf-8").splitlines())
+        if head != {"facesearch_trash": _VERSION, "files": len(lines)}:
+            raise ValueError
+        return [Move(**line) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise TrashError(f"{folder / _PLAN} is not what facesearch wrote there") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file that is there whole, on the disk, or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlast a power cut, where the system can."""
+    if os.name == "nt":  # Windows opens no folder
+        return
+    with suppress(OSError):  # some network file systems cannot
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _told(trash: Path) -> Iterator[None]:
+    """Turn what the system refuses about the trash into a TrashError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise TrashError(f"cannot use the trash folder {trash}: {reason}") from error

@@ -1,0 +1,1 @@
+"""What a person decides next: groups of unnamed faces and the order in which to ask about them."""

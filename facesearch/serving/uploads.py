@@ -1,0 +1,123 @@
+"""Photos that were dropped on the page: files of this run, each with what was seen on it.
+
+They lie in a folder of the run, which holds a lock as long as it lives. What a run that was killed
+has left is deleted by the next one: a folder with photos whose lock nobody holds.
+"""
+
+import os
+import secrets
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISDIR
+from typing import BinaryIO
+
+from facesearch.serving.decoder import Looked
+
+PREFIX = "facesearch-page-"  # of a run's folder in the system's folder for such
+MOST_BYTES = 4_000_000_000  # of all that is held; what was dropped first goes first
+
+
+@dataclass(slots=True, eq=False)
+class Upload:
+    """A photo of this run."""
+
+    id: str  # drawn, so that it tells nothing
+    name: str  # what the user calls it
+    path: Path
+    n_bytes: int = 0
+    looked: Looked | None = None  # None: nobody looked yet
+
+
+class Uploads:
+    """The photos of this run, by id, in a folder that goes with it."""
+
+    def __init__(self) -> None:
+        delete_left_behind()
+        self._folder = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+        self._lock = locked(Path(self._folder.name) / "lock")
+        self._photos = Path(self._folder.name) / "photos"
+        self._photos.mkdir()  # only now: who sees it without a lock may delete it
+        self._held: dict[str, Upload] = {}
+
+    @contextmanager
+    def receiving(self, name: str) -> Iterator[tuple[Upload, BinaryIO]]:
+        """Give an upload and the file to write it to; it is held unless the block fails."""
+        ending = Path(name).suffix.lower()
+        ending = ending if ending[1:].isalnum() and ending.isascii() and len(ending) < 6 else ""
+        upload = Upload(secrets.token_urlsafe(12), name, self._photos)
+        upload.path = upload.path / (upload.id + ending)
+        try:
+            with upload.path.open("xb") as file:
+                yield upload, file
+                upload.n_bytes = file.tell()
+        except BaseException:
+            upload.path.unlink(missing_ok=True)
+            raise
+        self._held[upload.id] = upload
+        while len(self._held) > 1 and self._n_bytes() > MOST_BYTES:
+            self.drop(next(iter(self._held)))
+
+    def _n_bytes(self) -> int:
+        return sum(upload.n_bytes for upload in self._held.values())
+
+    def get(self, upload_id: str) -> Upload | None:
+        """Return the photo with that id, None if it is not held any more."""
+        return self._held.get(upload_id)
+
+    def drop(self, upload_id: str) -> None:
+        """Delete a photo, if it is held."""
+        upload = self._held.pop(upload_id, None)
+        if upload is not None:
+            with suppress(OSError):
+                upload.path.unlink()
+
+    def clear(self) -> None:
+        """Delete all photos."""
+        for upload_id in list(self._held):
+            self.drop(upload_id)
+
+    def close(self) -> None:
+        """Delete all photos and the folder."""
+        self._held.clear()
+        shutil.rmtree(self._photos, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
+        self._folder.cleanup()
+
+
+def delete_left_behind() -> None:
+    """Delete the photos of this user's runs that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if not is_ours(folder) or not (folder / "photos").is_dir():
+                continue
+            lock = locked(folder / "lock")
+            if lock is not None:
+                shutil.rmtree(folder / "photos", ignore_errors=True)
+                lock.close()
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether this user made a folder: others may put there what leads elsewhere."""
+    found = folder.lstat()  # one look, lest a link come between two; nobody else can replace ours
+    return S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == os.getuid())
+
+
+def locked(file: Path) -> sqlite3.Connection | None:
+    """Return what locks a file until it is closed or the process ends, None if another does.
+
+    SQLite does so on every system, and leaves the file empty.
+    """
+    lock = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error:
+        lock.close()
+        return None
+    return lock

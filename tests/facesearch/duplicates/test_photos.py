@@ -1,0 +1,378 @@
+import json
+import os
+import shutil
+import sqlite3
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+
+from facesearch import PhotoError
+from facesearch.duplicates import photos
+from facesearch.duplicates.photo_cache import FileState
+from facesearch.duplicates.photos import (
+    Duplicate,
+    PhotoFile,
+    PhotoGroup,
+    find_duplicates,
+    why_kept,
+)
+from facesearch.photo import read_photo
+
+MIXED = Path(__file__).parents[4] / "shared" / "data" / "photos"
+
+
+@pytest.fixture
+def album(portraits, tmp_path):
+    """Eileen in three files, Grace in one."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    eileen = Image.open(portraits.eileen).convert("RGB")
+    eileen.save(folder / "eileen.png")
+    eileen.resize((200, 200)).save(folder / "small.jpg")
+    ImageOps.mirror(eileen).save(folder / "mirror.jpg")
+    shutil.copy(portraits.grace, folder / "grace.jpg")
+    return folder
+
+
+def names(report):
+    return [
+        (Path(group.keeper.path).name, [Path(twin.file.path).name for twin in group.duplicates])
+        for group in report.groups
+    ]
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The names of the photos that are read, in order."""
+    read = []
+
+    def noted(path):
+        read.append(Path(path).name)
+        return read_photo(path)
+
+    monkeypatch.setattr(photos, "read_photo", noted)
+    return read
+
+
+def test_copies_of_one_picture_are_a_group_and_the_best_is_kept(album):
+    report = find_duplicates([album])
+    assert names(report) == [("eileen.png", ["mirror.jpg", "small.jpg"])]
+    reasons = [twin.reason for twin in report.groups[0].duplicates]
+    assert "mirrored" in reasons[0]
+    assert "200 x 200 instead of 512 x 512" in reasons[1]
+    assert report.photos == 4
+
+
+def a_group(*files):
+    """Return a group of (width, bytes, time) triples, the first of which is kept."""
+    made = [
+        PhotoFile(f"/{place}.png", "hash", FileState(size, time, "1"), width, 10, place, 0)
+        for place, (width, size, time) in enumerate(files)
+    ]
+    return PhotoGroup(made[0], tuple(Duplicate(file, 1.0, True, "") for file in made[1:]))
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ([(9, 5, 5), (8, 9, 1)], "it has most pixels"),
+        ([(9, 5, 5), (9, 4, 1), (8, 9, 1)], "it has most bytes"),
+        ([(9, 5, 5), (9, 5, 6), (9, 4, 1)], "it is the oldest"),
+        ([(9, 5, 5), (9, 5, 5)], "its name comes first"),
+        ([(9, 5, 5), (10, 4, 6)], "those of more pixels are a GIF, grey, cropped, mirrored"),
+        ([(9, 5, 5), (9, 6, 6), (8, 9, 1)], "those of more bytes are a GIF, grey, cropped"),
+    ],
+    ids=["pixels", "bytes", "oldest", "name", "worse but larger", "worse but more bytes"],
+)
+def test_it_is_told_why_a_photo_is_kept(files, why):
+    assert why_kept(a_group(*files)).startswith(why)
+
+
+def test_a_file_is_never_its_own_duplicate(album, tmp_path):
+    """czkawka #556: links, hard links, a path given twice."""
+    (album / "link.jpg").symlink_to(album / "grace.jpg")
+    os.link(album / "grace.jpg", album / "hard.jpg")
+    again = tmp_path / "other way"
+    again.symlink_to(album)
+    report = find_duplicates([album, album, again, album / "grace.jpg"])
+    assert names(report) == names(find_duplicates([album]))
+    assert str(album / "hard.jpg") in dict(report.same_files)
+    assert dict(report.same_files)[str(album / "link.jpg")] == str(album / "grace.jpg")
+
+
+def test_identical_bytes_are_the_same_even_in_a_flat_picture(tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (3, 3), "red").save(tmp_path / name)
+    report = find_duplicates([tmp_path])
+    assert names(report) == [("a.png", ["b.png"])]
+    assert report.groups[0].duplicates[0].reason == "identical bytes"
+
+
+def test_small_files_are_not_skipped(tmp_path, portraits):
+    """czkawka #1638: nothing under 16 KB was looked at."""
+    tiny = Image.open(portraits.eileen).convert("RGB").resize((60, 60))
+    tiny.save(tmp_path / "a.jpg", quality=60)
+    tiny.save(tmp_path / "b.png")
+    assert names(find_duplicates([tmp_path])) == [("b.png", ["a.jpg"])]
+
+
+def test_unreadable_files_are_listed_and_the_rest_is_done(album):
+    (album / "empty.jpg").write_bytes(b"")
+    (album / "cut.jpg").write_bytes((album / "grace.jpg").read_bytes()[:20_000])
+    report = find_duplicates([album])
+    assert {Path(path).name for path, _ in report.unreadable} == {"empty.jpg", "cut.jpg"}
+    assert len(report.groups) == 1
+
+
+def test_any_unicode_and_long_paths_do(album):
+    deep = album.joinpath(*["d" * 100] * 3) / "ü\U0001f600 \udcff.jpg"
+    deep.parent.mkdir(parents=True)
+    shutil.copy(album / "grace.jpg", deep)
+    (group, _) = sorted(find_duplicates([album]).groups, key=lambda group: len(group.duplicates))
+    assert {group.keeper.path, group.duplicates[0].file.path} == {
+        str(deep),
+        str(album / "grace.jpg"),
+    }
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(PhotoError, match="cannot read"):
+        find_duplicates([tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("edit", "name"),
+    [
+        (lambda image: image.convert("L").resize((900, 900)), "grey"),
+        (lambda image: image.crop((0, 0, 460, 460)).resize((900, 900)), "crop"),
+        (lambda image: ImageOps.expand(image, 30, "black").resize((520, 520)), "border"),
+    ],
+    ids=["grey", "crop", "border"],
+)
+def test_no_grey_or_cropped_photo_is_kept_however_large(portraits, tmp_path, edit, name):
+    eileen = Image.open(portraits.eileen).convert("RGB")
+    eileen.save(tmp_path / "whole.png")
+    edit(eileen).save(tmp_path / f"{name}.png")
+    kept = "border" if name == "border" else "whole"  # with a border nothing is lost
+    assert names(find_duplicates([tmp_path]))[0][0] == f"{kept}.png"
+
+
+def test_a_gif_is_not_kept_however_large(portraits, tmp_path):
+    eileen = Image.open(portraits.eileen).convert("RGB")
+    eileen.save(tmp_path / "whole.jpg")
+    eileen.resize((900, 900)).save(tmp_path / "large.gif")
+    assert names(find_duplicates([tmp_path])) == [("whole.jpg", ["large.gif"])]
+
+
+def test_two_forms_that_differ_in_a_figure_are_left_to_a_human(tmp_path):
+    for number in (1, 2):
+        page = Image.new("RGB", (620, 877), "white")
+        for y in range(60, 800, 24):
+            ImageDraw.Draw(page).text((50, y), "Service rendered as agreed, net 30 days", 0)
+        ImageDraw.Draw(page).text((50, 20), f"Invoice 2024-{number}", 0)
+        page.save(tmp_path / f"{number}.png")
+    (group,) = find_duplicates([tmp_path]).groups
+    assert [twin.sure for twin in group.duplicates] == [False]
+    assert "perhaps print" in group.duplicates[0].reason
+
+
+def test_a_file_that_cannot_be_looked_at_closely_is_not_sure(album, monkeypatch):
+    def gone(what, done, total):
+        if what == "Looking closely":
+            return
+        if what == "Checking":
+            monkeypatch.setattr(photos, "read_photo", broken)
+
+    def broken(path):
+        raise PhotoError("cannot read it")
+
+    (group,) = find_duplicates([album], progress=gone).groups
+    assert {twin.sure for twin in group.duplicates} == {False}
+
+
+def test_what_files_are_gone_is_dropped_from_the_cache(album, tmp_path):
+    cache = tmp_path / "cache"
+    other = tmp_path / "other"
+    shutil.copytree(album, other)
+    Image.open(other / "grace.jpg").rotate(3).save(other / "grace.jpg")
+    find_duplicates([album, other], cache)
+    for name in ("eileen.png", "small.jpg", "mirror.jpg", "grace.jpg"):
+        (album / name).unlink()
+    find_duplicates([album], cache)
+    db = sqlite3.connect(cache)
+    assert {Path(os.fsdecode(path)).parent for (path,) in db.execute("SELECT path FROM file")} == {
+        other
+    }
+    kept = {row for (row,) in db.execute("SELECT id FROM picture")}
+    assert len(kept) == 4
+    for table in ("near", "likeness", "closely"):
+        rows = db.execute(f"SELECT first, second FROM {table}").fetchall()
+        assert {*sum(rows, ())} <= kept
+    db.close()
+
+
+def test_which_one_is_kept_can_be_chosen(album, tmp_path):
+    other = tmp_path / "first"
+    other.mkdir()
+    (album / "mirror.jpg").unlink()
+    Image.open(album / "eileen.png").resize((300, 300)).save(other / "middle.png")
+    for day, path in enumerate([album / "small.jpg", other / "middle.png", album / "eileen.png"]):
+        os.utime(path, (86400 * day, 86400 * day))
+    kept = {
+        keep: names(find_duplicates([other, album], keep=keep))[0][0]
+        for keep in ("best", "oldest", "newest", "first-folder")
+    }
+    assert kept == {
+        "best": "eileen.png",
+        "oldest": "small.jpg",
+        "newest": "eileen.png",
+        "first-folder": "middle.png",
+    }
+
+
+def test_what_a_human_told_apart_never_comes_into_one_group(album):
+    report = find_duplicates([album])
+    keeper, (mirror, small) = report.groups[0].keeper, report.groups[0].duplicates
+    apart = {frozenset({keeper.content_hash, mirror.file.content_hash})}
+    for group in find_duplicates([album], different=apart).groups:
+        hashes = {group.keeper.content_hash, *(t.file.content_hash for t in group.duplicates)}
+        assert not any(pair <= hashes for pair in apart)
+    apart |= {
+        frozenset({keeper.content_hash, small.file.content_hash}),
+        frozenset({mirror.file.content_hash, small.file.content_hash}),
+    }
+    assert find_duplicates([album], different=apart).groups == ()
+
+
+def test_only_what_is_new_or_changed_is_read_again(album, tmp_path, reads):
+    cache = tmp_path / "cache"
+    first = find_duplicates([album], cache)
+    assert len(reads) == 4 + 3  # Eileen's once more, for the closer look
+    assert find_duplicates([album], cache) == first
+    assert len(reads) == 7
+    Image.open(album / "grace.jpg").resize((300, 300)).save(album / "new.jpg")
+    Image.open(album / "eileen.png").resize((250, 250)).save(album / "small.jpg")
+    assert len(find_duplicates([album], cache).groups) == 2
+    assert sorted(reads[7:9]) == ["new.jpg", "small.jpg"]
+    # the closer looks: new.jpg at grace.jpg, small.jpg at eileen.png, mirror.jpg is known
+    assert sorted(reads[9:]) == ["eileen.png", "grace.jpg", "new.jpg", "small.jpg"]
+
+
+def test_photos_of_two_runs_are_compared_with_each_other(album, tmp_path):
+    cache = tmp_path / "cache"
+    for name in ("small.jpg", "eileen.png"):
+        assert find_duplicates([album / name], cache).groups == ()
+    both = [album / "small.jpg", album / "eileen.png"]
+    assert names(find_duplicates(both, cache)) == [("eileen.png", ["small.jpg"])]
+
+
+@pytest.mark.parametrize("order", [("whole", "crop"), ("crop", "whole")], ids=" then ".join)
+def test_a_crop_is_found_whichever_of_the_two_came_first(portraits, tmp_path, order):
+    eileen = Image.open(portraits.eileen).convert("RGB")
+    files = {name: tmp_path / f"{name}.png" for name in order}
+    eileen.save(files["whole"])
+    eileen.crop((0, 0, 461, 461)).save(files["crop"])
+    for name in order:  # only a window of the whole is near the crop
+        find_duplicates([files[name]], tmp_path / "cache")
+    report = find_duplicates(list(files.values()), tmp_path / "cache")
+    assert names(report) == [("whole.png", ["crop.png"])]
+
+
+def test_an_interrupted_run_goes_on_where_it_was(album, tmp_path, reads):
+    def interrupt(what, done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        find_duplicates([album], tmp_path / "cache", progress=interrupt)
+    report = find_duplicates([album], tmp_path / "cache")
+    assert len(reads) == 4 + 3  # and the closer look
+    assert report == find_duplicates([album])
+
+
+@pytest.mark.parametrize("spoil", ["bytes", "version", "gone table"])
+def test_a_spoilt_cache_is_thrown_away(album, tmp_path, spoil):
+    cache = tmp_path / "cache"
+    expected = names(find_duplicates([album], cache))
+    if spoil == "bytes":
+        cache.write_bytes(b"not a database" * 1000)
+    else:
+        db = sqlite3.connect(cache)
+        db.execute("PRAGMA user_version = 99" if spoil == "version" else "DROP TABLE picture")
+        db.commit()
+        db.close()
+    assert names(find_duplicates([album], cache)) == expected
+    assert names(find_duplicates([album], cache)) == expected
+
+
+def test_without_a_place_for_the_cache_the_answer_is_the_same(album, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    report = find_duplicates([album], tmp_path / "file" / "cache")
+    assert names(report) == names(find_duplicates([album]))
+
+
+def test_a_file_that_changes_while_others_are_compared_is_read_again(album):
+    def change(what, done, total):
+        if what == "Checking":
+            shutil.copy(album / "grace.jpg", album / "small.jpg")
+            (album / "mirror.jpg").unlink(missing_ok=True)
+
+    report = find_duplicates([album], progress=change)
+    assert names(report) == [("grace.jpg", ["small.jpg"])] or names(report) == [
+        ("small.jpg", ["grace.jpg"])
+    ]
+    assert [Path(path).name for path, _ in report.unreadable] == ["mirror.jpg"]
+
+
+def test_one_doubtful_link_does_not_join_two_groups(album, monkeypatch):
+    """Of a chain a = b ~ c = d only the sure links hold."""
+    files = find_duplicates([album]).groups[0].keeper
+    finder = photos._Finder(
+        Links({(1, 2): 0.99, (2, 3): 0.9, (3, 4): 0.99}), "best", False, set(), nothing
+    )
+    parts, alone = finder.connected({n: [files] for n in (1, 2, 3, 4)})
+    assert sorted(map(sorted, parts)) == [[1, 2], [3, 4]]
+    assert alone == [(2, 3, 0.9)]
+
+
+def test_two_doubtful_links_do_join_them_and_one_joins_a_single_picture(album):
+    files = find_duplicates([album]).groups[0].keeper
+    links = Links({(1, 2): 0.99, (2, 3): 0.9, (1, 4): 0.9, (3, 4): 0.99, (1, 5): 0.9})
+    finder = photos._Finder(links, "best", False, set(), nothing)
+    parts, alone = finder.connected({n: [files] for n in (1, 2, 3, 4, 5)})
+    assert sorted(map(sorted, parts)) == [[1, 2, 3, 4, 5]]
+    assert alone == []
+
+
+def nothing(what, done, total):
+    pass
+
+
+class Links:
+    """A cache that knows of links and scores alone."""
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def near(self, pictures):
+        return [(0, *pair) for pair in self.scores]
+
+    def likeness(self, first, second):
+        score = self.scores.get((min(first, second), max(first, second)))
+        return score and photos.Likeness(score, False, False, 1.0)
+
+
+@pytest.mark.skipif(not MIXED.is_dir(), reason="the data folder ../shared is absent")
+def test_in_the_mixed_set_every_group_is_found_and_none_joined():
+    truth = json.loads((MIXED / "expected.json").read_text("utf-8"))["dedupe"]
+    group_of = {}
+    for number, group in enumerate(find_duplicates([MIXED / "dedupe"]).groups):
+        for file in (group.keeper, *(twin.file for twin in group.duplicates)):
+            group_of[f"dedupe/{Path(file.path).name}"] = number
+    for paths in truth["must_group"].values():
+        assert len({group_of.get(path, path) for path in paths}) == 1
+    for series in truth["must_not_group_together"]:
+        for one, two in combinations(series, 2):
+            assert group_of.get(one, one) != group_of.get(two, two)
