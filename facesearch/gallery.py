@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.alignment import sharpness
+from facesearch.candidates import find_candidates, mean_template, mean_templates
 from facesearch.curation import Curation, Decision, folded, person_id
 from facesearch.curation import person_name as person_name  # for who calls the gallery
 from facesearch.detection import Face
@@ -41,6 +42,7 @@ from facesearch.identification import (
     NO_CROPS,
     IdentifiedFace,
     Seen,
+    Verdicts,
     look,
     look_again,
     name_faces,
@@ -60,7 +62,7 @@ from facesearch.storage.store import (
     reported,
     same_place,
 )
-from facesearch.vectors import Floats, unit
+from facesearch.vectors import Floats
 
 if TYPE_CHECKING:
     from facesearch.duplicates.enrolled import (
@@ -77,9 +79,6 @@ if TYPE_CHECKING:
     from facesearch.review.queue import Review, Waiting
     from facesearch_indexes.faiss_index import FaissIndex
 
-CANDIDATES = 10  # people whom the head looks at again; 50 change nothing
-CANDIDATES_OF_OWN_ORDER = 50  # the same of a head that does not follow the search's cosine
-NEAREST = 32  # templates asked of the index at first; more while they are all of a few people
 STATISTICS_PEOPLE = 20_000  # enough for a mean and a variance; a gallery may hold more
 INDEX_FILE_FROM = 100_000  # templates; below, rebuilding is quicker than checking a file
 GROWTH = 0.1  # share of new templates after which statistics and index file are made anew
@@ -149,6 +148,26 @@ class _View:
     references: dict[int, Floats] = field(default_factory=dict)  # person id -> mean template
     judge: "Judge | None" = None  # of who may be one person; made when it is first asked
     judged_seq: int = -1  # the change number that `judge` belongs to
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Enrolled:
+    """The enrolled templates of a gallery; references are kept until templates change."""
+
+    store: Store
+    kept: dict[int, Floats]
+
+    def people_of(self, template_ids: NDArray[np.int64]) -> Mapping[int, int]:
+        return self.store.people_of_templates(template_ids)
+
+    def references(self, people: Collection[int]) -> Mapping[int, Floats]:
+        missing = set(people) - self.kept.keys()
+        if missing:
+            owners, rows = self.store.templates_of_people(missing)
+            if len(owners):
+                means = mean_templates(owners, rows)
+                self.kept.update(zip(np.unique(owners).tolist(), means, strict=True))
+        return self.kept
 
 
 class Gallery:
@@ -444,50 +463,16 @@ class Gallery:
             self.model,
             fpir=fpir,
             prior=prior,
-            decided=decided,
-            rejected=rejected,
-            dismissed=dismissed,
+            verdicts=Verdicts(decided, rejected, dismissed),
         )
 
     def _candidates(self, embeddings: Floats, view: "_View") -> list[dict[int, Floats]]:
-        """Return for each of `embeddings` (n, dim) the people nearest to it with their means.
+        """Return the candidates of each of `embeddings` (n, dim), see `find_candidates`.
 
-        Nearest by the cosine of the search codes, as the index knows it: of a head with an order of
-        its own, or one that reads numbers which the index does not have, more of them are looked
-        at, lest it miss the one that it would put first. Where it follows the cosine of whole
-        templates, that tells which of these it is given. Call inside the snapshot or transaction
-        in which `view` is current.
+        Call inside the snapshot or transaction in which `view` is current.
         """
-        if len(embeddings) == 0 or len(view.index) == 0:
-            return [{} for _ in embeddings]
-        model = self.model
-        keeps_order = model.head.follows_cosine and model.search_dim == model.dim
-        most = CANDIDATES if keeps_order else CANDIDATES_OF_OWN_ORDER
-        nearest = min(max(NEAREST, 2 * most), len(view.index))
-        codes = model.search_codes(embeddings)
-        while True:
-            matches = view.index.search(codes, nearest)
-            owners = self._store.people_of_templates(np.unique(matches.ids[matches.ids >= 0]))
-            found = [
-                list(dict.fromkeys(owners[i] for i in row.tolist() if i in owners))
-                for row in matches.ids
-            ]
-            enough = min(most, view.strangers.people)
-            if nearest >= len(view.index) or all(len(people) >= enough for people in found):
-                break
-            nearest = min(4 * nearest, len(view.index))  # they were all of a few people
-        found = [people[:most] for people in found]
-        missing = {p for people in found for p in people} - view.references.keys()
-        if missing:
-            ids, rows = self._store.templates_of_people(missing)
-            if len(ids):
-                means = mean_templates(ids, rows)
-                view.references.update(zip(np.unique(ids).tolist(), means, strict=True))
-        near = [{p: view.references[p] for p in people if p in view.references} for people in found]
-        if model.head.follows_cosine and not keeps_order:
-            pairs = zip(embeddings, near, strict=True)
-            near = [most_alike(probe, people, view.strangers) for probe, people in pairs]
-        return near
+        enrolled = _Enrolled(self._store, view.references)
+        return find_candidates(embeddings, self.model, view.index, view.strangers, enrolled)
 
     def verify(self, photo_a: Path, photo_b: Path) -> Verification:
         """Return whether two photos show one person, or one class; the gallery plays no part.
@@ -1137,37 +1122,9 @@ def check_model(store: Store, model: Model) -> None:
         )
 
 
-def mean_template(rows: Floats) -> Floats:
-    """Return a person's reference (dim,): the mean of the templates (n, dim), of length 1."""
-    mean: Floats = unit(rows.mean(0))
-    return mean
-
-
-def mean_templates(people: NDArray[np.int64], rows: Floats) -> Floats:
-    """Return the references (m, dim) of all people, by id; `rows[i]` is of person `people[i]`."""
-    order = np.argsort(people, kind="stable")
-    _, starts = np.unique(people[order], return_index=True)
-    return unit(np.add.reduceat(rows[order], starts, axis=0))
-
-
 def load_faiss() -> None:
     """Import the index, which takes 0.2 s, so that a search need not wait for it."""
     import facesearch_indexes.faiss_index  # noqa: F401
-
-
-def most_alike(
-    probe: Floats, people: Mapping[int, Floats], strangers: Strangers
-) -> dict[int, Floats]:
-    """Return the CANDIDATES of `people`, references by person, nearest to `probe` (dim,).
-
-    By the centred cosine of whole templates: the head's own order costs a hundred times as much.
-    """
-    if len(people) <= CANDIDATES:
-        return dict(people)
-    cosines = strangers.centred(np.stack(list(people.values()))) @ strangers.centred(probe)
-    kept = np.argsort(-cosines, kind="stable")[:CANDIDATES]
-    persons = list(people)
-    return {persons[place]: people[persons[place]] for place in kept.tolist()}
 
 
 def in_order(

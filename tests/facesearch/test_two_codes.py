@@ -20,8 +20,9 @@ from PIL import Image
 
 from facesearch import gallery as gallery_module
 from facesearch.another_model import migrate_gallery
+from facesearch.candidates import CANDIDATES, CANDIDATES_OTHER_ORDER
 from facesearch.duplicates.enrolled import EnrolledTwiceFinder
-from facesearch.gallery import CANDIDATES, CANDIDATES_OF_OWN_ORDER, Gallery
+from facesearch.gallery import Gallery
 from facesearch.model import Model
 from facesearch.vectors import unit
 from facesearch_indexes.faiss_index import FaissIndex
@@ -170,7 +171,7 @@ def test_whom_the_search_puts_far_behind_is_still_seen_by_the_head(make_gallery,
     for person in range(120):
         cosines = code(templates, 3) @ code(embedding(person, 9), 3)
         ranks.append(int((cosines > cosines[person]).sum()))
-    between = [p for p, rank in enumerate(ranks) if CANDIDATES <= rank < CANDIDATES_OF_OWN_ORDER]
+    between = [p for p, rank in enumerate(ranks) if CANDIDATES <= rank < CANDIDATES_OTHER_ORDER]
     assert between
     photos = gallery.identify([shoot((person, 9)) for person in between])
     assert [photo.faces[0].candidates[0].person for photo in photos] == [f"{p:03}" for p in between]

@@ -179,7 +179,7 @@ def test_a_model_that_takes_mirror_images_for_the_same_averages_both(letters, tm
 def test_a_second_look_at_a_drawing_is_as_the_first(
     letter_gallery, ink_model, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("facesearch.identification.SECOND_LOOK", np.inf)
+    monkeypatch.setattr("facesearch.identification.BORDERLINE_SD", np.inf)
     probe = save(tmp_path / "probe.png", letter("M"))
     assert [r.faces[0].person for r in letter_gallery.identify([probe])] == ["M"]
     seen = look(read_photo(probe), ink_model)

@@ -236,7 +236,7 @@ class Counting(FakeModel):
 def test_the_first_run_finds_the_groups_that_the_next_ones_find(fake_gallery, photos, monkeypatch):
     """Who names a group means the faces that were shown, not others that the cache leads to."""
     list(fake_gallery.enroll([("Ada", photos[0])]))
-    monkeypatch.setattr("facesearch.identification.SECOND_LOOK", 100.0)
+    monkeypatch.setattr("facesearch.identification.BORDERLINE_SD", 100.0)
     monkeypatch.setattr("facesearch.identification.look_again", lambda model, crops, rows: -rows)
     first = fake_gallery.cluster(photos)
     assert members(fake_gallery.cluster(photos)) == members(first)
