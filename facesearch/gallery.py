@@ -9,18 +9,15 @@ give a wrong name; at worst it misses one until it is rebuilt.
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,6 +47,7 @@ from facesearch.identification import (
 )
 from facesearch.model import Model, shipped_model, subject
 from facesearch.openset import Strangers, evenly, fit_strangers, posterior
+from facesearch.parallel import in_order
 from facesearch.photo import read_photo
 from facesearch.storage.decisions import DecisionLog
 from facesearch.storage.forgetting import forget_person
@@ -90,9 +88,6 @@ SMALL_FACE_PX = 28  # height below which a face is called small
 LOOK_ALIKE_FPIR = 0.01  # enrolled people this alike are told at enrollment
 
 log = logging.getLogger(__name__)
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -1125,29 +1120,3 @@ def check_model(store: Store, model: Model) -> None:
 def load_faiss() -> None:
     """Import the index, which takes 0.2 s, so that a search need not wait for it."""
     import facesearch_indexes.faiss_index  # noqa: F401
-
-
-def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[tuple[Item, Result]]:
-    """Yield each of `items` with `work(item)`, in order, with `workers` threads working ahead."""
-    if workers <= 1:
-        for item in items:
-            yield item, work(item)
-        return
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # a photo a thread is quicker than a photo over all threads
-    pool = ThreadPoolExecutor(workers)
-    ahead: deque[tuple[Item, Future[Result]]] = deque()
-    try:
-        for item in items:
-            ahead.append((item, pool.submit(work, item)))
-            if len(ahead) >= 4 * workers:
-                first, future = ahead.popleft()
-                yield first, future.result()
-        while ahead:
-            first, future = ahead.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        cv2.setNumThreads(threads)
