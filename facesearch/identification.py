@@ -38,6 +38,14 @@ class Seen:
     crops: NDArray[np.uint8]  # (n, side, side, 3) RGB, of the model's side; or NO_CROPS
     embeddings: Floats  # (n, dim) unit rows
 
+    def only(self, *places: int) -> "Seen":
+        """Return the same photo with just the faces at `places`, as copies."""
+        some = list(places)
+        faces = [self.faces[place] for place in some]
+        return replace(
+            self, faces=faces, crops=self.crops[some], embeddings=self.embeddings[some]
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
