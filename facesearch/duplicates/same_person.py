@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from facesearch.head import L1SigmoidHead
 from facesearch.openset import Cohort, Evidence, Strangers, evenly, fit_strangers
 from facesearch.vectors import Floats, leading, unit
-from facesearch_indexes.base import VectorIndex
+from facesearch_indexes import VectorIndex, build_index
 
 Ids = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -612,9 +612,7 @@ def the_index(enrolled: Enrolled, index: VectorIndex | None) -> VectorIndex:
     """Return `index`, or one made of the search codes if there is none."""
     if index is not None:
         return index
-    from facesearch_indexes.faiss_index import FaissIndex  # 0.2 s: only where it is needed
-
-    return FaissIndex.build(enrolled.ids, enrolled.codes(slice(None)))
+    return build_index(enrolled.ids, enrolled.codes(slice(None)))
 
 
 def sigmoid(logits: Doubles) -> Doubles:

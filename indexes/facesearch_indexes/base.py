@@ -30,6 +30,10 @@ class VectorIndex(Protocol):
     def dim(self) -> int:
         """Numbers in a row."""
 
+    @property
+    def kind(self) -> str:
+        """How the rows are held, in a word, for whoever inspects the gallery."""
+
     def __len__(self) -> int:
         """Return the number of ids held."""
 

@@ -70,16 +70,8 @@ def load_newest(
     Files of another generation or dimension, ahead of `newest_seq` (the newest change the gallery
     knows), damaged or unreadable are deleted with a warning and never used.
     """
-    try:
-        names = [(_SAVED.fullmatch(path.name), path) for path in folder.iterdir()]
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        _log.warning("the index folder cannot be read: %s", error.strerror)
-        return None
-    saved = [(int(name["seq"]), name, path) for name, path in names if name]
     found: tuple[FaissIndex, int] | None = None
-    for seq, name, path in sorted(saved, key=lambda item: item[0], reverse=True):
+    for seq, name, path in sorted(_saved(folder), key=lambda item: item[0], reverse=True):
         try:
             if name["generation"] != generation:
                 raise IndexDamaged("it belongs to another generation")
@@ -91,6 +83,36 @@ def load_newest(
             _log.warning("index file %s is deleted and not used: %s", path.name, error)
             _delete(path)
     return found
+
+
+def saved_states(folder: Path) -> list[tuple[int, str]]:
+    """Return the seq and generation that each index file in `folder` names, in no order."""
+    return [(seq, name["generation"]) for seq, name, _ in _saved(folder)]
+
+
+def erase(folder: Path) -> int:
+    """Delete all index files in `folder`, unfinished ones too; return how many there were.
+
+    Raises OSError if one cannot be deleted.
+    """
+    n_files = 0
+    for path in folder.glob("*"):
+        if _SAVED.fullmatch(path.name) or _UNFINISHED.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+            n_files += 1
+    return n_files
+
+
+def _saved(folder: Path) -> list[tuple[int, re.Match[str], Path]]:
+    """Return seq, parsed name and path of each finished index file in `folder`."""
+    try:
+        names = [(_SAVED.fullmatch(path.name), path) for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        _log.warning("the index folder cannot be read: %s", error.strerror)
+        return []
+    return [(int(name["seq"]), name, path) for name, path in names if name]
 
 
 def _load(path: Path, sha256: str, generation: str, seq: int, dim: int) -> FaissIndex:
