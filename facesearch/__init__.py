@@ -1,6 +1,5 @@
 """Who is in this photo? Offline face identification with calibrated probabilities."""
 
-from facesearch.curation import Decision
 from facesearch.errors import (
     DataError,
     EmbeddingMismatch,
@@ -15,6 +14,7 @@ from facesearch.errors import (
     UnknownPerson,
 )
 from facesearch.gallery import (
+    Decision,
     Enrollment,
     Gallery,
     IdentifiedPhoto,

@@ -42,9 +42,7 @@ class Seen:
         """Return the same photo with just the faces at `places`, as copies."""
         some = list(places)
         faces = [self.faces[place] for place in some]
-        return replace(
-            self, faces=faces, crops=self.crops[some], embeddings=self.embeddings[some]
-        )
+        return replace(self, faces=faces, crops=self.crops[some], embeddings=self.embeddings[some])
 
 
 @dataclass(frozen=True, slots=True)

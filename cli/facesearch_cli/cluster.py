@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,9 +74,10 @@ def cluster(
         decision: Decision | None = None
         left_out: list[tuple[str, str]] = []
         if group is not None:
-            decision, left_out = opened.name_group(group, person, workers=workers(len(group.faces)))
+            decision = opened.review.name_group(group, person, workers=workers(len(group.faces)))
+            left_out = list(decision.left_out)
     if as_json:
-        named = None if decision is None else asdict(decision)
+        named = None if decision is None else as_object(decision)
         print_json(**as_object(found), named=named, left_out=as_objects(left_out))
         if decision is not None and decision.id is not None:
             say_how_to_undo(decision.id, gallery, model)
@@ -100,7 +100,7 @@ def clustered(opened: "Gallery", photos: list[Path], screen: Screen) -> "Unnamed
     """Return the groups, with progress on a terminal; leaves with 130 at Ctrl-C."""
     try:
         with screen.progress("Looking", len(photos)) as advance:
-            return opened.cluster(photos, workers=workers(len(photos)), advance=advance)
+            return opened.review.cluster(photos, workers=workers(len(photos)), advance=advance)
     except KeyboardInterrupt:
         complain("Interrupted: the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None

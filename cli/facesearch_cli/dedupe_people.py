@@ -65,9 +65,9 @@ def dedupe_people(
 
     with open_gallery(gallery, model) as opened:
         _, bearers = bearer(subject(opened.model.manifest))
-        two_in_one = opened.two_in_one(min(at_least, DOUBTFUL))
+        two_in_one = opened.duplicates.two_in_one(min(at_least, DOUBTFUL))
         found = People(
-            opened.same_people(at_least),
+            opened.duplicates.same_people(at_least),
             tuple(two for two in two_in_one if two.probability >= at_least),
             frozenset(two.person for two in two_in_one if two.probability >= DOUBTFUL),
             bearers,
@@ -97,7 +97,7 @@ def merged(
     if not yes and not typer.confirm(f"{question}? It can be undone", err=True):
         complain("Nothing was changed.")
         raise typer.Exit(NO)
-    return opened.curation.merge_all((group.others, group.keep) for group in groups)
+    return opened.people.merge_all((group.others, group.keep) for group in groups)
 
 
 def show_people(found: People) -> None:
@@ -227,7 +227,7 @@ def faces_of(opened: "Gallery", name: str, *, keep: bool = False) -> list["Pictu
             "keep" if keep else "",
             keep=keep,
         )
-        for path, face in opened.faces_of(name)[:SHOWN]
+        for path, face in opened.people.faces_of(name)[:SHOWN]
     ]
 
 
@@ -296,7 +296,7 @@ def dedupe_faces(html: Path | None, gallery: Path | None, model: str, as_json: b
     from facesearch.duplicates.report_page import page
 
     with open_gallery(gallery, model) as opened:
-        found = opened.same_faces()
+        found = opened.duplicates.same_faces()
     summary = f"{counted(len(found), 'picture')} of a face {'is' if len(found) == 1 else 'are'}"
     summary = f"{summary} enrolled twice." if found else "No picture of a face is enrolled twice."
     if html is not None:

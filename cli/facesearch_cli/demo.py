@@ -316,7 +316,7 @@ def enroll(gallery: "Gallery", references: dict[str, Path]) -> list[str]:
 
 def identify(gallery: "Gallery", scenes: Sequence[Scene], folder: Path) -> list[Shown]:
     """Return who is in the pictures of `scenes`, which are in `folder`."""
-    enrolled = {row.name for row in gallery.people()}
+    enrolled = {row.name for row in gallery.people.all()}
     pictures = [folder / scene.file for scene in scenes]
     shown = []
     for scene, picture, result in zip(scenes, pictures, gallery.identify(pictures), strict=True):

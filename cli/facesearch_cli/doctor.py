@@ -135,7 +135,7 @@ def about_gallery(path: Path, model: str) -> Check | str:
         return Check("gallery", "missing", f"none at {file} yet; facesearch enroll makes one")
     try:
         with Gallery(file, model, create=False) as gallery:
-            problems, facts = gallery.check(), gallery.info()
+            problems, facts = gallery.upkeep.check(), gallery.upkeep.info()
             _, several = bearer(subject(gallery.model.manifest))
     except EmbeddingMismatch as error:  # which is no fault of the gallery's
         return Check("gallery", "missing", f"not checked: {error}: facesearch doctor --model ...")

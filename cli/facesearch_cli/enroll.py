@@ -53,7 +53,7 @@ def enroll(
     counts: Counter[str] = Counter()
     unused, remarked, alike = [], [], []
     with open_gallery(gallery, model, photos=len(jobs), create=True) as opened:
-        before = len(opened.people())
+        before = len(opened.people.all())
         try:
             with screen.progress("Enrolling", len(jobs)) as advance:
                 for result in opened.enroll(jobs, workers=workers(len(jobs))):
@@ -77,14 +77,14 @@ def enroll(
             unused.append(stray)
             if as_json:
                 screen.line(as_line(stray))
-        people = len(opened.people())
+        people = len(opened.people.all())
         words = bearer(subject(opened.model.manifest))
         if not as_json:
             total = counted(people, *words)
             screen.line(summary(counts, people - before, total, opened.path))
         for result in alike:
             complain(warning_of(result, opened, words[0], model))
-        newest = opened.curation.history(limit=1)
+        newest = opened.history.list(limit=1)
     if counts["enrolled"] and newest[0].id is not None:
         say_how_to_undo(newest[0].id, gallery, model)
     complain_of("Enrolled, but worth a look", remarked)
@@ -175,7 +175,7 @@ def warning_of(result: "Enrollment", gallery: "Gallery", person: str, model: str
     named = gallery.model.folder.name if model == "default" else model
     option = "" if named == DEFAULT else f" --model {shlex.quote(named)}"
     for other, probability in result.look_alikes:
-        photos = [path for path, _ in gallery.faces_of(other) if path]
+        photos = [path for path, _ in gallery.people.faces_of(other) if path]
         check = ""
         if photos:
             pair = f"{shlex.quote(result.photo)} {shlex.quote(photos[0])}"

@@ -41,7 +41,7 @@ def info(
 ) -> None:
     """Show what the gallery holds."""
     with open_gallery(gallery, model) as opened:
-        facts = opened.info()
+        facts = opened.upkeep.info()
     if as_json:
         print_json(**facts)
     else:
@@ -55,8 +55,8 @@ def check(
 ) -> None:
     """Check that the gallery is sound; exit 4 if it is not."""
     with open_gallery(gallery, model) as opened:
-        problems = opened.check()
-        templates = sum(person.templates for person in opened.people())
+        problems = opened.upkeep.check()
+        templates = sum(person.templates for person in opened.people.all())
     if as_json:
         print_json(path=str(opened.path), templates=templates, problems=problems)
     elif not problems:
@@ -74,7 +74,7 @@ def rebuild(
 ) -> None:
     """Make the index anew; nothing that is enrolled changes."""
     with open_gallery(gallery, model) as opened:
-        templates = opened.rebuild()
+        templates = opened.upkeep.rebuild()
     if as_json:
         print_json(path=str(opened.path), templates=templates)
     else:
@@ -94,8 +94,8 @@ def export(
     if target.exists():
         raise typer.BadParameter(f"{printable(target)} is there already; name a new file")
     with open_gallery(gallery, model) as opened:
-        opened.export(target)
-        people = len(opened.people())
+        opened.upkeep.export(target)
+        people = len(opened.people.all())
         words = bearer(subject(opened.model.manifest))
     if as_json:
         print_json(path=str(target), people=people)
@@ -122,7 +122,7 @@ def import_(
             f"there is a gallery at {printable(target)} already; name another with --gallery"
         )
     with import_gallery(source, target, load_model(model_for(source, model))) as opened:
-        people = len(opened.people())
+        people = len(opened.people.all())
         words = bearer(subject(opened.model.manifest))
     if as_json:
         print_json(path=str(target), people=people)
@@ -156,7 +156,7 @@ def migrate(
     interrupted, the same command goes on from there.
     """
     from facesearch import Refused
-    from facesearch.another_model import migrate_gallery, photos_to_see
+    from facesearch.gallery.migration import migrate_gallery, photos_to_see
 
     path = gallery_path(gallery)
     n_photos = photos_to_see(path, load_model(model))

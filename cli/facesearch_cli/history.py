@@ -12,7 +12,7 @@ from facesearch_cli.options import AsJson, GalleryPath, ModelName, open_gallery,
 from facesearch_cli.render import Column, Screen, complain, print_json, printable
 
 if TYPE_CHECKING:
-    from facesearch.curation import Decision
+    from facesearch.gallery import Decision
 
 
 def history(
@@ -25,7 +25,7 @@ def history(
     """List what was decided about people, newest first: number, when, by whom, what."""
     with open_gallery(gallery, model) as opened:
         asked = None if name is None else usable_name(name)
-        decisions = opened.curation.history(asked, limit)
+        decisions = opened.history.list(asked, limit)
     if as_json:
         print_json(decisions=[asdict(decision) for decision in decisions])
         return
@@ -61,7 +61,7 @@ def undo(
 ) -> None:
     """Undo a decision, the last one unless you name it. An undo can be undone by its number."""
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.undo(number), gallery, model, as_json)
+        told(opened.history.undo(number), gallery, model, as_json)
 
 
 def told(

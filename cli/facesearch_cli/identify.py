@@ -118,7 +118,7 @@ def identify(
                     screen.line(csv_line(row))
             else:
                 rows.print(result)
-        if n_faces and not n_known and not opened.people():
+        if n_faces and not n_known and not opened.people.all():
             complain(f"{opened.path} is empty; facesearch enroll fills it.")
     if len(photos) > 1 and not (as_json or as_csv):
         faces = counted(n_faces, what)

@@ -58,7 +58,7 @@ def list_people(
 
     one_format(as_json, as_csv)
     with open_gallery(gallery, model) as opened:
-        people = opened.people()
+        people = opened.people.all()
         what = subject(opened.model.manifest)
     rows = [(p.name, p.photos, p.templates, p.created_at) for p in people]
     keys = ("person", "photos", "templates", "enrolled_at")
@@ -88,7 +88,7 @@ def show(
     """Show the photos that a person is enrolled from; by a hash, if their path was forgotten."""
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
-        faces = opened.faces_of(name)
+        faces = opened.people.faces_of(name)
     if as_json:
         print_json(
             person=name,
@@ -128,10 +128,10 @@ def rename(
     """Give a person another name."""
     name, new_name = usable_name(name), usable_name(new_name)
     with open_gallery(gallery, model) as opened:
-        names = {person.name for person in opened.people()}
+        names = {person.name for person in opened.people.all()}
         if name in names and new_name in names - {name}:
             raise typer.BadParameter(f"there is somebody called {printable(new_name)} already")
-        told(opened.rename(name, new_name), gallery, model, as_json)
+        told(opened.people.rename(name, new_name), gallery, model, as_json)
 
 
 @app.command(
@@ -151,7 +151,7 @@ def merge(
     """Say that people of several names are one: all that is theirs goes to one name."""
     names, into = [usable_name(name) for name in names], usable_name(into)
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.merge(names, into, dry_run=dry_run), gallery, model, as_json, dry_run)
+        told(opened.people.merge(names, into, dry_run=dry_run), gallery, model, as_json, dry_run)
 
 
 @app.command(
@@ -172,7 +172,7 @@ def split(
     """Say that some photos of a person show somebody new, who is enrolled from them."""
     name, new_name = usable_name(name), usable_name(new_name)
     with open_gallery(gallery, model) as opened:
-        decision = opened.curation.split(name, photos, new_name, dry_run=dry_run)
+        decision = opened.people.split(name, photos, new_name, dry_run=dry_run)
         told(decision, gallery, model, as_json, dry_run)
 
 
@@ -190,7 +190,7 @@ def move(
     name, to = usable_name(name), usable_name(to)
     with open_gallery(gallery, model) as opened:
         told(
-            opened.curation.move(photos, name, to, dry_run=dry_run),
+            opened.people.move(photos, name, to, dry_run=dry_run),
             gallery,
             model,
             as_json,
@@ -218,7 +218,16 @@ def confirm(
     """Say who a face is: it is enrolled as theirs and keeps that name whatever the machine says."""
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.confirm(photo, name, face, new=new), gallery, model, as_json)
+        told(
+            opened.faces.confirm(
+                [opened.faces.look_at(photo, face)],
+                name,
+                who="enrolled or new" if new else "enrolled",
+            ),
+            gallery,
+            model,
+            as_json,
+        )
 
 
 @app.command(epilog=examples("facesearch people reject party.jpg Ann --face 2"))
@@ -233,7 +242,12 @@ def reject(
     """Say who a face is not: it never gets that name again, nor is enrolled under it."""
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.reject(photo, name, face), gallery, model, as_json)
+        told(
+            opened.faces.reject([opened.faces.locate(photo, face, name)], name),
+            gallery,
+            model,
+            as_json,
+        )
 
 
 @app.command(epilog=examples("facesearch people stranger party.jpg --face 3"))
@@ -246,7 +260,12 @@ def stranger(
 ) -> None:
     """Say that a face is a stranger's: it gets no name and is asked for no more."""
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.dismiss(photo, "stranger", face), gallery, model, as_json)
+        told(
+            opened.faces.dismiss([opened.faces.locate(photo, face)], "stranger"),
+            gallery,
+            model,
+            as_json,
+        )
 
 
 @app.command("no-face", epilog=examples("facesearch people no-face party.jpg --face 4"))
@@ -259,7 +278,12 @@ def no_face(
 ) -> None:
     """Say that what was taken for a face is none."""
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.dismiss(photo, "no face", face), gallery, model, as_json)
+        told(
+            opened.faces.dismiss([opened.faces.locate(photo, face)], "no face"),
+            gallery,
+            model,
+            as_json,
+        )
 
 
 @app.command("not-same", epilog=examples("facesearch people not-same Ann 'Ann Lee'"))
@@ -273,7 +297,7 @@ def not_same(
     """Say that two people are not one: nothing proposes or allows to merge them any more."""
     name, other = usable_name(name), usable_name(other)
     with open_gallery(gallery, model) as opened:
-        told(opened.curation.not_same(name, other), gallery, model, as_json)
+        told(opened.people.not_same(name, other), gallery, model, as_json)
 
 
 @app.command(
@@ -297,7 +321,7 @@ def forget(
 
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:
-        faces = [] if opened.curation.gone_person(name) else opened.faces_of(name)
+        faces = [] if opened.history.gone_person(name) else opened.people.faces_of(name)
         enrolled = counted(len(faces), f"enrolled {subject(opened.model.manifest)}")
         what = f"{printable(name)} ({enrolled})"
         if dry_run:

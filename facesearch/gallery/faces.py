@@ -16,6 +16,7 @@ from facesearch.errors import FaceError, Refused
 from facesearch.gallery.decisions import MAX_LISTED, Decision, Decisions
 from facesearch.gallery.files import photo_folder
 from facesearch.gallery.lookup import (
+    FaceInPhoto,
     PhotoFace,
     PhotoFile,
     enrolled_faces_in,
@@ -30,7 +31,7 @@ from facesearch.openset import evenly
 from facesearch.photo import read_photo
 from facesearch.storage.decisions import DecisionRow
 from facesearch.storage.journal import Journal
-from facesearch.storage.photo_copies import keep, kept_at
+from facesearch.storage.photo_copies import copy_path, keep_copy
 from facesearch.storage.rows import FaceRow, KnownFace, box_columns, now
 from facesearch.storage.sqlite import reported
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 VERDICTS = ("stranger", "no face")  # what a face can be dismissed as
 Who = Literal["enrolled", "enrolled or new", "enrolled, merged or new"]
-Waiting = TypeVar("Waiting", bound="PhotoFace")
+AnyFace = TypeVar("AnyFace", bound=FaceInPhoto)
 
 
 class Faces:
@@ -94,10 +95,10 @@ class Faces:
         """
         folder = photo_folder(self._session.path)
         known = self._store.photos.path_of(content_hash)
-        if known is not None and known != str(kept_at(folder, photo, content_hash)):
+        if known is not None and known != str(copy_path(folder, photo, content_hash)):
             return Path(known) if Path(known).is_file() else photo
         with reported(self._session.path):
-            return keep(folder, photo, content_hash)
+            return keep_copy(folder, photo, content_hash)
 
     # Places in photos
 
@@ -159,7 +160,7 @@ class Faces:
         faces that a human has decided about meanwhile; Refused if no face is left.
         """
         with self._decisions.deciding() as journal:
-            chosen = list(faces)
+            chosen: list[PhotoFace | KnownFace] = list(faces)
             if unless_decided:
                 chosen = self.undecided(chosen)
             person = self._person(journal, name, who)
@@ -391,7 +392,7 @@ class Faces:
         verdict = said.dismissed_at(box)
         return None if verdict is None else f"a human said that {self._dismissed(1, verdict)}"
 
-    def undecided(self, faces: Sequence[Waiting]) -> list[Waiting]:
+    def undecided(self, faces: Sequence[AnyFace]) -> list[AnyFace]:
         """Return those of `faces` that no human decided about; raises Refused if none is left."""
         said = [self.said_of(face.content_hash, face.box) for face in faces]
         left = [face for face, verdict in zip(faces, said, strict=True) if verdict is None]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from facesearch.boxes import Box
 from facesearch.errors import FaceError
@@ -14,6 +15,18 @@ from facesearch.storage.rows import KnownFace, readable
 
 PhotoFile = str | os.PathLike[str]
 EnrolledIn = PhotoFile | KnownFace  # a photo, or just one enrolled face of it
+
+
+class FaceInPhoto(Protocol):
+    """Whatever has a place in a photo: a face that is enrolled, unnamed, or pointed at."""
+
+    @property
+    def content_hash(self) -> str:
+        """Of the photo's bytes."""
+
+    @property
+    def box(self) -> Box:
+        """Where it is in the photo."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from facesearch.boxes import same_place
 from facesearch.candidates import mean_templates
 from facesearch.errors import FaceError, FacesearchError, PhotoError, Refused
 from facesearch.gallery.decisions import Decision
-from facesearch.gallery.faces import Faces
+from facesearch.gallery.faces import Faces, Who
 from facesearch.gallery.files import photo_cache_file
 from facesearch.gallery.identifying import identify_faces, probe
 from facesearch.gallery.lookup import PhotoFace
@@ -203,8 +203,7 @@ class Review:
         found = self._look_again(face)
         if not isinstance(found, PhotoFace):
             raise found
-        who = "enrolled" if known else "enrolled, merged or new"
-        return self._faces.confirm([found], name, who=who, unless_decided=True)
+        return self._faces.confirm([found], name, who=_who(known), unless_decided=True)
 
     def name_group(
         self, group: "UnnamedGroup", name: str, *, known: bool = False, workers: int = 1
@@ -231,8 +230,7 @@ class Review:
         if not found:
             why = "; ".join(why for _, why in left_out[:3])
             raise Refused(f"none of the photos can be used: {why}")
-        who = "enrolled" if known else "enrolled, merged or new"
-        decision = self._faces.confirm(found, person_name(name), who=who, as_group=True)
+        decision = self._faces.confirm(found, person_name(name), who=_who(known), as_group=True)
         return replace(decision, left_out=(*left_out, *decision.left_out))
 
     def reject(self, faces: "Sequence[UnnamedFace]", name: str) -> Decision:
@@ -262,6 +260,10 @@ class Review:
                 alone = referenced(seen.only(place), 0, self._session.model)
                 return PhotoFace(seen.content_hash, there.box, face.photo, alone)
         return FaceError(f"the {self._session.what} is not found again")
+
+
+def _who(known: bool) -> Who:
+    return "enrolled" if known else "enrolled, merged or new"
 
 
 def _place_of(face: "UnnamedFace") -> PhotoFace:

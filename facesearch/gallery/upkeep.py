@@ -7,7 +7,7 @@ import numpy as np
 from facesearch.errors import GalleryError
 from facesearch.gallery.files import index_folder, photo_folder
 from facesearch.gallery.session import Session
-from facesearch.storage.photo_copies import sweep
+from facesearch.storage.photo_copies import delete_copies_except
 from facesearch.storage.sqlite import reported
 
 CHECKED_TEMPLATES = 1000  # templates that `check` looks up in the index
@@ -89,7 +89,7 @@ class Upkeep:
         """Erase the last bytes of what was deleted; return how many files were deleted for it."""
         n_files = self._erase_index_folder()
         with reported(self._session.path):
-            n_photos = sweep(
+            n_photos = delete_copies_except(
                 photo_folder(self._session.path), self._store.photos.hashes_with_path()
             )
         self._store.erase()

@@ -12,14 +12,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facesearch.curation import Decision
 from facesearch.duplicates import trash
 from facesearch.duplicates.enrolled import EnrolledFace, FaceTwice, PerhapsOne, PerhapsTwo
 from facesearch.duplicates.photos import PhotoGroup, find_duplicates, unchanged
 from facesearch.duplicates.same_person import expected_wrong
 from facesearch.errors import FacesearchError, Refused, UnknownPerson
-from facesearch.gallery import Gallery
-from facesearch.storage.store import KnownFace
+from facesearch.gallery import Decision, Gallery
+from facesearch.storage.rows import KnownFace
 
 KINDS = ("people", "names", "faces", "photos")
 AT_LEAST = 0.5  # people are proposed from this probability, as `facesearch dedupe` does
@@ -83,7 +82,7 @@ class Duplicates:
     def __init__(self, gallery: Gallery, folders: Sequence[Path]) -> None:
         self._path = gallery.path
         self._model = gallery.model
-        self._cache = gallery.index_folder / "photos.cache"
+        self._cache = gallery.upkeep.index_folder / "photos.cache"
         self.folders = folders
         self.trash = folders[0].resolve().parent / trash.DEFAULT_NAME if folders else None
         self.moving = threading.Lock()  # one operation of the trash at a time
@@ -120,11 +119,11 @@ class Duplicates:
         try:
             with closing(Gallery(self._path, self._model, create=False)) as gallery:
                 self._say("Looking for names that hold two people", 1, 3)
-                two = gallery.two_in_one(AT_LEAST)
+                two = gallery.duplicates.two_in_one(AT_LEAST)
                 self._say("Looking for people under two names", 2, 3)
-                one = gallery.same_people(AT_LEAST)
+                one = gallery.duplicates.same_people(AT_LEAST)
                 self._say("Looking for pictures of a face that are enrolled twice", 3, 3)
-                same = gallery.same_faces()
+                same = gallery.duplicates.same_faces()
                 groups = self._same_photos(gallery)
                 cards = {
                     "people": [self._card(gallery, pair) for pair in one.pairs],
@@ -152,7 +151,7 @@ class Duplicates:
         report = find_duplicates(
             self.folders,
             self._cache,
-            different=gallery.curation.different_photos(),
+            different=gallery.duplicates.different_photos(),
             progress=self._say,
         )
         self.n_photos = report.photos
@@ -235,7 +234,9 @@ class Duplicates:
         if isinstance(card.what, PerhapsTwo):
             return None if changed else Sight(card, sides, probability, False, ())
         names = [side.name for side in sides]
-        alike = {one.person: one for one in gallery.look_alikes(names[0], names[1:])}.get(names[1])
+        alike = {
+            one.person: one for one in gallery.duplicates.look_alikes(names[0], names[1:])
+        }.get(names[1])
         if alike is None or alike.apart:  # gone in this moment, or known to be two
             return None
         probability = alike.probability if changed else probability
@@ -249,12 +250,12 @@ class Duplicates:
         sides = self._as_shown(gallery, card, stamp)
         kept, other = sides[keep], sides[1 - keep]
         if isinstance(card.what, PerhapsOne):
-            decision = gallery.curation.merge([other.name], kept.name)
+            decision = gallery.people.merge([other.name], kept.name)
         elif isinstance(card.what, PerhapsTwo):
             faces = [side.faces[0] for side in sides]
-            decision = gallery.curation.confirm_faces(faces, kept.name)
+            decision = gallery.faces.confirm(faces, kept.name)
         else:
-            decision = gallery.curation.take_out(other.faces, other.name)
+            decision = gallery.people.take_out(other.faces, other.name)
         return self._decided(card, decision)
 
     def not_same(self, gallery: Gallery, card: Card, stamp: str, keep: int, name: str) -> Decision:
@@ -265,15 +266,15 @@ class Duplicates:
         if isinstance(card.what, PhotoGroup):
             kept, twins = card.what.keeper.content_hash, card.what.duplicates
             pairs = [(kept, twin.file.content_hash) for twin in twins]
-            return self._decided(card, gallery.curation.not_same_photos(pairs))
+            return self._decided(card, gallery.duplicates.not_same_photos(pairs))
         sides = self._as_shown(gallery, card, stamp)
         if isinstance(card.what, PerhapsOne):
-            decision = gallery.curation.not_same(*(side.name for side in sides))
+            decision = gallery.people.not_same(*(side.name for side in sides))
         elif isinstance(card.what, PerhapsTwo):
-            decision = gallery.curation.give(sides[1 - keep].faces, sides[keep].name, name)
+            decision = gallery.people.give(sides[1 - keep].faces, sides[keep].name, name)
         else:
             first, second = (side.faces[0].content_hash for side in sides)
-            decision = gallery.curation.not_same_photos([(first, second)])
+            decision = gallery.duplicates.not_same_photos([(first, second)])
         return self._decided(card, decision)
 
     def move_away(self, card: Card, chosen: Collection[int]) -> trash.Outcome:
@@ -370,7 +371,7 @@ def ids_of(gallery: Gallery, what: Proposal) -> tuple[int, ...]:
         return tuple(face.id for face in what.faces)
     names = what.people if isinstance(what, PerhapsOne) else [what.person]
     try:
-        return tuple(gallery.person_id(name) for name in names)
+        return tuple(gallery.people.id_of(name) for name in names)
     except UnknownPerson:
         return ()
 
@@ -381,7 +382,7 @@ def sides_of(gallery: Gallery, card: Card) -> tuple[Side, ...]:
     None at all if somebody, or a face, is not there any more.
     """
     if isinstance(card.what, FaceTwice):
-        found = [gallery.face(face) for face in card.ids]
+        found = [gallery.faces.get(face) for face in card.ids]
         return (
             tuple(
                 Side(face.person, face.person_id, (face,), (path,), n_others(gallery, face))
@@ -390,7 +391,8 @@ def sides_of(gallery: Gallery, card: Card) -> tuple[Side, ...]:
             if all(found)
             else ()
         )
-    names = [name for name in map(gallery.name_of, card.ids) if name is not None]
+    called = gallery.people.names_of(card.ids)
+    names = [called[person] for person in card.ids if person in called]
     if not names or len(names) < len(card.ids):
         return ()
     if isinstance(card.what, PerhapsOne):
@@ -403,9 +405,9 @@ def sides_of(gallery: Gallery, card: Card) -> tuple[Side, ...]:
 
 def side_of(gallery: Gallery, name: str) -> Side:
     """Return a person with all faces."""
-    faces = gallery.faces_of(name)
+    faces = gallery.people.faces_of(name)
     paths = tuple(path for path, _ in faces)
-    return Side(name, gallery.person_id(name), tuple(face for _, face in faces), paths)
+    return Side(name, gallery.people.id_of(name), tuple(face for _, face in faces), paths)
 
 
 def camp_of(whole: Side, camp: Sequence[EnrolledFace]) -> Side:
@@ -420,7 +422,7 @@ def camp_of(whole: Side, camp: Sequence[EnrolledFace]) -> Side:
 
 def n_others(gallery: Gallery, face: KnownFace) -> int:
     """Return how many more faces the person of an enrolled face has."""
-    return len(gallery.faces_of(face.person)) - 1
+    return len(gallery.people.faces_of(face.person)) - 1
 
 
 def faces_on(sides: Sequence[Side]) -> Faces:

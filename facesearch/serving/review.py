@@ -12,9 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-from facesearch.curation import Decision
 from facesearch.errors import FacesearchError
-from facesearch.gallery import Gallery
+from facesearch.gallery import Decision, Gallery
 from facesearch.review.groups import Unnamed, UnnamedFace, UnnamedGroup
 from facesearch.review.queue import Review, Waiting
 
@@ -38,7 +37,7 @@ class Groups:
 
     def _find(self) -> Review:
         with closing(Gallery(self._path, self._model, create=False)) as gallery:
-            return gallery.review(
+            return gallery.review.queue(
                 self.photos, workers=os.cpu_count() or 1, advance=self._looked_at_one
             )
 
@@ -79,10 +78,10 @@ class Groups:
         def name_it() -> tuple[Decision, int]:
             workers = os.cpu_count() or 1
             with closing(Gallery(self._path, self._model, create=False)) as gallery:
-                decision, left_out = gallery.name_group(group, name, workers=workers)
+                decision = gallery.review.name_group(group, name, workers=workers)
             if decision.id is not None:
                 self._named[decision.id] = group.id
-            return decision, len(left_out)
+            return decision, len(decision.left_out)
 
         return name_it
 
@@ -95,7 +94,9 @@ class Groups:
             waiting = self.queue[place]
             with closing(Gallery(self._path, self._model, create=False)) as gallery:
                 decision = decide(gallery, waiting)
-                is_over = all(gallery.curation.said_of(face) for face in waiting.faces)
+                is_over = all(
+                    gallery.faces.said_of(face.content_hash, face.box) for face in waiting.faces
+                )
             if decision.id is not None and is_over and waiting.group is not None:
                 self._named[decision.id] = waiting.group
             return decision

@@ -12,10 +12,9 @@ import jinja2
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from facesearch.curation import Decision
 from facesearch.duplicates.photos import why_kept
 from facesearch.errors import GalleryError, PhotoError
-from facesearch.gallery import Gallery
+from facesearch.gallery import Decision, Gallery
 from facesearch.identification import IdentifiedFace
 from facesearch.model import Model, subject
 from facesearch.review.groups import UnnamedFace
@@ -24,7 +23,7 @@ from facesearch.serving.duplicates import Duplicates
 from facesearch.serving.review import Groups
 from facesearch.serving.thumbnails import Thumbnails
 from facesearch.serving.uploads import Uploads
-from facesearch.storage.store import KnownFace
+from facesearch.storage.rows import KnownFace
 from facesearch.web.diagrams import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 
 FPIR = 0.01  # as `Gallery.identify` has it, and as the page says
@@ -50,7 +49,7 @@ class Desk:
         self.uploads = Uploads()
         self.groups = Groups(gallery, photos)
         self.duplicates = Duplicates(gallery, folders)
-        self.thumbnails = Thumbnails(gallery.index_folder)
+        self.thumbnails = Thumbnails(gallery.upkeep.index_folder)
         self.looking = Eyes(load_model)
         self._cutting = Eyes()
         # one thread each, so that one waits for its like and for nothing else
@@ -77,7 +76,7 @@ class Desk:
         self._templates.filters["said"] = said_of
         self._templates.filters["why_kept"] = why_kept
         self._templates.filters["path"] = breakable
-        self._newest_forgetting = gallery.newest_forgetting()
+        self._newest_forgetting = gallery.history.newest_forgetting()
 
     def open(self) -> None:
         """Start what works beside the answers."""
@@ -111,7 +110,7 @@ class Desk:
 
     def notice_forgetting(self) -> None:
         """Delete the uploads if somebody was forgotten: any may show them. Asks the gallery."""
-        newest = self.gallery.newest_forgetting()
+        newest = self.gallery.history.newest_forgetting()
         if newest != self._newest_forgetting:
             self.uploads.clear()
             self._newest_forgetting = newest

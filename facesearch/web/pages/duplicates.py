@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from facesearch.curation import Decision
 from facesearch.duplicates.enrolled import PerhapsTwo
 from facesearch.duplicates.photos import PhotoGroup
 from facesearch.duplicates.trash import Outcome, newest, unfinished
 from facesearch.errors import PhotoError
+from facesearch.gallery import Decision
 from facesearch.serving.duplicates import KINDS, Card
 from facesearch.serving.incoming import number_in, numbers_of, side_of, start_in, text_of, told
 from facesearch.web.desk import STATIC, Desk, decided

@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from facesearch.curation import Decision, person_name
 from facesearch.errors import PhotoError
+from facesearch.gallery import Decision, person_name
+from facesearch.gallery.faces import Who
 from facesearch.identification import IdentifiedFace
 from facesearch.photo import MAX_BYTES
 from facesearch.serving.decoder import Looked
@@ -36,7 +37,7 @@ class IdentifyPage:
 
     async def page(self, _: Request) -> Response:
         """Return the page on which photos are dropped."""
-        n_people = await self._desk.ask(self._desk.gallery.n_people)
+        n_people = await self._desk.ask(self._desk.gallery.people.count)
         return self._desk.html("identify.html", n_people=n_people, max_bytes=MAX_BYTES)
 
     async def receive(self, request: Request) -> Response:
@@ -84,10 +85,10 @@ class IdentifyPage:
             face = self._named(looked)[number - 1]
             people = list(dict.fromkeys(candidate.person for candidate in face.candidates))
             covers = {
-                name: self._desk.gallery.cover(name)
+                name: self._desk.gallery.people.cover(name)
                 for name in [*people, *filter(None, [face.person])]
             }
-            return {"face": face, "covers": covers, "n_people": self._desk.gallery.n_people()}
+            return {"face": face, "covers": covers, "n_people": self._desk.gallery.people.count()}
 
         values = await self._desk.ask(known)
         return self._desk.html("panel.html", photo=upload, number=number, fpir=FPIR, **values)
@@ -106,11 +107,13 @@ class IdentifyPage:
 
         def decide() -> Decision:
             if not new:
-                self._desk.gallery.faces_of(name)  # nobody of that name: nothing need be copied
+                self._desk.gallery.people.id_of(name)  # nobody of that name: copy nothing
             person_name(name)
-            photo = self._desk.gallery.keep_photo(upload.path, content_hash)
-            decision = self._desk.gallery.curation.confirm(photo, name, number, new=new)
-            self._desk.gallery.keep_photo(upload.path, content_hash)
+            photo = self._desk.gallery.faces.keep_photo(upload.path, content_hash)
+            face = self._desk.gallery.faces.look_at(photo, number)
+            who: Who = "enrolled or new" if new else "enrolled"
+            decision = self._desk.gallery.faces.confirm([face], name, who=who)
+            self._desk.gallery.faces.keep_photo(upload.path, content_hash)
             return decision
 
         return decided(await self._desk.ask(decide))
@@ -119,8 +122,12 @@ class IdentifyPage:
         """Say that a face is not a person's, for ever."""
         upload, _, number = self._upload_face(request)
         name = text_of(await told(request), "name")
-        curation = self._desk.gallery.curation
-        return decided(await self._desk.ask(lambda: curation.reject(upload.path, name, number)))
+        faces = self._desk.gallery.faces
+
+        def decide() -> Decision:
+            return faces.reject([faces.locate(upload.path, number, name)], name)
+
+        return decided(await self._desk.ask(decide))
 
     def _upload_face(self, request: Request) -> tuple[Upload, Looked, int]:
         upload, looked = self._upload(request)

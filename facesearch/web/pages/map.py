@@ -69,8 +69,8 @@ class MapPage:
         )
 
     def _enrolled(self) -> tuple[EnrolledFaces, dict[int, str]]:
-        enrolled = self._desk.gallery.some_faces(MOST_FACES)
-        return enrolled, self._desk.gallery.names_of(set(enrolled.people.tolist()))
+        enrolled = self._desk.gallery.faces.sample(MOST_FACES)
+        return enrolled, self._desk.gallery.people.names_of(set(enrolled.people.tolist()))
 
     def _draw(self, enrolled: EnrolledFaces) -> Drawn:
         """Return the map of these faces, the last one if they are the same."""

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from facesearch.curation import Decision, person_name
 from facesearch.errors import GalleryError, Refused, UnknownPerson
+from facesearch.gallery import Decision, person_name
 from facesearch.serving.incoming import number_in, numbers_of, start_in, text_of, told
-from facesearch.storage.store import KnownFace
+from facesearch.storage.rows import KnownFace
 from facesearch.web.desk import WINDOW, Desk, decided
 
 SHOWN_DECISIONS = 30  # on a person's page, from the newest
@@ -59,7 +59,7 @@ class PeoplePages:
         start = start_in(request)
 
         def found() -> dict[str, Any]:
-            some, n_found = self._desk.gallery.find_people(searched, start, WINDOW)
+            some, n_found = self._desk.gallery.people.find(searched, start, WINDOW)
             more = start + WINDOW if n_found > start + WINDOW else None
             return {"people": some, "n_found": n_found, "more": more}
 
@@ -69,8 +69,8 @@ class PeoplePages:
         """Return the page of a person."""
 
         def known(name: str) -> dict[str, Any]:
-            faces = self._desk.gallery.faces_of(name)
-            history = self._desk.gallery.curation.history(name, SHOWN_DECISIONS)
+            faces = self._desk.gallery.people.faces_of(name)
+            history = self._desk.gallery.history.list(name, SHOWN_DECISIONS)
             return {"name": name, "n_faces": len(faces), "history": history, **window(faces, 0)}
 
         person, values = await self._of_person(request, known)
@@ -80,7 +80,7 @@ class PeoplePages:
         """Return a person's next faces, to be added to the page."""
         start = start_in(request)
         person, values = await self._of_person(
-            request, lambda name: window(self._desk.gallery.faces_of(name), start)
+            request, lambda name: window(self._desk.gallery.people.faces_of(name), start)
         )
         return self._desk.html("person_faces.html", person=person, **values)
 
@@ -88,11 +88,13 @@ class PeoplePages:
         """Return who of the others looks most like a person, with some of their faces."""
 
         def known(name: str) -> dict[str, Any]:
-            alike = self._desk.gallery.look_alikes(name)
+            alike = self._desk.gallery.duplicates.look_alikes(name)
             others = []
             for one in [a for a in alike if a.apart or a.probability >= ALIKE_FROM][:SHOWN_ALIKE]:
-                faces = [face.id for _, face in self._desk.gallery.faces_of(one.person)]
-                others.append((one, self._desk.gallery.person_id(one.person), faces[:SIDE_BY_SIDE]))
+                faces = [face.id for _, face in self._desk.gallery.people.faces_of(one.person)]
+                others.append(
+                    (one, self._desk.gallery.people.id_of(one.person), faces[:SIDE_BY_SIDE])
+                )
             return {"name": name, "alike": others}
 
         person, values = await self._of_person(request, known)
@@ -104,7 +106,7 @@ class PeoplePages:
         other, chosen = text_of(said, "name"), numbers_of(said, "faces")
         _, decision = await self._of_person(
             request,
-            lambda name: self._desk.gallery.curation.give(self._faces(chosen), name, other),
+            lambda name: self._desk.gallery.people.give(self._faces(chosen), name, other),
         )
         return decided(decision)
 
@@ -113,12 +115,12 @@ class PeoplePages:
         chosen = numbers_of(await told(request), "faces")
         _, decision = await self._of_person(
             request,
-            lambda name: self._desk.gallery.curation.reject_faces(self._faces(chosen), name),
+            lambda name: self._desk.gallery.faces.reject(self._faces(chosen), name),
         )
         return decided(decision)
 
     def _faces(self, ids: Sequence[int]) -> list[KnownFace]:
-        found = [self._desk.gallery.face(face) for face in ids]
+        found = [self._desk.gallery.faces.get(face) for face in ids]
         if None in found:
             raise Refused(f"one {self._desk.what} is not enrolled any more; nothing was changed")
         return [face for _, face in filter(None, found)]
@@ -127,7 +129,7 @@ class PeoplePages:
         """Say that a person and another one are two, for ever."""
         other = text_of(await told(request), "name")
         _, decision = await self._of_person(
-            request, lambda name: self._desk.gallery.curation.not_same(name, other)
+            request, lambda name: self._desk.gallery.people.not_same(name, other)
         )
         return decided(decision)
 
@@ -135,7 +137,7 @@ class PeoplePages:
         """Give a person another name."""
         new_name = text_of(await told(request), "name")
         _, decision = await self._of_person(
-            request, lambda name: self._desk.gallery.rename(name, new_name)
+            request, lambda name: self._desk.gallery.people.rename(name, new_name)
         )
         return decided(decision)
 
@@ -144,8 +146,8 @@ class PeoplePages:
         into = text_of(await told(request), "name")
 
         def decide(name: str) -> tuple[Decision, int]:
-            decision = self._desk.gallery.curation.merge([name], into)
-            return decision, self._desk.gallery.person_id(into)
+            decision = self._desk.gallery.people.merge([name], into)
+            return decision, self._desk.gallery.people.id_of(into)
 
         _, (decision, target) = await self._of_person(request, decide)
         return decided(decision, go=f"/people/{target}")
@@ -161,7 +163,7 @@ class PeoplePages:
             try:
                 gone = self._desk.gallery.forget(name)
             except GalleryError:
-                if not self._desk.duplicates.looking or name in self._desk.gallery.names():
+                if not self._desk.duplicates.looking or name in self._desk.gallery.people.names():
                     raise
                 return LATER
             finally:
@@ -178,7 +180,7 @@ class PeoplePages:
         person = number_in(request, "person")
 
         def asked() -> Result:
-            name = self._desk.gallery.name_of(person)
+            name = self._desk.gallery.people.names_of([person]).get(person)
             if name is None:
                 raise UnknownPerson("This person is not in the gallery any more.")
             return work(name)

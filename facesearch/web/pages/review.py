@@ -11,9 +11,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from facesearch.curation import Decision
 from facesearch.errors import PhotoError
-from facesearch.gallery import Gallery
+from facesearch.gallery import Decision, Gallery
 from facesearch.review.queue import Waiting
 from facesearch.serving.incoming import number_in, start_in, text_of, told
 from facesearch.web.desk import STATIC, Desk, decided
@@ -85,7 +84,7 @@ class ReviewPage:
     def _shown(self, place: int) -> ShownItem | None:
         """Return who waits at that place, None if nobody does any more; asks the gallery."""
         every = self._desk.groups.queue[place]
-        waiting = self._desk.gallery.still_waiting(every)
+        waiting = self._desk.gallery.review.still_waiting(every)
         if waiting is None:
             return None
         number_of = {face: number for number, face in enumerate(every.faces, 1)}
@@ -94,7 +93,7 @@ class ReviewPage:
             waiting,
             [number_of[face] for face in waiting.faces],
             Path(waiting.faces[0].photo).name,
-            {p.person: self._desk.gallery.cover(p.person) for p in waiting.proposals},
+            {p.person: self._desk.gallery.people.cover(p.person) for p in waiting.proposals},
         )
 
     async def item(self, request: Request) -> Response:
@@ -129,28 +128,28 @@ class ReviewPage:
         said = await told(request)
         name, known = text_of(said, "name"), said.get("known") is True
         return await self._decide(
-            request, lambda gallery, it: gallery.name_waiting(it, name, known=known)
+            request, lambda gallery, it: gallery.review.name_waiting(it, name, known=known)
         )
 
     async def say_who_not(self, request: Request) -> Response:
         """Say who it is not, for ever."""
         name = text_of(await told(request), "name")
         return await self._decide(
-            request, lambda gallery, it: gallery.curation.reject_waiting(it.faces, name)
+            request, lambda gallery, it: gallery.review.reject(it.faces, name)
         )
 
     async def say_stranger(self, request: Request) -> Response:
         """Say that nobody needs to know who it is."""
         await told(request)
         return await self._decide(
-            request, lambda gallery, it: gallery.curation.dismiss_waiting(it.faces, "stranger")
+            request, lambda gallery, it: gallery.review.dismiss(it.faces, "stranger")
         )
 
     async def say_no_face(self, request: Request) -> Response:
         """Say that it is no face at all."""
         await told(request)
         return await self._decide(
-            request, lambda gallery, it: gallery.curation.dismiss_waiting(it.faces, "no face")
+            request, lambda gallery, it: gallery.review.dismiss(it.faces, "no face")
         )
 
     async def _decide(

@@ -5,8 +5,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from facesearch.curation import folded
 from facesearch.errors import PhotoError
+from facesearch.gallery import folded
 from facesearch.serving.incoming import number_in, told
 from facesearch.web.desk import STATIC, Desk, decided
 
@@ -30,7 +30,7 @@ class SharedAnswers:
         number = (await told(request)).get("number")
         if type(number) is not int or not 0 < number < 2**62:
             raise HTTPException(400, "Say the number of a decision.")
-        decision = await self._desk.ask(lambda: self._desk.gallery.curation.undo(number))
+        decision = await self._desk.ask(lambda: self._desk.gallery.history.undo(number))
         self._desk.groups.undone(number)
         self._desk.duplicates.undone(number)
         return decided(decision)
@@ -38,14 +38,14 @@ class SharedAnswers:
     async def names(self, request: Request) -> Response:
         """Return the names that what was typed may become, those that begin with it first."""
         typed = folded(request.query_params.get("typed", ""))
-        every = await self._desk.ask(self._desk.gallery.names)
+        every = await self._desk.ask(self._desk.gallery.people.names)
         found = [(folded(name).find(typed) > 0, name) for name in every if typed in folded(name)]
         return JSONResponse([name for _, name in sorted(found)[:PROPOSED_NAMES]])
 
     async def face(self, request: Request) -> Response:
         """Return the thumbnail of an enrolled face, or that its photo is gone."""
         face_id = number_in(request, "face")
-        found = await self._desk.ask(lambda: self._desk.gallery.face(face_id))
+        found = await self._desk.ask(lambda: self._desk.gallery.faces.get(face_id))
         if found is None:
             raise HTTPException(404, f"This {self._desk.what} is not enrolled any more.")
         path, face = found
@@ -56,7 +56,7 @@ class SharedAnswers:
             except PhotoError:
                 return FileResponse(STATIC / "gone.svg")
             self._desk.thumbnails.keep(face, jpeg)
-            if await self._desk.ask(lambda: self._desk.gallery.face(face_id)) is None:
+            if await self._desk.ask(lambda: self._desk.gallery.faces.get(face_id)) is None:
                 self._desk.thumbnails.drop(face)  # they were forgotten while it was made
         return Response(jpeg, media_type="image/jpeg")
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from facesearch.figures import Figures
-from facesearch.gallery import Verification
+from facesearch.gallery import Verification, compare
 from facesearch.serving.decoder import Looked
 from facesearch.serving.uploads import Upload
 from facesearch.web.curves import measured_on, score_diagram
@@ -34,7 +34,7 @@ class VerifyPage:
         found = [(looked.seen, number - 1) for _, looked, number in sides if number]
         values: dict[str, Any] = {"sides": sides, "verification": None, "figures": None}
         if len(found) == 2:
-            said = await self._desk.ask(lambda: self._desk.gallery.compare(*found))
+            said = await self._desk.ask(lambda: compare(self._desk.gallery.model, *found))
             figures, _ = figures_of(self._desk.gallery.model)
             values |= {"verification": said, "figures": figures}
             if figures is not None:
