@@ -52,7 +52,7 @@ from PIL import Image, ImageDraw
 from benchmarks.report import parse_arguments, show
 from facesearch import Gallery
 from facesearch.serving.thumbnails import Thumbnails
-from facesearch.storage.store import FaceRow
+from facesearch.storage.rows import FaceRow
 from facesearch.vectors import unit
 
 if TYPE_CHECKING:
@@ -127,11 +127,11 @@ def build(path: Path) -> None:
                 for number in range(start, min(start + BATCH, FACES)):
                     owner = int(owners[number])
                     if owner not in people:
-                        people[owner] = store.add_person(name_of(owner))
+                        people[owner] = store.people.add(name_of(owner))
                     noise = rng.standard_normal(width).astype(np.float32)
                     template = unit(centres[owner] + WITHIN * unit(noise))
                     photo = sha256(b"%d" % number).hexdigest(), f"/absent/{number}.jpg", 640, 480
-                    face_id = store.insert_face(
+                    face_id = store.faces.insert(
                         *(store.journal(), people[owner], photo),
                         FaceRow(BOX, landmarks, 0.9, 50.0),
                         template,
@@ -145,7 +145,7 @@ def build(path: Path) -> None:
         thumbnails = Thumbnails(gallery.index_folder)
         drawings = [drawn(number) for number in range(200)]
         for owner, person in people.items():
-            faces = store.faces_of(person)
+            faces = store.faces.of_person(person)
             for _, face in faces if 0 < owner <= TIMES else faces[:1]:
                 thumbnails.keep(face, drawings[face.id % len(drawings)])
 

@@ -5,12 +5,12 @@ Who is who, and all that was decided, stays as it is.
 """
 
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from facesearch.boxes import Box, same_place
 from facesearch.duplicates.photo_cache import FileState, remove_cache
 from facesearch.errors import FacesearchError, PhotoError, Refused
 from facesearch.gallery import gallery_file, in_order, index_folder
@@ -19,8 +19,9 @@ from facesearch.model import Model, subject
 from facesearch.photo import read_photo
 from facesearch.review.groups import SeenBefore, state_of
 from facesearch.storage.decisions import DecisionLog, DecisionRow
-from facesearch.storage.journal import Journal, pack
-from facesearch.storage.store import BOX_COLUMNS, Box, Store, same_place
+from facesearch.storage.journal import Journal
+from facesearch.storage.rows import box_of
+from facesearch.storage.store import Store
 from facesearch.vectors import Floats
 
 TOLD = 3  # faces that a refusal names
@@ -78,7 +79,7 @@ def migrate_gallery(
             return Migration(former["model"], 0, ())
         with store.transaction():
             pass  # fails here, not after hours, if it must
-        log = DecisionLog(store)
+        log = store.decisions
         memory_file = index_folder(file) / "migration.cache"
         memory = SeenBefore(memory_file, model.fingerprint)
         seen: dict[str, Seen | FacesearchError] = {}  # content hash -> what its photo shows
@@ -104,7 +105,7 @@ def photos_to_see(path: str | os.PathLike[str], model: Model) -> int:
     with closing(
         Store.open(file, model=model.name, fingerprint=model.fingerprint, create=False)
     ) as store:
-        return len(photos_in(store, DecisionLog(store)))
+        return len(photos_in(store, store.decisions))
 
 
 def seen_or_remembered(
@@ -142,32 +143,10 @@ def look_again(content_hash: str, path: str | None, model: Model) -> Seen | Face
 
 def photos_in(store: Store, log: DecisionLog) -> dict[str, str | None]:
     """Return content hash -> path of the photos of all faces, those that decisions hold too."""
-    decisions = decisions_with_templates(log)
-    every = photos_by_id(store, decisions)
+    decisions = log.with_templates()
+    every = log.photos_by_id(decisions)
     noted = [place for row in decisions for place in noted_faces(row, every).values() if place]
-    return {place.content_hash: place.path for place in noted} | dict(
-        store.rows("SELECT content_hash, path FROM photo")
-    )
-
-
-def decisions_with_templates(log: DecisionLog) -> list[DecisionRow]:
-    """Return the decisions that took faces out, and so hold templates."""
-    return log.select("kind <> 'enroll' AND instr(payload, ?)", ('"vector":',))
-
-
-def photos_by_id(
-    store: Store, decisions: Iterable[DecisionRow]
-) -> dict[int, tuple[str, str | None]]:
-    """Return id -> (content hash, path) of all photos, those that decisions took out too."""
-    photos = {
-        change.id: (str(change.before["content_hash"]), change.before["path"])
-        for row in decisions
-        for change in row.changes
-        if change.table == "photo" and change.before
-    }
-    for photo, content_hash, path in store.rows("SELECT id, content_hash, path FROM photo"):
-        photos[photo] = (content_hash, path)
-    return photos
+    return {place.content_hash: place.path for place in noted} | dict(store.photos.by_id().values())
 
 
 def noted_faces(
@@ -178,8 +157,7 @@ def noted_faces(
     for change in row.changes:
         if change.table == "face" and change.before and change.after is None:
             photo = photos.get(change.before["photo_id"])
-            left, top, right, bottom = (change.before[column] for column in BOX_COLUMNS)
-            found[change.id] = _Place(*photo, (left, top, right, bottom)) if photo else None
+            found[change.id] = _Place(*photo, box_of(change.before)) if photo else None
     return found
 
 
@@ -194,35 +172,24 @@ def store_anew(
     """Replace all templates; return how many, and who was lost. Call inside a transaction."""
     lost: list[LostFace] = []
     journals: dict[int, Journal] = {}  # person id -> what goes of them
-    rows = store.rows(
-        f"SELECT template.id, face.id, person.id, name, path, content_hash, "
-        f"{', '.join(BOX_COLUMNS)} FROM template JOIN face ON face.id = face_id "
-        "JOIN photo ON photo.id = photo_id JOIN person ON person.id = person_id"
-    )
-    for template, face, person, name, path, content_hash, left, top, right, bottom in rows:
-        found = embedding_at((left, top, right, bottom), seen[content_hash], model)
+    n_made = 0
+    for template, path, face in list(store.faces.of_templates()):
+        found = embedding_at(face.box, seen[face.content_hash], model)
         if isinstance(found, str):
-            lost.append(LostFace(name, path, found))
-            store.remove_face(journals.setdefault(person, store.journal()), face)
+            lost.append(LostFace(face.person, path, found))
+            store.faces.remove(journals.setdefault(face.person_id, store.journal()), face.id)
             continue
-        store.db.execute(
-            "UPDATE template SET fingerprint = ?, vector = ? WHERE id = ?",
-            (model.fingerprint, stored(found), template),
-        )
+        store.templates.replace(template, found, model.fingerprint)
+        n_made += 1
     if lost and not leave_out:
         raise Refused(refusal(lost, subject(model.manifest)))
-    decisions = decisions_with_templates(log)
-    photos = photos_by_id(store, decisions)
+    decisions = log.with_templates()
+    photos = log.photos_by_id(decisions)
     for row in decisions:
-        payload = with_templates_anew(row, noted_faces(row, photos), seen, model)
-        store.db.execute("UPDATE decision SET payload = ? WHERE id = ?", (pack(payload), row.id))
+        log.rewrite(row.id, with_templates_anew(row, noted_faces(row, photos), seen, store, model))
     log_left_out(store, log, journals, model)
-    # whoever has the gallery open, with the former model, takes nothing from memory any more
-    store.db.execute(
-        "UPDATE gallery SET generation = ?, model = ?, fingerprint = ?",
-        (secrets.token_hex(8), model.name, model.fingerprint),
-    )
-    return len(rows) - len(lost), tuple(lost)
+    store.set_model(model.name, model.fingerprint)
+    return n_made, tuple(lost)
 
 
 def log_left_out(
@@ -230,7 +197,7 @@ def log_left_out(
 ) -> None:
     """Append to the log who was left out: one decision a person, all told and undone as one."""
     first: int | None = None
-    what, names = subject(model.manifest), store.names(journals)
+    what, names = subject(model.manifest), store.people.names_of(journals)
     for person, journal in journals.items():
         n_faces = sum(change.table == "face" for change in journal.changes)
         faces = f"{n_faces:,} {what}{'s' * (n_faces > 1)}"
@@ -251,15 +218,11 @@ def embedding_at(box: Box, seen: Seen | FacesearchError, model: Model) -> Floats
     return f"the {subject(model.manifest)} is not found again"
 
 
-def stored(embedding: Floats) -> bytes:
-    """Return a template as the gallery file holds it."""
-    return embedding.astype("<f2").tobytes()
-
-
 def with_templates_anew(
     row: DecisionRow,
     faces: dict[int, _Place | None],
     seen: dict[str, Seen | FacesearchError],
+    store: Store,
     model: Model,
 ) -> dict[str, Any]:
     """Return the payload of a decision with the templates that it holds made anew.
@@ -274,7 +237,7 @@ def with_templates_anew(
         if taken_out and place:
             found = embedding_at(place.box, seen[place.content_hash], model)
             if not isinstance(found, str):
-                anew = {"fingerprint": model.fingerprint, "vector": stored(found)}
+                anew = {"fingerprint": model.fingerprint, "vector": store.codec.encode(found)}
                 change = change._replace(before={**taken_out, **anew})
         changes.append(change)
     return {**row.payload, "changes": changes}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facesearch.alignment import sharpness
+from facesearch.boxes import Box, same_place
 from facesearch.detection import Face
 from facesearch.errors import FaceError, Refused, UnknownPerson
 from facesearch.identification import Seen, look, referenced
@@ -22,17 +23,8 @@ from facesearch.model import Model, subject
 from facesearch.photo import file_hash, read_photo
 from facesearch.storage.decisions import DecisionLog, DecisionRow
 from facesearch.storage.journal import Change, Journal, NameTaken, NotAsLeft
-from facesearch.storage.store import (
-    BOX_COLUMNS,
-    Box,
-    Dismissal,
-    FaceRow,
-    KnownFace,
-    Store,
-    now,
-    readable,
-    same_place,
-)
+from facesearch.storage.rows import Dismissal, FaceRow, KnownFace, box_columns, now, readable
+from facesearch.storage.store import Store
 
 if TYPE_CHECKING:
     from facesearch.review.groups import UnnamedFace
@@ -71,7 +63,7 @@ class Curation:
     def __init__(self, store: Store, model: Model) -> None:
         self._store = store
         self._model = model
-        self._log = DecisionLog(store)
+        self._log = store.decisions
 
     def merge(self, names: Iterable[str], into: str, *, dry_run: bool = False) -> Decision:
         """Make the people called `names` one with `into`: their faces, and what was said of them.
@@ -105,7 +97,7 @@ class Curation:
         sources = [p for p in dict.fromkeys(map(self._person, names)) if p != target]
         if not sources:
             raise Refused(f"there is nobody else to merge into {into}")
-        called = self._store.names([target, *sources])
+        called = self._store.people.names_of([target, *sources])
         self._allow_to_be_one(journal, {target, *sources})
         n_faces = 0
         for source in sources:
@@ -121,28 +113,28 @@ class Curation:
 
         What only a split implied gives way to a merge that is asked for.
         """
-        for row, a, b in self._store.not_same():
+        for row, a, b in self._store.verdicts.not_same():
             if not {a, b} <= people:
                 continue
             if self._is_implied(row):
                 journal.delete("not_same", row)
                 continue
-            said = self._log.on("not_same", row)[-1:]
-            names = self._store.names([a, b])
+            said = self._log.that_changed("not_same", row)[-1:]
+            names = self._store.people.names_of([a, b])
             raise Refused(f"{names[a]} and {names[b]} are two people, a human said{undo_of(said)}")
 
     def _is_implied(self, pair: int) -> bool:
         """Return whether nobody said of a pair that it is not one person, but it was split."""
-        return [said.kind for said in self._log.on("not_same", pair)[-1:]] == ["split"]
+        return [said.kind for said in self._log.that_changed("not_same", pair)[-1:]] == ["split"]
 
     def _hand_over(self, journal: Journal, source: int, target: int) -> int:
         """Give all that is stored of `source` to `target`; return the number of faces."""
-        faces = [face for _, face in self._store.faces_of(source)]
+        faces = [face for _, face in self._store.faces.of_person(source)]
         for face in faces:
             journal.update("face", face.id, person_id=target)
-        for rejection in self._store.rejections_of(source):
+        for rejection in self._store.verdicts.rejections_of(source):
             journal.update("rejection", rejection.id, person_id=target)
-        pairs = self._store.not_same()
+        pairs = self._store.verdicts.not_same()
         for row, a, b in pairs:
             if source in (a, b):
                 first, second = sorted((a if b == source else b, target))
@@ -154,10 +146,10 @@ class Curation:
 
     def _check_rejections(self, person: int) -> None:
         """Raise Refused if a face is enrolled as this person of which a human said it is not."""
-        for rejection in self._store.rejections_of(person):
-            for face in self._store.known_faces(rejection.content_hash):
+        for rejection in self._store.verdicts.rejections_of(person):
+            for face in self._store.faces.in_photo(rejection.content_hash):
                 if face.person_id == person and same_place(face.box, rejection.box):
-                    said = self._log.on("rejection", rejection.id)[-1:]
+                    said = self._log.that_changed("rejection", rejection.id)[-1:]
                     raise Refused(
                         "a face of the one was rejected as the other, so they are two people"
                         f"{undo_of(said)}"
@@ -176,7 +168,7 @@ class Curation:
         with self._deciding(dry_run) as journal:
             person = self._person(name)
             faces = self._faces_on(person, photos)
-            if len(faces) == len(self._store.faces_of(person)):
+            if len(faces) == len(self._store.faces.of_person(person)):
                 raise Refused(f"nothing would be left of {name}; rename them instead")
             new = self._new_person(journal, new_name)
             journal.insert("not_same", {"person_a": person, "person_b": new})
@@ -201,7 +193,7 @@ class Curation:
             for face in faces:
                 journal.update("face", face, person_id=target, assigned_by="human")
             self._drop_rejections(journal, target)
-            moved, names = self._counted(len(faces)), self._store.names([person, target])
+            moved, names = self._counted(len(faces)), self._store.people.names_of([person, target])
             summary = f"moved {moved} from {names[person]} to {names[target]}"
             return self._decide("move", summary, journal, target, [person], dry_run=dry_run)
 
@@ -210,7 +202,7 @@ class Curation:
 
         See `move` and `split`.
         """
-        if self._store.person_id(person_name(to)) is None:
+        if self._store.people.id_of(person_name(to)) is None:
             return self.split(name, photos, to)
         return self.move(photos, name, to)
 
@@ -224,7 +216,7 @@ class Curation:
             person = self._person(name)
             faces = self._faces_on(person, photos)
             for face in faces:
-                self._store.remove_face(journal, face)
+                self._store.faces.remove(journal, face)
             summary = f"took {self._counted(len(faces))} of {self._name(person)} out"
             return self._decide("take-out", summary, journal, person)
 
@@ -245,14 +237,14 @@ class Curation:
 
     def _drop_rejections(self, journal: Journal, person: int) -> None:
         """Delete the rejections that a human has just contradicted: the last word counts."""
-        for rejection in self._store.rejections_of(person):
-            faces = self._store.known_faces(rejection.content_hash)
+        for rejection in self._store.verdicts.rejections_of(person):
+            faces = self._store.faces.in_photo(rejection.content_hash)
             if any(f.person_id == person and same_place(f.box, rejection.box) for f in faces):
                 journal.delete("rejection", rejection.id)
 
     def _drop_dismissals(self, journal: Journal, content_hash: str, box: Box) -> None:
         """Delete the dismissals of a face that a human has just contradicted."""
-        for dismissal in self._store.dismissals(content_hash):
+        for dismissal in self._store.verdicts.of_photo(content_hash).dismissals:
             if same_place(dismissal.box, box):
                 journal.delete("dismissal", dismissal.id)
 
@@ -328,7 +320,7 @@ class Curation:
     def _is_confirmed(self, face: int) -> bool:
         """Return whether the last that was said of an enrolled face alone is who it is."""
         undone = self._log.undone()
-        said = [row for row in self._log.on("face", face) if row.id not in undone]
+        said = [row for row in self._log.that_changed("face", face) if row.id not in undone]
         return bool(said) and said[0].confirms_one_face
 
     def _why_not(self, person: int, seen: Seen) -> str | None:
@@ -337,13 +329,13 @@ class Curation:
         known = self._enrolled(seen.content_hash, face.box)
         if known is not None:
             return f"this {self._what} is enrolled as {known.person}"
-        said = self._store.rejections(seen.content_hash)
+        said = self._store.verdicts.of_photo(seen.content_hash).rejections
         if any(r.person_id == person and same_place(r.box, face.box) for r in said):
             return f"a human said that this {self._what} is not {self._name(person)}"
-        for dismissal in self._store.dismissals(seen.content_hash):
+        for dismissal in self._store.verdicts.of_photo(seen.content_hash).dismissals:
             if same_place(dismissal.box, face.box):
                 return f"a human said that {self._dismissed(1, dismissal.verdict)}"
-        if any(k.person_id == person for k in self._store.known_faces(seen.content_hash)):
+        if any(k.person_id == person for k in self._store.faces.in_photo(seen.content_hash)):
             return f"another {self._what} of this photo is {self._name(person)}"
         return None
 
@@ -352,7 +344,7 @@ class Curation:
     ) -> None:
         """Store a face of `seen`, the one at `place`, as a person's, said by a human."""
         face = seen.faces[place]
-        self._store.insert_face(
+        self._store.faces.insert(
             journal,
             person,
             (seen.content_hash, str(Path(photo).absolute()), seen.width, seen.height),
@@ -383,7 +375,7 @@ class Curation:
         run: list[DecisionRow] = []
         with self._deciding():
             person = self._person(name)
-            theirs = {face.id: (path, face) for path, face in self._store.faces_of(person)}
+            theirs = {face.id: (path, face) for path, face in self._store.faces.of_person(person)}
             for face_id in self._faces_on(person, faces):
                 path, face = theirs[face_id]
                 journal = self._store.journal()
@@ -401,16 +393,16 @@ class Curation:
         known = self._enrolled(content_hash, box)
         taken_out = known is not None and known.person_id == person
         if known is not None and taken_out:
-            self._store.remove_face(journal, known.id)
+            self._store.faces.remove(journal, known.id)
         self._note_rejection(journal, person, content_hash, box)
         summary = f"said that a {self._what} is not {self._name(person)}"
         return summary + (" and took it out" if taken_out else "")
 
     def _note_rejection(self, journal: Journal, person: int, content_hash: str, box: Box) -> None:
         """Note that the face at `box` is not a person, if that is not noted yet."""
-        said = self._store.rejections(content_hash)
+        said = self._store.verdicts.of_photo(content_hash).rejections
         if not any(r.person_id == person and same_place(r.box, box) for r in said):
-            where = dict(zip(BOX_COLUMNS, box, strict=True))
+            where = box_columns(box)
             journal.insert(
                 "rejection", {"content_hash": content_hash, **where, "person_id": person}
             )
@@ -438,12 +430,16 @@ class Curation:
             raise ValueError(f"a {self._what} is dismissed as {' or '.join(VERDICTS)}")
         known = self._enrolled(content_hash, box)
         if known is not None:
-            self._store.remove_face(journal, known.id)
-        there = [d for d in self._store.dismissals(content_hash) if same_place(d.box, box)]
+            self._store.faces.remove(journal, known.id)
+        there = [
+            d
+            for d in self._store.verdicts.of_photo(content_hash).dismissals
+            if same_place(d.box, box)
+        ]
         if [d.verdict for d in there] != [verdict]:
             for other in there:
                 journal.delete("dismissal", other.id)
-            where = dict(zip(BOX_COLUMNS, box, strict=True))
+            where = box_columns(box)
             journal.insert("dismissal", {"content_hash": content_hash, **where, "verdict": verdict})
         return known.person_id if known is not None else None
 
@@ -462,7 +458,9 @@ class Curation:
             with self._store.snapshot(), suppress(FaceError):
                 person = self._person(name)
                 faces = self._faces_on(person, [photo])
-                paths = {face.id: (path, face) for path, face in self._store.faces_of(person)}
+                paths = {
+                    face.id: (path, face) for path, face in self._store.faces.of_person(person)
+                }
                 if len(faces) == 1:
                     path, known = paths[faces[0]]
                     return known.content_hash, known.box, path or photo
@@ -477,7 +475,7 @@ class Curation:
         known = self._enrolled(face.content_hash, face.box)
         if known is not None and known.assigned_by == "human":
             return f"this {self._what} is enrolled as {known.person}"
-        for dismissal in self._store.dismissals(face.content_hash):
+        for dismissal in self._store.verdicts.of_photo(face.content_hash).dismissals:
             if same_place(dismissal.box, face.box):
                 return f"a human said that {self._dismissed(1, dismissal.verdict)}"
         return None
@@ -537,21 +535,23 @@ class Curation:
             first, second = sorted((self._person(name), self._person(other)))
             if first == second:
                 raise Refused(f"{name} and {other} are one person in this gallery; split them")
-            rows = {(a, b): row for row, a, b in self._store.not_same()}
+            rows = {(a, b): row for row, a, b in self._store.verdicts.not_same()}
             row = rows.get((first, second))
             if row is not None and self._is_implied(row):
                 journal.delete("not_same", row)  # and said anew, so that a merge will not do
                 row = None
             if row is None:
                 journal.insert("not_same", {"person_a": first, "person_b": second})
-            names = self._store.names([first, second])
+            names = self._store.people.names_of([first, second])
             summary = f"said that {names[first]} and {names[second]} are two people"
             return self._decide("not-same", summary, journal, first, [second])
 
     def not_same_photos(self, pairs: Iterable[tuple[str, str]]) -> Decision:
         """Say of pairs of photos, by their content hashes, that they are not one picture."""
         with self._deciding() as journal:
-            new = {(min(pair), max(pair)) for pair in pairs} - self._store.not_same_photos()
+            new = {
+                (min(pair), max(pair)) for pair in pairs
+            } - self._store.verdicts.not_same_photos()
             for first, second in sorted(new):
                 if first == second:
                     raise Refused("a picture is the same as itself")
@@ -562,14 +562,14 @@ class Curation:
 
     def different_photos(self) -> set[frozenset[str]]:
         """Return the pairs of content hashes that a human said are not one picture."""
-        return {frozenset(pair) for pair in self._store.not_same_photos()}
+        return {frozenset(pair) for pair in self._store.verdicts.not_same_photos()}
 
     def rename(self, name: str, new_name: str) -> Decision:
         """Give a person another name; Refused if somebody else bears it."""
         new_name = person_name(new_name)
         with self._deciding() as journal:
             person = self._person(name)
-            if self._store.person_id(new_name) not in (None, person):
+            if self._store.people.id_of(new_name) not in (None, person):
                 raise Refused(f"there is a person called {new_name} already")
             name = self._name(person)
             if name != new_name:
@@ -591,7 +591,7 @@ class Curation:
     def gone_person(self, name: str) -> int | None:
         """Return the id of who was called `name` if nothing but decisions is left of them."""
         wanted = person_name(name)
-        there = self._store.person_id(wanted) is not None
+        there = self._store.people.id_of(wanted) is not None
         return None if there else self._log.gone_person(wanted)
 
     def _entry(
@@ -613,7 +613,7 @@ class Curation:
             changed.update(face=n_enrolled, template=n_enrolled)
         return Decision(
             *(first.run, first.made_at, first.made_by, first.kind, summary, path),
-            undoes=self._log.to_tell(first.undoes)[0].run if first.undoes else None,
+            undoes=self._log.summary_rows(first.undoes)[0].run if first.undoes else None,
             undone_by=(undone or {}).get(first.id),
             changed=dict(changed),
         )
@@ -626,7 +626,7 @@ class Curation:
         if first.kind == "enroll":
             return self._enrollment(first.run)[0]
         if first.undoes is not None:
-            undone = self._log.to_tell(first.undoes)
+            undone = self._log.summary_rows(first.undoes)
             return f"undid {undone[0].run}: {self._summary(undone)}"
         summaries = [row.payload["summary"] for row in run]
         more = len(run) - SAID_IN_FULL
@@ -639,9 +639,9 @@ class Curation:
 
         The people have their names of now, or of when they went.
         """
-        n_faces, n_people, some = self._log.enrolled(run, SAID_IN_FULL)
-        names = self._store.names(some)
-        called = [names.get(person) or self._log.last_name(person) for person in some]
+        n_faces, n_people, some = self._log.enrollment_counts(run, SAID_IN_FULL)
+        names = self._store.people.names_of(some)
+        called = [names.get(person) or self._log.last_known_name(person) for person in some]
         words = [name or "somebody who is not there any more" for name in called]
         if n_people > len(some):
             words[-1:] = [f"{n_people - len(some) + 1:,} others"]
@@ -680,7 +680,7 @@ class Curation:
                 "rename them first"
             ) from error
         return self._append(
-            *("undo", journal, row.person_id, self._log.others_of(row.id)),
+            *("undo", journal, row.person_id, self._log.other_people(row.id)),
             photo=row.payload.get("photo"),
             undoes=row.id,
             run=undoing,
@@ -689,7 +689,7 @@ class Curation:
     def _to_undo(self, number: int | None) -> list[DecisionRow]:
         """Return what has that number, or the last that can be undone; raises Refused."""
         if number is None:
-            number = self._log.last()
+            number = self._log.last_to_undo()
             if number is None:
                 raise Refused("there is nothing to undo")
         run = self._log.run_of(number)
@@ -707,10 +707,10 @@ class Curation:
         face, person = row.face_id, row.person_id
         if face is None or person is None:
             raise Refused(f"{row.id} is an enrollment that says too little to be undone")
-        found = self._store.face(face)
+        found = self._store.faces.get(face)
         if found is None or found.person_id != person:
             raise NotAsLeft("face", face)
-        self._store.remove_face(journal, face)
+        self._store.faces.remove(journal, face)
         came_by_it = self._log.first_about(person) == row.id
         if came_by_it and not journal.is_used("person", person):
             journal.delete("person", person)
@@ -724,43 +724,44 @@ class Curation:
             if after is None:
                 continue
             if table == "face":
-                face = self._store.face(row)
+                face = self._store.faces.get(row)
                 if face is None:  # it went again
                     continue
-                for other in self._store.known_faces(face.content_hash):
+                for other in self._store.faces.in_photo(face.content_hash):
                     if other.id != row and same_place(other.box, face.box):
                         raise NotAsLeft("face", other.id)
-                for rejection in self._store.rejections(face.content_hash):
+                for rejection in self._store.verdicts.of_photo(face.content_hash).rejections:
                     same_person = rejection.person_id == face.person_id
                     if same_person and same_place(rejection.box, face.box):
                         raise NotAsLeft("rejection", rejection.id)
-                for dismissal in self._store.dismissals(face.content_hash):
+                for dismissal in self._store.verdicts.of_photo(face.content_hash).dismissals:
                     if same_place(dismissal.box, face.box):
                         raise NotAsLeft("dismissal", dismissal.id)
             elif table == "rejection":
-                (rejection,) = self._store.rejection(row)
-                known = self._enrolled(rejection.content_hash, rejection.box)
-                if known is not None and known.person_id == rejection.person_id:
+                returned = self._store.verdicts.rejection(row)
+                known = returned and self._enrolled(returned.content_hash, returned.box)
+                if returned and known and known.person_id == returned.person_id:
                     raise NotAsLeft("face", known.id)
             elif table == "dismissal":
-                for dismissal in self._store.dismissal(row):  # none if it went again
-                    self._check_dismissal(dismissal)
+                dismissed = self._store.verdicts.dismissal(row)
+                if dismissed is not None:  # it may have been deleted again
+                    self._check_dismissal(dismissed)
 
     def _check_dismissal(self, dismissal: Dismissal) -> None:
         """Raise NotAsLeft if a face is enrolled there, or another is dismissed, since."""
         known = self._enrolled(dismissal.content_hash, dismissal.box)
         if known is not None:
             raise NotAsLeft("face", known.id)
-        for other in self._store.dismissals(dismissal.content_hash):
+        for other in self._store.verdicts.of_photo(dismissal.content_hash).dismissals:
             if other.id != dismissal.id and same_place(other.box, dismissal.box):
                 raise NotAsLeft("dismissal", other.id)
 
     def _what_is_later(self, run: Sequence[DecisionRow], error: NotAsLeft) -> str:
         """Return the sentence that says why `run` cannot be undone."""
         number, undone = run[0].run, self._log.undone()
-        for later in self._log.on(error.table, error.row):
+        for later in self._log.that_changed(error.table, error.row):
             if later.run > number and later.id not in undone:
-                told = self._summary(self._log.to_tell(later.run))
+                told = self._summary(self._log.summary_rows(later.run))
                 return f"{number} cannot be undone before {later.run} is, which came later ({told})"
         return f"{number} cannot be undone any more: what it was about was forgotten"
 
@@ -831,22 +832,22 @@ class Curation:
         return person_id(self._store, self._log, name)
 
     def _name(self, person: int) -> str:
-        return self._store.names([person])[person]
+        return self._store.people.names_of([person])[person]
 
     def _known_or_new(self, journal: Journal, name: str) -> int:
-        known = self._store.person_id(person_name(name))
+        known = self._store.people.id_of(person_name(name))
         return self._new_person(journal, person_name(name)) if known is None else known
 
     def _somebody(self, journal: Journal, name: str) -> int:
         """Return who is called `name`, or was until they were merged; else somebody new."""
-        known = self._store.person_id(person_name(name))
+        known = self._store.people.id_of(person_name(name))
         if known is not None:
             return known
-        merged = self._log.merged(person_name(name))
+        merged = self._log.merge_of(person_name(name))
         return merged[1] if merged else self._new_person(journal, person_name(name))
 
     def _new_person(self, journal: Journal, name: str) -> int:
-        if self._store.person_id(name) is not None:
+        if self._store.people.id_of(name) is not None:
             raise Refused(f"there is a person called {name} already")
         return journal.insert("person", {"name": name, "created_at": now()})
 
@@ -870,7 +871,7 @@ class Curation:
 
     def _enrolled(self, content_hash: str, box: Box) -> KnownFace | None:
         """Return the enrolled face at `box` of the photo with these bytes, None if none is."""
-        known = self._store.known_faces(content_hash)
+        known = self._store.faces.in_photo(content_hash)
         return next((face for face in known if same_place(face.box, box)), None)
 
     def _faces_on(self, person: int, photos: Iterable[EnrolledOn]) -> list[int]:
@@ -880,7 +881,7 @@ class Curation:
         """
         by_hash: dict[str, list[int]] = {}
         hash_at: dict[str, str] = {}
-        theirs = self._store.faces_of(person)
+        theirs = self._store.faces.of_person(person)
         for path, face in theirs:
             by_hash.setdefault(face.content_hash, []).append(face.id)
             if path is not None:
@@ -939,15 +940,15 @@ def person_id(store: Store, log: DecisionLog, name: str) -> int:
     Somebody who was merged into another has no id any more; the sentence says into whom.
     """
     wanted = person_name(name)
-    found = store.person_id(wanted)
+    found = store.people.id_of(wanted)
     if found is not None:
         return found
-    near = [other for other in store.every_name() if folded(other) == folded(wanted)]
+    near = [other for other in store.people.names() if folded(other) == folded(wanted)]
     hint = f"; is it {near[0]}?" if near else ""
-    merged = log.merged(wanted)
+    merged = log.merge_of(wanted)
     if merged is not None:
         number, into = merged
-        (who,) = store.names([into]).values()
+        (who,) = store.people.names_of([into]).values()
         hint = f": {name} was merged into {who} in decision {number}"
     raise UnknownPerson(f"nobody called {name} is enrolled in {store.path}{hint}")
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.alignment import sharpness
+from facesearch.boxes import same_place
 from facesearch.curation import Curation, Decision, folded, person_id
 from facesearch.curation import person_name as person_name  # for who calls the gallery
 from facesearch.detection import Face
@@ -49,17 +50,11 @@ from facesearch.identification import (
 from facesearch.model import Model, shipped_model, subject
 from facesearch.openset import Strangers, evenly, fit_strangers, posterior
 from facesearch.photo import read_photo
-from facesearch.storage.decisions import DecisionLog
 from facesearch.storage.forgetting import forget_person
-from facesearch.storage.photo_copies import keep, kept_at, sweep
-from facesearch.storage.store import (
-    FaceRow,
-    KnownFace,
-    PersonRow,
-    Store,
-    reported,
-    same_place,
-)
+from facesearch.storage.photo_copies import copy_path, delete_copies_except, keep_copy
+from facesearch.storage.rows import FaceRow, KnownFace, PersonRow
+from facesearch.storage.sqlite import reported
+from facesearch.storage.store import Store
 from facesearch.vectors import Floats, unit
 
 if TYPE_CHECKING:
@@ -176,10 +171,10 @@ class Gallery:
         except BaseException:
             self._store.close()
             raise
-        self._log = DecisionLog(self._store)
+        self._log = self._store.decisions
         self.curation = Curation(self._store, self.model)
         self._view: _View | None = None
-        if self._store.scrub_is_due() and not self._store.read_only:
+        if self._store.erasure_is_due() and not self._store.read_only:
             try:  # somebody was forgotten, and the program ended before the last byte was gone
                 self._scrub()
             except GalleryError as error:
@@ -209,7 +204,7 @@ class Gallery:
         GalleryError when nothing can be stored any more, ValueError for a name that is empty.
         """
         with self._store.transaction():  # fails here, not after the first photos, if it must
-            known = self._store.enrolled_bytes()
+            known = self._store.faces.enrolled_photos()
         jobs = ((person_name(name), Path(path)) for name, path in photos)
         chunk: list[tuple[str, Path, Seen | FacesearchError | None]] = []
         run: list[int] = []
@@ -256,14 +251,14 @@ class Gallery:
     ) -> list[Enrollment]:
         """Store the faces of one person; call inside a transaction."""
         store, what = self._store, subject(self.model.manifest)
-        person = store.person_id(name)
-        merged = self._log.merged(name) if person is None else None
+        person = store.people.id_of(name)
+        merged = self._log.merge_of(name) if person is None else None
         news = []
         if merged is not None:
             number, person = merged
-            former, name = name, store.names([person])[person]
+            former, name = name, store.people.names_of([person])[person]
             news = [f"{former} was merged into {name} in decision {number}"]
-        mine = store.templates_of_people([] if person is None else [person])[1]
+        mine = store.templates.of_people([] if person is None else [person])[1]
         photos = [(path, self._admissible(person, seen)) for path, seen in photos]
         choices = iter(self._choices([s for _, s in photos if isinstance(s, Seen)], mine))
         results, added = [], []
@@ -280,7 +275,7 @@ class Gallery:
                 results.append(Enrollment(str(path), name, "skipped", choice.remark))
                 continue
             face = photo.faces[choice.face]
-            known = store.known_faces(photo.content_hash)
+            known = store.faces.in_photo(photo.content_hash)
             if any(other.person == name for other in known):
                 results.append(Enrollment(str(path), name, "already"))
                 continue
@@ -289,10 +284,10 @@ class Gallery:
                 remark = f"this {what} is enrolled as {owner}; move it or forget them first"
                 results.append(Enrollment(str(path), name, "skipped", remark))
                 continue
-            person = store.add_person(name) if person is None else person
+            person = store.people.add(name) if person is None else person
             sharp = sharpness(photo.crops[choice.face])
             journal = store.journal()
-            face_id = store.insert_face(
+            face_id = store.faces.insert(
                 journal,
                 person,
                 (photo.content_hash, str(path.absolute()), photo.width, photo.height),
@@ -327,10 +322,13 @@ class Gallery:
             return photo
         boxes = [
             rejection.box
-            for rejection in self._store.rejections(photo.content_hash)
+            for rejection in self._store.verdicts.of_photo(photo.content_hash).rejections
             if rejection.person_id == person
         ]
-        boxes += [dismissal.box for dismissal in self._store.dismissals(photo.content_hash)]
+        boxes += [
+            dismissal.box
+            for dismissal in self._store.verdicts.of_photo(photo.content_hash).dismissals
+        ]
         left = [
             place
             for place, face in enumerate(photo.faces)
@@ -369,7 +367,7 @@ class Gallery:
         )
         z = view.strangers.standard(scores)
         probabilities, _ = posterior(self.model.evidence.llr(z), view.strangers.people, 0.5)
-        names = self._store.names(candidates)
+        names = self._store.people.names_of(candidates)
         limit = view.strangers.threshold(LOOK_ALIKE_FPIR)
         return tuple(
             (names[other], float(probability))
@@ -419,20 +417,20 @@ class Gallery:
         decided = {}
         with self._reading() as view:
             people = self._candidates(seen.embeddings, view)
-            names = self._store.names({person for found in people for person in found})
+            names = self._store.people.names_of({person for found in people for person in found})
             strangers = view.strangers
-            for known in self._store.known_faces(seen.content_hash):
+            for known in self._store.faces.in_photo(seen.content_hash):
                 for place, face in enumerate(seen.faces):
                     if known.assigned_by == "human" and same_place(known.box, face.box):
                         decided[place] = known.person
             rejected: dict[int, set[int]] = {}
-            for rejection in self._store.rejections(seen.content_hash):
+            for rejection in self._store.verdicts.of_photo(seen.content_hash).rejections:
                 for place, face in enumerate(seen.faces):
                     if same_place(rejection.box, face.box):
                         rejected.setdefault(place, set()).add(rejection.person_id)
             dismissed = {
                 place: dismissal.verdict
-                for dismissal in self._store.dismissals(seen.content_hash)
+                for dismissal in self._store.verdicts.of_photo(seen.content_hash).dismissals
                 for place, face in enumerate(seen.faces)
                 if place not in decided and same_place(dismissal.box, face.box)
             }
@@ -467,7 +465,7 @@ class Gallery:
         codes = model.search_codes(embeddings)
         while True:
             matches = view.index.search(codes, nearest)
-            owners = self._store.people_of_templates(np.unique(matches.ids[matches.ids >= 0]))
+            owners = self._store.templates.people_of(np.unique(matches.ids[matches.ids >= 0]))
             found = [
                 list(dict.fromkeys(owners[i] for i in row.tolist() if i in owners))
                 for row in matches.ids
@@ -479,7 +477,7 @@ class Gallery:
         found = [people[:most] for people in found]
         missing = {p for people in found for p in people} - view.references.keys()
         if missing:
-            ids, rows = self._store.templates_of_people(missing)
+            ids, rows = self._store.templates.of_people(missing)
             if len(ids):
                 means = mean_templates(ids, rows)
                 view.references.update(zip(np.unique(ids).tolist(), means, strict=True))
@@ -509,7 +507,8 @@ class Gallery:
         seen = look(read_photo(photo), self.model)
         with self._reading() as view:
             matches = view.index.search(self.model.search_codes(seen.embeddings), k)
-            stored = self._store.enrolled_faces(np.unique(matches.ids[matches.ids >= 0]))
+            found = self._store.faces.of_templates(np.unique(matches.ids[matches.ids >= 0]))
+            stored = {template: (face.person, path) for template, path, face in found}
         return [
             (
                 face,
@@ -526,11 +525,11 @@ class Gallery:
 
     def people(self) -> list[PersonRow]:
         """Return everyone who is enrolled, by name."""
-        return self._store.people()
+        return self._store.people.all()
 
     def faces_of(self, name: str) -> list[tuple[str | None, KnownFace]]:
         """Return the photo paths and faces of a person; raises UnknownPerson."""
-        return self._store.faces_of(self._person(name))
+        return self._store.faces.of_person(self._person(name))
 
     def rename(self, name: str, new_name: str) -> Decision:
         """Give a person another name; see `Curation.rename`."""
@@ -545,7 +544,7 @@ class Gallery:
         """
         with self._store.transaction():
             person = self.curation.gone_person(name)
-            gone = forget_person(self._store, self._log, person or self._person(name))
+            gone = forget_person(self._store, person or self._person(name))
         self._view = None
         return gone | self._scrub()
 
@@ -557,8 +556,10 @@ class Gallery:
         """Erase the last bytes of what was deleted; return how many files that cost."""
         n_files = self._drop_index_files()
         with reported(self.path):
-            n_photos = sweep(self._photo_folder, self._store.photos_with_paths())
-        self._store.scrub()
+            n_photos = delete_copies_except(
+                self._photo_folder, self._store.photos.hashes_with_path()
+            )
+        self._store.erase()
         return {"index files": n_files} | ({"copies of photos": n_photos} if n_photos else {})
 
     def _person(self, name: str) -> int:
@@ -573,23 +574,23 @@ class Gallery:
         their names: a gallery may hold 10,000 people.
         """
         with self._store.snapshot():
-            found = self._store.ids_by_name()
+            found = self._store.people.ids_and_names()
             if wanted := folded(searched):
                 found = [(person, name) for person, name in found if wanted in folded(name)]
             shown = [person for person, _ in found[start : start + most]]
-            return self._store.some_people(shown), len(found)
+            return self._store.people.with_ids(shown), len(found)
 
     def n_people(self) -> int:
         """Return how many people are enrolled."""
-        return self._store.n_people()
+        return self._store.people.count()
 
     def cover(self, name: str) -> int | None:
         """Return the id of the face that stands for a person, None if there is none."""
-        return self._store.cover(name)
+        return self._store.people.cover_face(name)
 
     def names(self) -> list[str]:
         """Return the names of everyone who is enrolled, in their order."""
-        return self._store.every_name()
+        return self._store.people.names()
 
     def name_of(self, person_id: int) -> str | None:
         """Return the name of a person by their id, None if they are not there any more."""
@@ -597,7 +598,7 @@ class Gallery:
 
     def names_of(self, person_ids: Iterable[int]) -> dict[int, str]:
         """Return the names of those of `person_ids` who are there."""
-        return self._store.names(person_ids)
+        return self._store.people.names_of(person_ids)
 
     def person_id(self, name: str) -> int:
         """Return the id of a person, which stays when they are renamed; raises UnknownPerson."""
@@ -606,8 +607,8 @@ class Gallery:
     def face(self, face_id: int) -> tuple[str | None, KnownFace] | None:
         """Return an enrolled face and the path of its photo; None if it is not there any more."""
         with self._store.snapshot():
-            face = self._store.face(face_id)
-            path = self._store.photo_path(face.content_hash) if face else None
+            face = self._store.faces.get(face_id)
+            path = self._store.photos.path_of(face.content_hash) if face else None
         if face is None:
             return None
         if path is not None and not Path(path).is_file():
@@ -623,11 +624,11 @@ class Gallery:
         more after it: a `forget` of another program may have deleted the copy in between. Raises
         GalleryError if the copy cannot be made.
         """
-        known = self._store.photo_path(content_hash)
-        if known is not None and known != str(kept_at(self._photo_folder, photo, content_hash)):
+        known = self._store.photos.path_of(content_hash)
+        if known is not None and known != str(copy_path(self._photo_folder, photo, content_hash)):
             return Path(known) if Path(known).is_file() else photo
         with reported(self.path):
-            return keep(self._photo_folder, photo, content_hash)
+            return keep_copy(self._photo_folder, photo, content_hash)
 
     @property
     def _photo_folder(self) -> Path:
@@ -670,13 +671,13 @@ class Gallery:
 
         with self._reading() as view:
             person, others = self._person(name), set(map(self._person, among))
-            _, rows = self._store.templates_of_people([person])
+            _, rows = self._store.templates.of_people([person])
             if len(rows) == 0:
                 return []
             (nearest,) = self._candidates(mean_template(rows)[None], view)
             n_new = view.seq - view.judged_seq
             if view.judge is None or n_new > GROWTH * len(view.index):
-                finder = EnrolledTwiceFinder(self._store, self._log, self.model, view.index)
+                finder = EnrolledTwiceFinder(self._store, self.model, view.index)
                 view.judge, view.judged_seq = finder.judge(), view.seq
             others |= nearest.keys()
             return look_alikes(self._store, view.judge, person, others, view.strangers.people)
@@ -686,7 +687,7 @@ class Gallery:
         from facesearch.duplicates.enrolled import EnrolledTwiceFinder
 
         with self._reading() as view:
-            yield EnrolledTwiceFinder(self._store, self._log, self.model, view.index)
+            yield EnrolledTwiceFinder(self._store, self.model, view.index)
 
     # Who is not enrolled
 
@@ -748,7 +749,9 @@ class Gallery:
                 embeddings.append(seen.embeddings[place])
         none = np.zeros((0, self.model.dim), np.float32)
         with self._store.snapshot():
-            owners, rows = self._store.templates_of_people(self._store.people_with_templates())
+            owners, rows = self._store.templates.of_people(
+                list(self._store.templates.count_by_person())
+            )
         people = mean_templates(owners, rows) if len(owners) else none
         unnamed = np.stack(embeddings) if embeddings else none
         groups = group_unnamed(faces, unnamed, people, self.model)
@@ -876,13 +879,13 @@ class Gallery:
         from facesearch.face_map import EnrolledFaces
 
         with self._store.snapshot():
-            counts = self._store.n_templates()
+            counts = self._store.templates.count_by_person()
             people, n_faces = list(counts), sum(counts.values())
             chosen, n_chosen = people, len(people)
             while sum(counts[person] for person in chosen) > most and n_chosen > 1:
                 n_chosen -= max(1, n_chosen // 20)
                 chosen = [people[place] for place in evenly(len(people), n_chosen)]
-            faces, owners, rows = self._store.faces_of_people(chosen)
+            faces, owners, rows = self._store.templates.of_people_by_face(chosen)
         some = evenly(len(faces), min(most, len(faces)))  # fewer if one person has too many
         return EnrolledFaces(faces[some], owners[some], rows[some], n_faces, len(people))
 
@@ -910,13 +913,13 @@ class Gallery:
         problems = self._store.problems()
         if problems:
             return problems
-        if self._store.scrub_is_due():
+        if self._store.erasure_is_due():
             try:
                 self._scrub()
             except GalleryError as error:
                 problems.append(str(error))
         with self._reading() as view:
-            ids, rows = self._store.templates()
+            ids, rows = self._store.templates.all()
             if len(view.index) != len(ids):
                 problems.append(f"the index holds {len(view.index)} templates, not {len(ids)}")
             elif len(ids):
@@ -972,16 +975,16 @@ class Gallery:
         Call inside a snapshot or a transaction. The strangers' scores may be those of a gallery
         smaller by STALE, without `refit` by GROWTH.
         """
-        seq, view = self._store.seq(), self._view
-        if view is None or self._store.stamp(view.seq) != view.stamp:
+        seq, view = self._store.templates.seq(), self._view
+        if view is None or self._store.templates.stamp(view.seq) != view.stamp:
             view = self._load_view()
         if view.seq < seq:
-            added, removed = self._store.changes_since(view.seq)
+            added, removed = self._store.templates.changes_since(view.seq)
             view.index.remove(np.array(removed, np.int64))
-            ids, rows = self._store.templates(added)
+            ids, rows = self._store.templates.with_ids(added)
             if len(ids):
                 view.index.upsert(ids, self.model.search_codes(rows))
-            view.seq, view.stamp = seq, self._store.stamp(seq) or ""
+            view.seq, view.stamp = seq, self._store.templates.stamp(seq) or ""
             view.references.clear()
         unfitted = view.seq - view.fitted_seq
         if view.fitted_seq < 0 or unfitted > (STALE if refit else GROWTH) * len(view.index):
@@ -1000,17 +1003,17 @@ class Gallery:
         nobody = fit_strangers(none, 0, self.model.cohort, self.model.head)
         newest = self._newest_stamp()
         if newest is not None:
-            dim, seq = self.model.search_dim, self._store.seq()
+            dim, seq = self.model.search_dim, self._store.templates.seq()
             stored = load_newest(self.index_folder, newest, dim, seq)
             if stored is not None:
                 index, seq = stored
                 return _View(newest, seq, index, nobody, filed_seq=seq)
-        ids, rows = self._store.templates()
+        ids, rows = self._store.templates.all()
         index = FaissIndex(self.model.search_dim)
         if len(ids):
             index = FaissIndex.build(ids, self.model.search_codes(rows))
-        seq = self._store.seq()
-        return _View(self._store.stamp(seq) or "", seq, index, nobody)
+        seq = self._store.templates.seq()
+        return _View(self._store.templates.stamp(seq) or "", seq, index, nobody)
 
     def _newest_stamp(self) -> str | None:
         """Return the stamp of the newest index file that this gallery made, None without one.
@@ -1021,7 +1024,7 @@ class Gallery:
         known = []
         for file in self.index_folder.glob("*-*-*.index"):
             stamp, seq, _ = file.name.split("-", 2)
-            if seq.isdecimal() and self._store.stamp(int(seq)) == stamp:
+            if seq.isdecimal() and self._store.templates.stamp(int(seq)) == stamp:
                 known.append((int(seq), stamp))
         return max(known)[1] if known else None
 
@@ -1037,20 +1040,20 @@ class Gallery:
         view.filed_seq = view.seq  # one attempt
         try:
             with self._store.transaction():  # nobody may be forgotten while their rows are written
-                if self._store.stamp(self._store.seq()) == view.stamp:
+                if self._store.templates.stamp(self._store.templates.seq()) == view.stamp:
                     save(view.index, self.index_folder, view.stamp, view.seq)
         except (OSError, GalleryError) as error:  # costs time, not the answer
             log.warning("the index could not be kept in %s: %s", self.index_folder, error)
 
     def _fit(self) -> Strangers:
         """Return how strangers score against the gallery, from at most STATISTICS_PEOPLE people."""
-        people = self._store.people_with_templates()
+        people = list(self._store.templates.count_by_person())
         sample = people
         if len(people) > STATISTICS_PEOPLE:
             sample = [
                 people[i] for i in np.linspace(0, len(people) - 1, STATISTICS_PEOPLE).astype(int)
             ]
-        ids, rows = self._store.templates_of_people(sample)
+        ids, rows = self._store.templates.of_people(sample)
         means = np.zeros((0, self.model.dim), np.float32)
         if len(ids):
             means = mean_templates(ids, rows)
@@ -1099,7 +1102,7 @@ def model_for(path: str | os.PathLike[str], name: str = "default") -> str:
     outlasts what the default is. Where there is no gallery yet, or it is of a model from elsewhere,
     it stays "default".
     """
-    made_by = Store.made_by(gallery_file(path)) if name == "default" else None
+    made_by = Store.fingerprint_at(gallery_file(path)) if name == "default" else None
     return name if made_by is None else shipped_model(made_by) or name
 
 

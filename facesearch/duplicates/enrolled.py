@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facesearch.boxes import Box
 from facesearch.duplicates.same_person import (
     USUAL_SHARE,
     Enrolled,
@@ -22,8 +23,7 @@ from facesearch.duplicates.same_person import (
     two_in_one,
 )
 from facesearch.model import Model
-from facesearch.storage.decisions import DecisionLog
-from facesearch.storage.store import BOX_COLUMNS, Box, Store, same_place
+from facesearch.storage.store import Store
 from facesearch_indexes.base import VectorIndex
 
 
@@ -98,17 +98,12 @@ class EnrolledTwiceFinder:
     `index` holds the templates' search codes by id.
     """
 
-    def __init__(self, store: Store, log: DecisionLog, model: Model, index: VectorIndex) -> None:
+    def __init__(self, store: Store, model: Model, index: VectorIndex) -> None:
         self._store = store
-        self._log = log
         self._model = model
         self._index = index
-        ids, rows = store.templates()
-        owners = store.rows(
-            "SELECT person_id, photo_id, face.id FROM template JOIN face ON face.id = face_id "
-            "ORDER BY template.id"
-        )
-        people, photos, faces = np.array(owners, np.int64).reshape(-1, 3).T
+        ids, rows = store.templates.all()
+        people, photos, faces = store.templates.owners()
         self._enrolled = Enrolled(ids, people, rows, photos, model.search_dim)
         self._template_of = dict(zip(faces.tolist(), ids.tolist(), strict=True))
 
@@ -119,14 +114,14 @@ class EnrolledTwiceFinder:
     def same_people(self, at_least: float) -> EnrolledTwice:
         """Return who may be enrolled twice, but for those of whom a human said otherwise."""
         ids, n_photos = self._photos_by_person()
-        names = self._store.names(ids)
+        names = self._store.people.names_of(ids)
         if len(ids) < 2:
             return EnrolledTwice((), (), len(ids))
         found = same_people(
             self._enrolled,
             self.judge(),
             at_least=at_least,
-            not_same=parted(self._store),
+            not_same=self._store.verdicts.people_apart(),
             names=names,
             index=self._index,
         )
@@ -176,7 +171,7 @@ class EnrolledTwiceFinder:
         """
         found = same_faces(self._enrolled, index=self._index)
         faces = self._faces(i for same in found for i in same.templates)
-        different = self._store.not_same_photos()
+        different = self._store.verdicts.not_same_photos()
         return tuple(
             FaceTwice((faces[first], faces[second]), same.cosine)
             for same in found
@@ -195,10 +190,10 @@ class EnrolledTwiceFinder:
 
         Not those of a group that was given a name as a whole.
         """
-        undone = self._log.undone()
+        undone = self._store.decisions.undone()
         confirmed: set[int] = set()
         merges = []
-        for row in self._log.select("kind IN ('confirm', 'move', 'split', 'merge') ORDER BY id"):
+        for row in self._store.decisions.of_kinds("confirm", "move", "split", "merge"):
             if row.id in undone:
                 continue
             templates = {self._template_of[face] for face in row.faces if face in self._template_of}
@@ -210,16 +205,9 @@ class EnrolledTwiceFinder:
 
     def _faces(self, templates: Iterable[int]) -> dict[int, EnrolledFace]:
         """Return the faces of `templates`, by template id."""
-        rows = self._store.rows_for(
-            f"SELECT template.id, name, path, content_hash, face.id, {', '.join(BOX_COLUMNS)} "
-            "FROM template JOIN face ON face.id = face_id "
-            "JOIN person ON person.id = person_id JOIN photo ON photo.id = photo_id "
-            "WHERE template.id IN (?)",
-            templates,
-        )
         return {
-            template: EnrolledFace(name, path, content_hash, tuple(box), face)
-            for template, name, path, content_hash, face, *box in rows
+            template: EnrolledFace(face.person, path, face.content_hash, face.box, face.id)
+            for template, path, face in self._store.faces.of_templates(templates)
         }
 
 
@@ -236,30 +224,6 @@ def on_different(a: EnrolledFace, b: EnrolledFace, different: Set[tuple[str, str
     return (first, second) in different
 
 
-def parted(store: Store) -> set[tuple[int, int]]:
-    """Return the pairs of people, rising, whom a merge would refuse to make one."""
-    apart = {(a, b) for _, a, b in store.not_same()}
-    columns = [f"{table}.{side}" for table in ("rejection", "face") for side in BOX_COLUMNS]
-    rows = store.rows(  # a face of the one was rejected as the other
-        f"SELECT rejection.person_id, face.person_id, {', '.join(columns)} "
-        "FROM rejection JOIN photo USING (content_hash) JOIN face ON photo_id = photo.id"
-    )
-    for rejected, owner, *boxes in rows:
-        if same_place(tuple(boxes[:4]), tuple(boxes[4:])):
-            apart.add((min(rejected, owner), max(rejected, owner)))
-    return apart
-
-
-def together(store: Store, person: int) -> set[int]:
-    """Return the ids of the people who are on one photo with a person."""
-    rows = store.rows(
-        "SELECT DISTINCT other.person_id FROM face JOIN face AS other USING (photo_id) "
-        "WHERE face.person_id = ? AND other.person_id != face.person_id",
-        (person,),
-    )
-    return {other for (other,) in rows}
-
-
 def look_alikes(
     store: Store, judge: Judge, person: int, others: Iterable[int], people: int
 ) -> list[LookAlike]:
@@ -269,7 +233,7 @@ def look_alikes(
     this gallery, only `same_people` knows, which compares all of them. Whoever has no template is
     left out. Call inside a snapshot.
     """
-    owners, rows = store.templates_of_people({person, *others})
+    owners, rows = store.templates.of_people({person, *others})
     ids = np.arange(len(owners))
     everybody = by_person(Enrolled(ids, owners, rows, ids))
     if person not in everybody.ids or len(everybody.ids) < 2:
@@ -279,7 +243,8 @@ def look_alikes(
     prior = log_odds(USUAL_SHARE / max(people - 1, 1))
     probabilities = sigmoid(pair_llrs(everybody, judge, pairs) + prior).tolist()
     found = everybody.ids[pairs[:, 1]].tolist()
-    names, said, on_one_photo = store.names(found), parted(store), together(store, person)
+    names, said = store.people.names_of(found), store.verdicts.people_apart()
+    on_one_photo = store.faces.people_in_photos_of(person)
     alike = []
     for other, probability in zip(found, probabilities, strict=True):
         apart = None

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from facesearch.detection import Face
 from facesearch.duplicates.picture import CODE_BYTES, RADIUS, SIDE, Likeness, Look, compare
 from facesearch.identification import NO_CROPS, Seen
+from facesearch.storage.codec import TemplateCodec
 
 VERSION = 3  # of the tables and of everything that looks and likenesses depend on
 COMMIT_AFTER_S = 1.0  # what a kill may cost
@@ -162,8 +163,7 @@ class PhotoCache:
         width, height, packed, embeddings = row
         try:
             numbers = np.frombuffer(packed, np.float64).reshape(-1, _FACE_NUMBERS)
-            vectors = np.frombuffer(embeddings, np.float32)
-            rows = vectors.reshape(len(numbers), vectors.size // max(len(numbers), 1))
+            rows = TemplateCodec().decode_exactly(embeddings, len(numbers))
         except ValueError as error:
             raise sqlite3.DatabaseError("what was seen of a photo is damaged") from error
         faces = [
@@ -183,7 +183,7 @@ class PhotoCache:
                 seen.width,
                 seen.height,
                 np.array(faces, np.float64).tobytes(),
-                seen.embeddings.astype(np.float32).tobytes(),
+                TemplateCodec().encode_exactly(seen.embeddings),
             ),
         )
 

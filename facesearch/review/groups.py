@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from facesearch.boxes import Box, same_place
 from facesearch.duplicates.photo_cache import FileState, PhotoCache, remove_cache
 from facesearch.identification import Seen
 from facesearch.model import Model
 from facesearch.review.clusters import group_faces, keep_identities
-from facesearch.storage.store import Box, Store, same_place
+from facesearch.storage.store import Store
 from facesearch.vectors import Floats
 
 # How far strangers' cosines are apart, around 0, where the cohort does not tell since the model's
@@ -136,15 +137,17 @@ def with_their_ids(
     place_of = {face: place for place, face in enumerate(faces)}
     before: dict[int, int] = {}
     instead_of = []
-    kept_of = {photo: store.unnamed(photo) for photo in {face.content_hash for face in faces}}
+    kept_of = {
+        photo: store.unnamed.in_photo(photo) for photo in {face.content_hash for face in faces}
+    }
     for place, face in enumerate(faces):
         for kept in kept_of[face.content_hash]:
             if same_place(kept.box, face.box):
                 before[place] = kept.group
                 instead_of.append(kept.id)
     numbered = [[place_of[face] for face in group] for group in groups]
-    ids = keep_identities(numbered, before, store.next_unnamed_group())
+    ids = keep_identities(numbered, before, store.unnamed.next_id())
     found = tuple(UnnamedGroup(*pair) for pair in zip(ids, groups, strict=True))
     places = {group.id: [(face.content_hash, face.box) for face in group.faces] for group in found}
-    store.keep_unnamed(places, instead_of)
+    store.unnamed.keep(places, instead_of)
     return found

@@ -19,7 +19,7 @@ from facesearch.duplicates.photos import PhotoGroup, find_duplicates, unchanged
 from facesearch.duplicates.same_person import expected_wrong
 from facesearch.errors import FacesearchError, Refused, UnknownPerson
 from facesearch.gallery import Gallery
-from facesearch.storage.store import KnownFace
+from facesearch.storage.rows import KnownFace
 
 KINDS = ("people", "names", "faces", "photos")
 AT_LEAST = 0.5  # people are proposed from this probability, as `facesearch dedupe` does

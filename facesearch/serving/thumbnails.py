@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from facesearch.storage.store import KnownFace
+from facesearch.storage.rows import KnownFace
 
 
 class Thumbnails:

@@ -24,7 +24,7 @@ from facesearch.serving.duplicates import Duplicates
 from facesearch.serving.review import Groups
 from facesearch.serving.thumbnails import Thumbnails
 from facesearch.serving.uploads import Uploads
-from facesearch.storage.store import KnownFace
+from facesearch.storage.rows import KnownFace
 from facesearch.web.diagrams import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 
 FPIR = 0.01  # as `Gallery.identify` has it, and as the page says

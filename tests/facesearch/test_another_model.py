@@ -6,6 +6,7 @@ Faces are made up (fake_model.py); the other model sees the same, numbers in ano
 import numpy as np
 import pytest
 from fake_model import FakeModel
+from gallery_rows import store_of
 
 from facesearch.another_model import migrate_gallery, photos_to_see
 from facesearch.errors import EmbeddingMismatch, GalleryError, Refused
@@ -39,7 +40,7 @@ def who(gallery, photo):
 
 
 def test_everybody_is_known_to_the_other_model_and_back_again(duo, make_gallery, shoot, fake_model):
-    before = duo._store.templates()
+    before = store_of(duo).templates.all()
     assert photos_to_see(duo.path, OTHER) == 4
     told = migrate_gallery(duo.path, OTHER)
     assert (told.former, told.templates, told.left_out) == ("fake", 4, ())
@@ -50,7 +51,7 @@ def test_everybody_is_known_to_the_other_model_and_back_again(duo, make_gallery,
     with pytest.raises(EmbeddingMismatch, match="facesearch gallery migrate"):
         make_gallery(create=False)
     migrate_gallery(duo.path, fake_model)
-    for mine, theirs in zip(before, make_gallery()._store.templates(), strict=True):
+    for mine, theirs in zip(before, store_of(make_gallery()).templates.all(), strict=True):
         assert np.array_equal(mine, theirs)
 
 
@@ -102,7 +103,7 @@ def test_a_decision_whose_photo_is_gone_waits_for_its_model(duo, make_gallery, s
     undone = duo.curation.undo(duo.curation.confirm(photo, "Ada", 1).id)
     photo.unlink()
     migrate_gallery(duo.path, OTHER)
-    with pytest.raises(EmbeddingMismatch, match="of the model other by now"):
+    with pytest.raises(EmbeddingMismatch, match="migrated to the model other"):
         make_gallery(model=OTHER, create=False).curation.undo(undone.id)
     migrate_gallery(duo.path, fake_model)
     back = make_gallery()

@@ -5,6 +5,7 @@ import tempfile
 
 import pytest
 from fake_model import FakeModel, save_photo
+from gallery_rows import execute, select, store_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ TABLES = (
 
 def rows(gallery):
     """Return every row of every table that curation may change, as undoing has to restore it."""
-    return {table: gallery._store.rows(f"SELECT * FROM {table} ORDER BY 1") for table in TABLES}
+    return {table: select(gallery, f"SELECT * FROM {table} ORDER BY 1") for table in TABLES}
 
 
 def who(gallery, photo):
@@ -57,9 +58,7 @@ def trio(fake_gallery, shoot):
     """A gallery of Ada, Grace and Hedy, two pictures each, enrolled at different times."""
     pairs = [(name, shoot((number, k))) for name, number in PEOPLE.items() for k in (1, 2)]
     assert all(done.status == "enrolled" for done in fake_gallery.enroll(pairs))
-    fake_gallery._store.db.execute(
-        "UPDATE person SET created_at = '2020-01-0' || id || 'T00:00:00+00:00'"
-    )
+    execute(fake_gallery, "UPDATE person SET created_at = '2020-01-0' || id || 'T00:00:00+00:00'")
     return fake_gallery
 
 
@@ -286,7 +285,7 @@ def test_faces_are_rejected_without_their_photos_as_one_decision(trio, shoot):
     assert decision.summary.startswith("said that a face is not Ada and took it out; said")
     assert decision.photo == str(shoot((ADA, 1)))
     for face in meant:
-        (rejection,) = trio._store.rejections(face.content_hash)
+        (rejection,) = store_of(trio).verdicts.of_photo(face.content_hash).rejections
         assert (rejection.box, rejection.person_id) == (face.box, face.person_id)
     assert photos_of(trio)["Ada"] == 0
     assert_undone(trio, before, decision)
@@ -1037,7 +1036,7 @@ def test_whatever_was_decided_undone_in_reverse_gives_the_gallery_that_was(todo,
                     states.append(rows(gallery))
                 else:
                     assert rows(gallery) == before
-                assert gallery._store.problems() == []
+                assert store_of(gallery).problems() == []
             list(other.identify(photos))
             redo = []
             for decision in reversed(done):

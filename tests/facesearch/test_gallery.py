@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_model import FakeModel, embedding, save_photo
+from gallery_rows import execute, forget_rows, run_script, store_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,6 @@ from facesearch.duplicates.same_person import USUAL_SHARE, log_odds, same_people
 from facesearch.errors import EmbeddingMismatch, GalleryError, UnknownPerson
 from facesearch.gallery import Gallery, import_gallery
 from facesearch.head import L1SigmoidHead
-from facesearch.storage.forgetting import forget_person
 
 ADA, GRACE, HEDY, STRANGER = 10, 20, 30, 40
 
@@ -72,8 +72,8 @@ def test_a_window_of_people_is_what_all_people_show_there(trio, shoot):
     more = ["Émile", "emil", "Emilia", "Zoë", "zoe", "Adam"]
     enroll(trio, *((name, shoot((50 + 10 * k, k))) for k, name in enumerate(more)))
     trio.rename("Grace", "Ådne")
-    with trio._store.transaction():
-        trio._store.add_person("Nobody's face")
+    with store_of(trio).transaction():
+        store_of(trio).people.add("Nobody's face")
     for searched in ("", "em", "ÉMIL", "zo\u0308e", " a d", "x"):
         every = [p for p in trio.people() if folded_slowly(searched) in folded_slowly(p.name)]
         for start, most in ((0, 2), (1, 3), (0, 60), (20, 5)):
@@ -632,8 +632,7 @@ def test_someone_forgotten_while_a_photo_is_identified_is_no_trouble(trio, make_
 
     def forgotten_meanwhile(*arguments):
         found = candidates(*arguments)
-        with other._store.transaction():
-            forget_person(other._store, other._log, other._person("Ada"))
+        forget_rows(other, "Ada")
         return found
 
     trio._candidates = forgotten_meanwhile
@@ -646,7 +645,7 @@ def test_a_gallery_of_another_model_is_refused(trio, make_gallery, fake_model):
     other = replace(fake_model, name="other", fingerprint="0123")
     with pytest.raises(EmbeddingMismatch, match="made with the model fake"):
         make_gallery(model=other)
-    trio._store.db.execute("UPDATE template SET fingerprint = '0123' WHERE id = 1")
+    execute(trio, "UPDATE template SET fingerprint = '0123' WHERE id = 1")
     assert any("another model" in problem for problem in trio.check())
 
 
@@ -791,10 +790,10 @@ def assert_right(gallery, shoot, people=range(1, 21)):
 def test_a_sound_index_file_is_used(filed, make_gallery, shoot, monkeypatch):
     (file,) = index_files(filed)
     monkeypatch.setattr(
-        "facesearch.storage.store.Store.templates", None
+        "facesearch.storage.templates.Templates.all", None
     )  # only a rebuild reads all
     gallery = make_gallery()
-    with gallery._store.snapshot():
+    with store_of(gallery).snapshot():
         assert len(gallery._load_view().index) == 20
     assert index_files(filed) == [file]
 
@@ -873,12 +872,13 @@ def test_an_open_gallery_notices_that_its_file_was_restored(filed, make_gallery,
     enroll(gallery, ("Lost", shoot((31, 1))))
     assert who(gallery, shoot((31, 9))) == ["Lost"]
     # the same as a restore by SQLite's own means: the change is gone, its number is used again
-    gallery._store.db.executescript(
+    run_script(
+        gallery,
         "PRAGMA foreign_keys = OFF; DELETE FROM template WHERE id = 21;"
         "DELETE FROM face WHERE id = 21;"
         "DELETE FROM photo WHERE id = 21; DELETE FROM person WHERE id = 21;"
         "DELETE FROM decision WHERE id = 21; DELETE FROM change WHERE seq > 20;"
-        "UPDATE sqlite_sequence SET seq = 20;"
+        "UPDATE sqlite_sequence SET seq = 20;",
     )
     with make_gallery() as other:
         enroll(other, ("P21", shoot((21, 1))))

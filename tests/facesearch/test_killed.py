@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import workers
 from fake_model import FakeModel, save_photo
+from gallery_rows import select
 
 from facesearch.gallery import Gallery
 
@@ -121,7 +122,7 @@ def rows(path):
         assert gallery.check() == []
         tables = ("person", "photo", "face", "template", "not_same", "rejection")
         tables += ("dismissal", "decision")
-        return [gallery._store.rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
+        return [select(gallery, f"SELECT * FROM {table} ORDER BY 1") for table in tables]
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import sqlite3
 
 import pytest
+from gallery_rows import execute, store_of
 
 pytest.importorskip("onnx", reason="onnx, which writes the model of these tests, is not installed")
 
@@ -127,7 +128,7 @@ def test_what_cannot_be_read_is_of_no_model_and_stays_as_it_is(default, tmp_path
     path = tmp_path / "gallery.db"
     spoil(path)
     before = path.read_bytes() if path.is_file() else path.exists()
-    assert Store.made_by(path) is None
+    assert Store.fingerprint_at(path) is None
     assert model_for(path) == "default"
     assert (path.read_bytes() if path.is_file() else path.exists()) == before
     assert {file.name for file in tmp_path.iterdir()} <= {"gallery.db"}
@@ -141,6 +142,6 @@ def test_a_fault_of_the_file_is_told_by_whoever_opens_it(default, tmp_path):
 
 
 def test_a_gallery_that_somebody_writes_to_tells_whose_it_is(of_old):
-    with Gallery(of_old) as writing, writing._store.transaction():
-        writing._store.db.execute("UPDATE person SET name = 'B' WHERE name = 'A'")
+    with Gallery(of_old) as writing, store_of(writing).transaction():
+        execute(writing, "UPDATE person SET name = 'B' WHERE name = 'A'")
         assert model_for(of_old) == "old"

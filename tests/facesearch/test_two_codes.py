@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gallery_rows import execute, store_of
 
 pytest.importorskip("onnx", reason="onnx, which writes the model of these tests, is not installed")
 
@@ -119,7 +120,7 @@ def test_the_search_puts_one_first_and_the_head_names_the_other(painted, tmp_pat
 
 def test_the_index_holds_search_codes_and_the_gallery_whole_templates(gallery):
     assert gallery.info()["index_dim"] == SEARCH_DIM
-    assert gallery._store.templates()[1].shape == (20, 64)
+    assert store_of(gallery).templates.all()[1].shape == (20, 64)
     with gallery._reading() as view:
         (found,) = gallery._candidates(embedding(3, 9)[None], view)
         assert {reference.shape for reference in found.values()} == {(64,)}
@@ -152,7 +153,7 @@ def test_templates_that_share_a_search_code_are_no_fault(gallery, make_gallery):
     first = embedding(1, 1)
     twin = unit(np.concatenate([first[:SEARCH_DIM], -first[SEARCH_DIM:]]))
     blob = twin.astype("<f2").tobytes()
-    gallery._store.db.execute("UPDATE template SET vector = ? WHERE id = 2", (blob,))
+    execute(gallery, "UPDATE template SET vector = ? WHERE id = 2", (blob,))
     assert make_gallery(model=TWO_CODES).check() == []
 
 
@@ -221,8 +222,8 @@ def assert_right(gallery, shoot):
 def test_an_index_file_of_search_codes_is_used(filed, make_gallery, shoot, monkeypatch):
     (file,) = index_files(filed)
     gallery = make_gallery(model=TWO_CODES)
-    with monkeypatch.context() as patch, gallery._store.snapshot():
-        patch.setattr("facesearch.storage.store.Store.templates", None)  # a rebuild reads all
+    with monkeypatch.context() as patch, store_of(gallery).snapshot():
+        patch.setattr("facesearch.storage.templates.Templates.all", None)  # a rebuild reads all
         view = gallery._load_view()
         assert (len(view.index), view.index.dim) == (20, SEARCH_DIM)
     assert_right(gallery, shoot)
@@ -237,7 +238,7 @@ def test_an_index_file_whose_rows_are_of_another_model_is_not_read(
     generation, seq, _ = file.name.split("-")
     file.unlink()
     gallery = make_gallery(model=TWO_CODES)
-    ids, rows = gallery._store.templates()
+    ids, rows = store_of(gallery).templates.all()
     foreign = save(FaissIndex.build(ids, rows[:, :dim]), file.parent, generation, int(seq))
     assert_right(gallery, shoot)
     assert "another format, generation, seq or dimension" in caplog.text
@@ -299,11 +300,11 @@ def test_a_gallery_goes_to_a_model_of_two_codes_and_back(make_gallery, shoot):
 
 def test_copies_of_a_picture_are_found_by_their_search_codes(gallery, shoot):
     enroll(gallery, ("Copy", shoot((7, 1), salt=1)))
-    template = gallery._store.templates()[1][6]
+    template = store_of(gallery).templates.all()[1][6]
     lit = unit(template + np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)])  # the rest sees it odd
     assert template @ lit < 0.8
     blob = lit.astype("<f2").tobytes()
-    gallery._store.db.execute("UPDATE template SET vector = ? WHERE id = 21", (blob,))
+    execute(gallery, "UPDATE template SET vector = ? WHERE id = 21", (blob,))
     gallery.rebuild()
     (same,) = gallery.same_faces()
     assert [face.person for face in same.faces] == ["P7", "Copy"]
@@ -315,17 +316,15 @@ def test_copies_are_no_two_photos_by_which_mates_are_judged(make_gallery, shoot)
     gallery = make_gallery(model=TWO_CODES)
     enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
     with gallery._reading() as view:
-        judge = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index).judge()
+        judge = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, view.index).judge()
         assert judge.mates == judge.usual  # nobody has two
     enroll(gallery, *((f"P{p}", shoot((p, 1), salt=1)) for p in range(1, 21)))
     odd = np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)]
-    for number, row in zip(*gallery._store.templates(range(21, 41)), strict=True):
+    for number, row in zip(*store_of(gallery).templates.with_ids(range(21, 41)), strict=True):
         blob = unit(row + odd).astype("<f2").tobytes()
-        gallery._store.db.execute(
-            "UPDATE template SET vector = ? WHERE id = ?", (blob, int(number))
-        )
+        execute(gallery, "UPDATE template SET vector = ? WHERE id = ?", (blob, int(number)))
     with gallery._reading() as view:
-        judge = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index).judge()
+        judge = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, view.index).judge()
         assert judge.mates == judge.usual
 
 
@@ -335,8 +334,8 @@ def test_one_person_under_two_names_is_proposed_with_and_without_the_index(galle
     assert [pair.people for pair in found.pairs] == [("P7", "Again")]
     with gallery._reading() as view:
         assert view.index.dim == SEARCH_DIM
-        with_it = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index)
-        without = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, None)
+        with_it = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, view.index)
+        without = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, None)
         assert with_it.same_people(0.5) == without.same_people(0.5) == found
         assert with_it.same_faces() == without.same_faces() == ()
     (alike,) = gallery.look_alikes("P7")[:1]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from fake_model import FakeModel, embedding, save_photo
+from gallery_rows import connection_of, set_connection
 
 import facesearch.storage.migrations  # noqa: F401
 import facesearch_indexes.faiss_index
@@ -90,20 +91,20 @@ def read(job):
 def curate(job):
     """Make one decision, but die at its SQL statement number `statement`; say if it is done."""
     with Gallery(job["gallery"], MODEL) as gallery:
-        db, left = gallery._store.db, job["statement"]
+        connection, left = connection_of(gallery), job["statement"]
 
         class Dying:
             def __getattr__(self, name):
-                return getattr(db, name)
+                return getattr(connection, name)
 
             def execute(self, *arguments):
                 nonlocal left
                 left -= 1
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return db.execute(*arguments)
+                return connection.execute(*arguments)
 
-        gallery._store.db = Dying()
+        set_connection(gallery, Dying())
         getattr(gallery.curation, job["verb"])(*job["arguments"])
         Path(job["log"]).write_text("done")
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from facesearch.curation import Decision, person_name
 from facesearch.errors import GalleryError, Refused, UnknownPerson
 from facesearch.serving.incoming import number_in, numbers_of, start_in, text_of, told
-from facesearch.storage.store import KnownFace
+from facesearch.storage.rows import KnownFace
 from facesearch.web.desk import WINDOW, Desk, decided
 
 SHOWN_DECISIONS = 30  # on a person's page, from the newest

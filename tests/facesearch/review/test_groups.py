@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from fake_model import FakeModel, save_photo
+from gallery_rows import make_read_only, select
 
 from facesearch.curation import Curation
 from facesearch.errors import GalleryError, Refused
@@ -106,7 +107,7 @@ def test_people_who_are_always_on_photos_together_keep_their_own_numbers(fake_ga
 def test_each_face_is_kept_once_however_often_it_is_seen(fake_gallery, photos):
     for _ in range(3):
         fake_gallery.cluster(photos)
-    assert fake_gallery._store.rows("SELECT count(*) FROM unnamed_face") == [(7,)]
+    assert select(fake_gallery, "SELECT count(*) FROM unnamed_face") == [(7,)]
 
 
 def test_a_number_is_never_given_to_another_group(fake_gallery, photos, shoot):
@@ -329,7 +330,7 @@ def test_groups_are_copied_with_their_gallery(fake_gallery, photos, tmp_path, fa
 def test_a_gallery_that_cannot_be_written_says_so_before_anything_is_looked_at(
     fake_gallery, photos, monkeypatch
 ):
-    fake_gallery._store.read_only = True
+    make_read_only(fake_gallery)
     monkeypatch.setattr(Gallery, "_probe", lambda *_: pytest.fail("looked"))
     with pytest.raises(GalleryError, match="cannot be written"):
         fake_gallery.cluster(photos)
@@ -349,8 +350,8 @@ def test_forget_leaves_nothing_of_the_groups_that_somebody_was_in(
         list(fake_gallery.enroll([("Ada", photo)]))
         fake_gallery.cluster(photos)
     fake_gallery.forget("Ada")
-    assert fake_gallery._store.rows("SELECT * FROM unnamed_face") == []
-    assert fake_gallery._store.rows("SELECT * FROM unnamed_group") == []
+    assert select(fake_gallery, "SELECT * FROM unnamed_face") == []
+    assert select(fake_gallery, "SELECT * FROM unnamed_group") == []
     assert not list((home / "gallery.db-index").glob("*"))
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from fake_model import save_photo
+from gallery_rows import select
 
 from facesearch.errors import FaceError, PhotoError, Refused
 from facesearch.review.groups import UnnamedFace
@@ -132,7 +133,7 @@ def test_what_is_dismissed_is_in_no_group_and_never_asked_for_again(
         assert [len(group.faces) for group in again.unnamed.groups] == [2, 2]
         assert len(of(again.waiting, shoot((ADA, 7))).faces) == 1
         assert not set().union(*places(again.waiting)) & places([ada])[0]
-    assert fake_gallery._store.rows("SELECT * FROM template") == []
+    assert select(fake_gallery, "SELECT * FROM template") == []
     assert fake_gallery.still_waiting(ada) is None
 
     fake_gallery.curation.undo(nothing.id)
@@ -223,7 +224,7 @@ def test_forgetting_somebody_leaves_no_place_that_was_said_to_be_theirs(ada_know
     hedy = of(ada_known.review(photos).waiting, photos[4])
     ada_known.curation.dismiss_waiting(hedy.faces, "stranger")
     ada_known.forget("Ada")
-    assert len(ada_known._store.rows("SELECT * FROM dismissal")) == 2  # Hedy's, a human's word
+    assert len(select(ada_known, "SELECT * FROM dismissal")) == 2  # Hedy's, a human's word
     left = b"".join(file.read_bytes() for file in home.rglob("*") if file.is_file())
     assert found.faces[0].content_hash.encode() not in left
     assert photos[0].name.encode() not in left

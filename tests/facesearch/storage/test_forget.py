@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_model import SIDE_PX, embedding, save_photo
+from gallery_rows import connection_of, forget_rows, select, set_connection, store_of
 
 from facesearch import gallery as gallery_module
 from facesearch.alignment import TEMPLATE
 from facesearch.errors import FacesearchError, GalleryError, UnknownPerson
 from facesearch.gallery import import_gallery
-from facesearch.storage import store
-from facesearch.storage.forgetting import forget_person
+from facesearch.storage import sqlite
+from facesearch.storage.codec import TemplateCodec
 
 NAME, FORMER_NAME = "Zoë Müller-Åström", "Zoë Lindqvist"
 ZOE, OTHERS = 77, {"Ada": 10, "Grace": 20, "Hedy": 30}
@@ -37,7 +38,7 @@ def traces(photo):
     landmarks = (TEMPLATE / 2 + (PLACE * SIDE_PX, 0)).astype("<f4").tobytes()
     journalled = b64encode(halves)  # as a decision keeps what was taken out
     # as the index has it: read from the file and made of length 1 again
-    row = store.vectors([halves])[0].tobytes()
+    row = TemplateCodec().decode([halves])[0].tobytes()
     content_hash = hashlib.sha256(photo.read_bytes()).hexdigest().encode()
     return [
         *names,
@@ -174,9 +175,9 @@ def test_an_idle_program_with_the_gallery_open_does_not_matter(
 def test_what_another_program_keeps_from_being_erased_is_told_and_erased_later(
     gallery, make_gallery, home, portrait, monkeypatch, shoot
 ):
-    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.05)
     other = make_gallery()
-    with other._store.snapshot():
+    with store_of(other).snapshot():
         other.people()
         with pytest.raises(GalleryError, match=r"in use by another program.*gallery check"):
             gallery.forget(NAME)
@@ -189,23 +190,21 @@ def test_what_another_program_keeps_from_being_erased_is_told_and_erased_later(
 
 
 def test_a_writer_at_work_keeps_bytes_from_being_erased_too(gallery, make_gallery, monkeypatch):
-    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.05)
     other = make_gallery()
-    with gallery._store.transaction():
-        forget_person(gallery._store, gallery._log, gallery._person(NAME))
-    with other._store.transaction(), pytest.raises(GalleryError, match="another program"):
+    forget_rows(gallery, NAME)
+    with store_of(other).transaction(), pytest.raises(GalleryError, match="another program"):
         gallery._scrub()
-    assert gallery._store.scrub_is_due()
+    assert store_of(gallery).erasure_is_due()
 
 
 def test_an_erasure_that_cannot_be_finished_does_not_keep_the_gallery_shut(
     gallery, make_gallery, monkeypatch, shoot, caplog
 ):
-    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
-    with gallery._store.transaction():
-        forget_person(gallery._store, gallery._log, gallery._person(NAME))
-    with gallery._store.snapshot():
-        gallery._store.people()
+    monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.05)
+    forget_rows(gallery, NAME)
+    with store_of(gallery).snapshot():
+        store_of(gallery).people.all()
         assert_known = make_gallery().identify([shoot((10, 9))])
         assert [face.person for photo in assert_known for face in photo.faces] == ["Ada"]
     assert "still holds bytes of what was deleted" in caplog.text
@@ -217,17 +216,19 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}]
 from fake_model import FakeModel
+from gallery_rows import connection_of, store_of
 from facesearch.gallery import Gallery
 gallery = Gallery(Path({path!r}), FakeModel())
 steps = {steps}
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
-scrub = gallery._store.scrub
-def dying_scrub():
+store = store_of(gallery)
+erase = store.erase
+def dying_erase():
     # SQLite calls back while it copies the file
-    gallery._store.db.set_progress_handler(die, steps)
-    scrub()
-gallery._store.scrub = die if steps == 0 else dying_scrub
+    connection_of(gallery).set_progress_handler(die, steps)
+    erase()
+store.erase = die if steps == 0 else dying_erase
 gallery.forget({name!r})
 """
 
@@ -238,7 +239,7 @@ def test_an_erasure_that_was_killed_is_finished_at_the_next_opening(
     gallery, make_gallery, home, portrait, shoot, steps
 ):
     code = FORGET_AND_DIE.format(
-        tests=str(Path(__file__).parent), path=str(gallery.path), name=NAME, steps=steps
+        tests=str(Path(__file__).parents[1]), path=str(gallery.path), name=NAME, steps=steps
     )
     gallery.close()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -252,25 +253,24 @@ def test_an_erasure_that_was_killed_is_finished_at_the_next_opening(
 def test_an_erasure_by_two_at_once_forgets_neither(gallery, make_gallery, home, portrait):
     """Grace is forgotten while the file is being rewritten for Zoë, and the program dies then."""
     other = make_gallery()
-    vacuum = gallery._store.db
+    connection = connection_of(gallery)
 
     class Meanwhile:
         def __getattr__(self, name):
-            return getattr(vacuum, name)
+            return getattr(connection, name)
 
         def execute(self, sql, *values):
-            result = vacuum.execute(sql, *values)
+            result = connection.execute(sql, *values)
             if sql == "VACUUM":
-                with other._store.transaction():
-                    forget_person(other._store, other._log, other._person("Grace"))
+                forget_rows(other, "Grace")
             return result
 
-    gallery._store.db = Meanwhile()
+    set_connection(gallery, Meanwhile())
     gallery.forget(NAME)
-    gallery._store.db = vacuum
-    assert gallery._store.scrub_is_due()
+    set_connection(gallery, connection)
+    assert store_of(gallery).erasure_is_due()
     make_gallery()
-    assert not gallery._store.scrub_is_due()
+    assert not store_of(gallery).erasure_is_due()
     assert found_in(home, [*traces(portrait), b"Grace"]) == []
 
 
@@ -285,7 +285,7 @@ def test_an_index_is_not_saved_with_someone_who_was_forgotten_meanwhile(
     gallery, make_gallery, home, portrait
 ):
     other = make_gallery()
-    with other._store.snapshot():
+    with store_of(other).snapshot():
         view = other._current()
     view.filed_seq = -1
     gallery.forget(NAME)
@@ -294,8 +294,7 @@ def test_an_index_is_not_saved_with_someone_who_was_forgotten_meanwhile(
 
 
 def test_a_copy_has_no_bytes_of_who_was_forgotten(gallery, home, tmp_path, fake_model, portrait):
-    with gallery._store.transaction():
-        forget_person(gallery._store, gallery._log, gallery._person(NAME))  # not yet scrubbed
+    forget_rows(gallery, NAME)  # not yet erased
     gallery.export(tmp_path / "copy" / "export.db")
     import_gallery(tmp_path / "copy" / "export.db", tmp_path / "copy" / "b.db", fake_model).close()
     assert found_in(tmp_path / "copy", traces(portrait)) == []
@@ -303,8 +302,8 @@ def test_a_copy_has_no_bytes_of_who_was_forgotten(gallery, home, tmp_path, fake_
 
 def test_the_log_says_that_somebody_was_forgotten_but_not_who(gallery):
     gallery.forget(NAME)
-    rows = gallery._store.rows(
-        "SELECT made_by, person_id, face_id, payload FROM decision WHERE kind = 'forget'"
+    rows = select(
+        gallery, "SELECT made_by, person_id, face_id, payload FROM decision WHERE kind = 'forget'"
     )
     assert rows == [("human", None, None, "{}")]
 
@@ -454,11 +453,11 @@ def test_forget_leaves_no_byte_of_what_was_decided_about_them(
     assert found_in(home, wanted) == []
     assert gallery.check() == []
     assert {person.name for person in gallery.people()} == set(OTHERS)
-    assert gallery._store.not_same() == []
-    assert gallery._store.not_same_photos() == set()
-    assert gallery._store.rows("SELECT 1 FROM dismissal") == []
+    assert store_of(gallery).verdicts.not_same() == []
+    assert store_of(gallery).verdicts.not_same_photos() == set()
+    assert select(gallery, "SELECT 1 FROM dismissal") == []
     adas = 1 if story is lose_the_photo_of_ada_in_her_folder else 0
-    assert len(gallery._store.rows("SELECT 1 FROM rejection")) == adas
+    assert len(select(gallery, "SELECT 1 FROM rejection")) == adas
 
 
 def test_what_was_decided_about_them_could_be_found(gallery, home, shoot, portrait):
@@ -501,7 +500,7 @@ def test_forgetting_leaves_what_was_decided_about_others_in_force_and_undoable(
     assert [c.person for c in next(gallery.identify([group])).faces[1].candidates] == ["Ada"]
     for _ in range(3):
         gallery.curation.undo()
-    assert gallery._store.not_same() == gallery._store.rows("SELECT * FROM rejection") == []
+    assert store_of(gallery).verdicts.not_same() == select(gallery, "SELECT * FROM rejection") == []
     assert gallery.check() == []
 
 
@@ -521,7 +520,7 @@ def test_what_a_human_said_not_to_be_her_outlives_her(gallery, shoot):
     gallery.forget(NAME)
     faces = [photo.faces[0] for photo in gallery.identify([rejected, moved])]
     assert [face.dismissed_as for face in faces] == ["stranger", "stranger"]
-    assert len(gallery._store.rows("SELECT 1 FROM rejection")) == 2
+    assert len(select(gallery, "SELECT 1 FROM rejection")) == 2
     gallery.curation.undo(taken_out.id)
     assert next(gallery.identify([confirmed])).faces[0].person == "Ada"
     assert gallery.check() == []

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from facesearch import Gallery
-from facesearch.storage import store
+from facesearch.storage import sqlite
 
 
 def text(site, path, expected=200):
@@ -392,7 +392,7 @@ def test_without_a_folder_nothing_of_the_disk_is_touched(twins):
 def test_who_is_forgotten_while_it_is_looked_is_erased_at_its_end(
     open_app, gallery_of_twins, monkeypatch
 ):
-    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.1)
     reading, go_on = threading.Event(), threading.Event()
     found = Gallery.two_in_one
 
