@@ -116,7 +116,7 @@ def build(path: Path) -> None:
     n_faces[0] = MANY
     landmarks = np.zeros((5, 2), np.float32)
     with Gallery(path) as gallery:
-        store, log = gallery._store, gallery._log
+        store = gallery._session.store
         width = gallery.model.dim
         centres = unit(rng.standard_normal((PEOPLE, width)).astype(np.float32))
         owners = np.repeat(np.arange(PEOPLE), n_faces)
@@ -138,7 +138,7 @@ def build(path: Path) -> None:
                         gallery.model.fingerprint,
                         "human",
                     )
-                    entry = log.append(
+                    entry = store.decisions.append(
                         "enroll", person_id=people[owner], face_id=face_id, run=first
                     )
                     first = first or entry.id

@@ -177,7 +177,7 @@ def tell_apart(
 
     first, second = (read_photo(photo).content_hash for photo in photos)
     with open_gallery(gallery, model, create=True) as opened:
-        told(opened.curation.not_same_photos([(first, second)]), gallery, model, as_json)
+        told(opened.duplicates.not_same_photos([(first, second)]), gallery, model, as_json)
 
 
 def told_apart(gallery: Path | None, model: str) -> set[frozenset[str]]:
@@ -187,7 +187,7 @@ def told_apart(gallery: Path | None, model: str) -> set[frozenset[str]]:
     if not gallery_file(gallery_path(gallery)).exists():
         return set()
     with open_gallery(gallery, model) as opened:
-        return opened.curation.different_photos()
+        return opened.duplicates.different_photos()
 
 
 def dedupe_photos(

@@ -50,23 +50,23 @@ class Gallery:
         """
         self.path = gallery_file(path)
         self.model = Model.load(model_for(path, model)) if isinstance(model, str) else model
-        self._store = Store.open(
+        store = Store.open(
             self.path, model=self.model.name, fingerprint=self.model.fingerprint, create=create
         )
         try:
-            check_model(self._store, self.model)
+            check_model(store, self.model)
         except BaseException:
-            self._store.close()
+            store.close()
             raise
-        live = LiveIndex(self._store, self.model, FaissFiles(index_folder(self.path)))
-        self._session = Session(self.path, self._store, self._store.decisions, self.model, live)
+        live = LiveIndex(store, self.model, FaissFiles(index_folder(self.path)))
+        self._session = Session(self.path, store, store.decisions, self.model, live)
         self.people = People(self._session)
         self.faces = Faces(self._session)
         self.history = History(self._session)
         self.duplicates = Duplicates(self._session)
         self.review = Review(self._session, self.faces)
         self.upkeep = Upkeep(self._session)
-        if self._store.erasure_is_due() and not self._store.read_only:
+        if store.erasure_is_due() and not store.read_only:
             try:  # somebody was forgotten, and the program ended before the last byte was gone
                 self.upkeep.erase()
             except GalleryError as error:
@@ -80,7 +80,7 @@ class Gallery:
 
     def close(self) -> None:
         """Close the gallery; everything that was reported as stored is."""
-        self._store.close()
+        self._session.store.close()
 
     def enroll(
         self, photos: Iterable[tuple[str, str | os.PathLike[str]]], *, workers: int = 1
@@ -141,9 +141,10 @@ class Gallery:
         GalleryError if another program keeps the file from being rewritten: then the rows are
         gone, and the bytes go with the next `check` or opening.
         """
-        with self._store.transaction():
+        store = self._session.store
+        with store.transaction():
             person = self.history.gone_person(name)
-            gone = forget_person(self._store, self.people.id_of(name) if person is None else person)
+            gone = forget_person(store, self.people.id_of(name) if person is None else person)
         self._session.live.drop()
         return gone | self.upkeep.erase()
 

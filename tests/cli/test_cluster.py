@@ -108,7 +108,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(run, album, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("facesearch.gallery.Gallery.cluster", interrupted)
+    monkeypatch.setattr("facesearch.gallery.review.Review.cluster", interrupted)
     result = run(album)
     assert (result.exit_code, result.stderr) == (
         INTERRUPTED,

@@ -248,7 +248,7 @@ def test_who_may_be_two_people_is_not_merged_lest_a_third_is_taken_along(
 ):
     """immich #6374: a merge took a third person with it and hid it."""
     with Gallery(twice) as gallery:
-        (path, face), *_ = gallery.faces_of("Amazing Grace")
+        (path, face), *_ = gallery.people.faces_of("Amazing Grace")
     shown = EnrolledFace("Amazing Grace", path, face.content_hash, face.box, face.id)
     two = PerhapsTwo("Amazing Grace", 0.6, ((shown,), (shown,)))
     monkeypatch.setattr(

@@ -23,7 +23,7 @@ def people(tmp_path, portraits):
 
 def names(home):
     with Gallery(home, create=False) as gallery:
-        return [person.name for person in gallery.people()]
+        return [person.name for person in gallery.people.all()]
 
 
 def test_each_subfolder_becomes_a_person(facesearch, people, own_home):
@@ -141,7 +141,7 @@ def test_names_of_files_cannot_talk_to_the_terminal(facesearch, people, portrait
     result = facesearch("enroll", people)
     assert result.exit_code == 3
     assert "\x1b" not in result.output
-    assert "is no name for a person" in result.stderr
+    assert "is not a valid person name" in result.stderr
 
 
 def test_ctrl_c_keeps_what_was_stored_and_says_how_to_go_on(
@@ -167,12 +167,12 @@ def test_ctrl_c_keeps_what_was_stored_and_says_how_to_go_on(
     photos = [json.loads(line) for line in [*first, *said.splitlines()]]
     stored = [photo["photo"] for photo in photos if photo["status"] == "enrolled"]
     with Gallery(own_home, create=False) as gallery:
-        people = [person.name for person in gallery.people()]
-        kept = {path for name in people for path, _ in gallery.faces_of(name)}
+        people = [person.name for person in gallery.people.all()]
+        kept = {path for name in people for path, _ in gallery.people.faces_of(name)}
         assert len(stored) >= 5
         assert set(stored) <= kept
         assert len(kept) < 102  # it was interrupted
-        assert gallery.check() == []
+        assert gallery.upkeep.check() == []
 
 
 def test_a_full_disk_is_one_sentence(facesearch_process, people, own_home):

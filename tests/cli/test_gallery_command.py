@@ -58,7 +58,10 @@ def test_what_is_exported_can_be_imported_elsewhere(gallery, facesearch, tmp_pat
     assert result.exit_code == 0
     assert "Imported 2 people" in result.stdout
     with Gallery(elsewhere, create=False) as imported:
-        assert [person.name for person in imported.people()] == ["Eileen Collins", "Grace Hopper"]
+        assert [person.name for person in imported.people.all()] == [
+            "Eileen Collins",
+            "Grace Hopper",
+        ]
 
 
 def test_export_and_import_overwrite_nothing(gallery, enrolled_gallery, tmp_path):

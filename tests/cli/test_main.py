@@ -101,7 +101,7 @@ def test_a_terminal_that_lacks_a_character_gets_it_escaped(facesearch_process, e
     from facesearch import Gallery
 
     with Gallery(enrolled_gallery) as gallery:
-        gallery.rename("Grace Hopper", "Zoë 李")
+        gallery.people.rename("Grace Hopper", "Zoë 李")
     western = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
     result = facesearch_process(
         "people", "list", "--gallery", enrolled_gallery, env=western, encoding="cp1252"

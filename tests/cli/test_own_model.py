@@ -90,7 +90,7 @@ def test_a_migration_to_the_default_is_what_the_next_command_finds(of_old, faces
     done = facesearch("gallery", "migrate", "--model", "default", "--gallery", of_old)
     assert done.stdout == "Made 2 templates anew: old before, new now.\n"
     with Gallery(of_old) as gallery:
-        assert (gallery.model.name, gallery.info()["index_dim"]) == ("new", 64)
+        assert (gallery.model.name, gallery.upkeep.info()["index_dim"]) == ("new", 64)
 
 
 @pytest.mark.parametrize("of", ["old", "new"])

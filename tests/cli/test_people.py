@@ -55,7 +55,7 @@ def test_rename_says_how_to_undo_it(people, facesearch, enrolled_gallery):
 
 def test_the_usual_gallery_need_not_be_named_to_undo(facesearch, enrolled_gallery, own_home):
     own_home.mkdir()
-    enrolled_gallery.rename(own_home / "gallery.db")
+    enrolled_gallery.people.rename(own_home / "gallery.db")
     result = facesearch("people", "rename", "Grace Hopper", "Amazing Grace")
     assert result.stderr == "To undo: facesearch undo 3\n"
 

@@ -1,13 +1,18 @@
 """What tests read and change behind the gallery's back: its rows, and the connection to its file.
 
-Only this file knows where a Gallery keeps its store.
+Only this file knows where a Gallery keeps its store and its index.
 """
 
 from facesearch.storage.forgetting import forget_person
 
 
 def store_of(gallery):
-    return gallery._store
+    return gallery._session.store
+
+
+def live_index_of(gallery):
+    """Return the gallery's index and statistics in memory."""
+    return gallery._session.live
 
 
 def select(gallery, sql, values=()):

@@ -126,15 +126,15 @@ def test_a_large_gallery_is_shown_by_everything_of_every_so_many_th_person(make_
     gallery = make_gallery()
     pairs = [(f"P{person}", shoot((person, k))) for person in range(9) for k in (1, 2)]
     assert all(e.status == "enrolled" for e in gallery.enroll(pairs))
-    everything = gallery.some_faces(100)
+    everything = gallery.faces.sample(100)
     assert (len(everything.faces), everything.n_faces, everything.n_people) == (18, 18, 9)
     assert np.linalg.norm(everything.rows, axis=1) == pytest.approx(1, abs=1e-3)
     for face, person in zip(everything.faces, everything.people, strict=True):
-        assert gallery.face(int(face))[1].person_id == person
+        assert gallery.faces.get(int(face))[1].person_id == person
 
-    some = gallery.some_faces(7)
+    some = gallery.faces.sample(7)
     people, counts = np.unique(some.people, return_counts=True)
     assert (len(people), set(counts)) == (3, {2})
     assert people.min() < 4 < people.max()  # not the first ones
     assert (some.n_faces, some.n_people) == (18, 9)
-    assert len(gallery.some_faces(1).faces) == 1  # one person has more than that
+    assert len(gallery.faces.sample(1).faces) == 1  # one person has more than that

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from deciding import confirm
 from PIL import Image
 
 from facesearch import (
@@ -84,16 +85,16 @@ def test_a_reference_is_of_two_views_whether_enrolled_confirmed_or_named_with_a_
         expected.append(look_again(model, seen.crops, seen.embeddings, 2)[0])
     with Gallery(tmp_path, model) as gallery:
         list(gallery.enroll([("Eileen", portraits.eileen)]))
-        gallery.curation.confirm(portraits.grace, "Grace", new=True)
-        found = gallery.some_faces(10).rows  # in the order in which they were enrolled
+        confirm(gallery, portraits.grace, "Grace", new=True)
+        found = gallery.faces.sample(10).rows  # in the order in which they were enrolled
     np.testing.assert_allclose(found, np.stack(expected), atol=1e-3)
     twice = [tmp_path / "a.png", tmp_path / "b.jpg"]
     Image.open(portraits.grace).convert("RGB").save(twice[0])
     Image.open(portraits.grace).convert("RGB").save(twice[1], quality=90)
     with Gallery(tmp_path / "groups", model) as gallery:
-        (group,) = gallery.cluster(twice).groups
-        gallery.name_group(group, "Grace")
-        found = gallery.some_faces(10).rows
+        (group,) = gallery.review.cluster(twice).groups
+        gallery.review.name_group(group, "Grace")
+        found = gallery.faces.sample(10).rows
     assert len(found) == 2
     np.testing.assert_allclose(
         found[0], expected[list(portraits).index(portraits.grace)], atol=0.02

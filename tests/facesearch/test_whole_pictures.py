@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from gallery_rows import store_of
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -97,7 +98,7 @@ def test_each_letter_is_named_and_one_that_is_not_enrolled_is_unknown(letter_gal
 
 
 def test_the_threshold_is_made_of_the_scores_that_the_head_gives(letter_gallery, ink_model):
-    ids, rows = letter_gallery._store.templates_of_people(range(1, 5))
+    ids, rows = store_of(letter_gallery).templates.of_people(range(1, 5))
     means = unit(np.stack([rows[ids == person].sum(0) for person in range(1, 5)]))
     fit = letter_gallery._fit()
     expected = fit_strangers(means, 4, ink_model.cohort, ink_model.head)

@@ -1,7 +1,9 @@
 """What no human decided about: in which order it is asked, and what every answer does to it."""
 
 import pytest
+from deciding import confirm, dismiss
 from fake_model import save_photo
+from gallery_rows import select
 
 from facesearch.errors import FaceError, PhotoError, Refused
 from facesearch.review.groups import UnnamedFace
@@ -83,147 +85,147 @@ def of(waiting, photo, number=1):
 
 
 def test_everything_that_no_human_decided_waits_once(ada_known, photos, shoot):
-    review = ada_known.review([*photos, shoot((ADA, 9))])
+    review = ada_known.review.queue([*photos, shoot((ADA, 9))])
     waiting = review.waiting
     assert sorted(len(found.faces) for found in waiting) == [1, 1, 1, 1, 2, 2]
     assert len(set().union(*places(waiting))) == 8
     assert of(waiting, photos[0]).proposals[0].person == "Ada"
     assert of(waiting, photos[2]).group == of(waiting, photos[3]).group is not None
-    assert review.unnamed == ada_known.cluster([*photos, shoot((ADA, 9))])
+    assert review.unnamed == ada_known.review.cluster([*photos, shoot((ADA, 9))])
     assert list(waiting) == list(most_telling_first(waiting))
 
 
 def test_a_name_is_proposed_anew_after_every_answer(ada_known, photos):
-    waiting = ada_known.review(photos).waiting
+    waiting = ada_known.review.queue(photos).waiting
     found, other = of(waiting, photos[0]), of(waiting, photos[1])
-    decision = ada_known.name_waiting(found, "Ada")
+    decision = ada_known.review.name_waiting(found, "Ada")
     assert decision.summary == "said that a face is Ada"
-    assert ada_known.still_waiting(found) is None
-    assert ada_known.still_waiting(other).proposals[0].person == "Ada"
+    assert ada_known.review.still_waiting(found) is None
+    assert ada_known.review.still_waiting(other).proposals[0].person == "Ada"
 
-    ada_known.curation.reject_waiting(other.faces, "Ada")
-    assert "Ada" not in [p.person for p in ada_known.still_waiting(other).proposals]
-    ada_known.curation.undo()
-    ada_known.curation.undo(decision.id)
-    assert ada_known.still_waiting(found).proposals[0].person == "Ada"
+    ada_known.review.reject(other.faces, "Ada")
+    assert "Ada" not in [p.person for p in ada_known.review.still_waiting(other).proposals]
+    ada_known.history.undo()
+    ada_known.history.undo(decision.id)
+    assert ada_known.review.still_waiting(found).proposals[0].person == "Ada"
 
 
 def test_a_stranger_is_named_and_the_group_by_one_answer(fake_gallery, photos):
-    waiting = fake_gallery.review(photos).waiting
+    waiting = fake_gallery.review.queue(photos).waiting
     group = of(waiting, photos[2])
-    assert fake_gallery.name_waiting(group, "Grace").summary == "said that 2 faces are Grace"
-    assert len(fake_gallery.faces_of("Grace")) == 2
-    assert fake_gallery.still_waiting(group) is None
-    decision = fake_gallery.curation.dismiss_waiting(of(waiting, photos[4]).faces, "stranger")
+    assert fake_gallery.review.name_waiting(group, "Grace").summary == "said that 2 faces are Grace"
+    assert len(fake_gallery.people.faces_of("Grace")) == 2
+    assert fake_gallery.review.still_waiting(group) is None
+    decision = fake_gallery.review.dismiss(of(waiting, photos[4]).faces, "stranger")
     assert decision.summary == "said that 2 faces are a stranger's"
-    assert places(fake_gallery.review(photos).waiting) == places([of(waiting, photos[0])])
+    assert places(fake_gallery.review.queue(photos).waiting) == places([of(waiting, photos[0])])
 
 
 def test_what_is_dismissed_is_in_no_group_and_never_asked_for_again(
     fake_gallery, photos, shoot, make_gallery
 ):
-    before = fake_gallery.review(photos)
+    before = fake_gallery.review.queue(photos)
     ada = of(before.waiting, photos[0])
-    strangers = fake_gallery.curation.dismiss_waiting(ada.faces[:3], "stranger")
-    nothing = fake_gallery.curation.dismiss_waiting(ada.faces[3:], "no face")
+    strangers = fake_gallery.review.dismiss(ada.faces[:3], "stranger")
+    nothing = fake_gallery.review.dismiss(ada.faces[3:], "no face")
     for gallery in (fake_gallery, make_gallery()):
-        again = gallery.review([*photos, shoot((ADA, 7))])
+        again = gallery.review.queue([*photos, shoot((ADA, 7))])
         assert again.unnamed.dismissed == 4
         assert [len(group.faces) for group in again.unnamed.groups] == [2, 2]
         assert len(of(again.waiting, shoot((ADA, 7))).faces) == 1
         assert not set().union(*places(again.waiting)) & places([ada])[0]
-    assert fake_gallery._store.rows("SELECT * FROM template") == []
-    assert fake_gallery.still_waiting(ada) is None
+    assert select(fake_gallery, "SELECT * FROM template") == []
+    assert fake_gallery.review.still_waiting(ada) is None
 
-    fake_gallery.curation.undo(nothing.id)
-    fake_gallery.curation.undo(strangers.id)
-    assert fake_gallery.still_waiting(ada).faces == ada.faces
-    assert places(fake_gallery.review(photos).waiting) == places(before.waiting)
+    fake_gallery.history.undo(nothing.id)
+    fake_gallery.history.undo(strangers.id)
+    assert fake_gallery.review.still_waiting(ada).faces == ada.faces
+    assert places(fake_gallery.review.queue(photos).waiting) == places(before.waiting)
 
 
 def test_a_name_for_a_group_leaves_out_who_is_a_strangers(fake_gallery, photos):
-    unnamed = fake_gallery.cluster(photos)
-    ada = of(fake_gallery.review(photos).waiting, photos[0])
-    fake_gallery.curation.dismiss_waiting(ada.faces[:1], "stranger")
+    unnamed = fake_gallery.review.cluster(photos)
+    ada = of(fake_gallery.review.queue(photos).waiting, photos[0])
+    fake_gallery.review.dismiss(ada.faces[:1], "stranger")
     (group,) = [group for group in unnamed.groups if len(group.faces) == 4]
-    decision, left_out = fake_gallery.name_group(group, "Ada")
+    decision = fake_gallery.review.name_group(group, "Ada")
     assert decision.changed["face"] == 3
-    assert left_out == [(ada.faces[0].photo, "a human said that a face is a stranger's")]
+    assert decision.left_out == ((ada.faces[0].photo, "a human said that a face is a stranger's"),)
 
 
 def test_whoever_is_decided_meanwhile_is_refused_and_nothing_is_changed(ada_known, photos):
-    waiting = ada_known.review(photos).waiting
+    waiting = ada_known.review.queue(photos).waiting
     named, dismissed = of(waiting, photos[0]), of(waiting, photos[1])
-    ada_known.curation.confirm(photos[0], "Eve", new=True)
-    ada_known.curation.dismiss(photos[1], "no face")
-    before = ada_known.curation.history()
+    confirm(ada_known, photos[0], "Eve", new=True)
+    dismiss(ada_known, photos[1], "no face")
+    before = ada_known.history.list()
     for found, why in ((named, "enrolled as Eve"), (dismissed, "taken for a face is none")):
-        assert ada_known.still_waiting(found) is None
+        assert ada_known.review.still_waiting(found) is None
         for decide in (
-            lambda found: ada_known.name_waiting(found, "Ada"),
-            lambda found: ada_known.curation.reject_waiting(found.faces, "Ada"),
-            lambda found: ada_known.curation.dismiss_waiting(found.faces, "stranger"),
+            lambda found: ada_known.review.name_waiting(found, "Ada"),
+            lambda found: ada_known.review.reject(found.faces, "Ada"),
+            lambda found: ada_known.review.dismiss(found.faces, "stranger"),
         ):
             with pytest.raises(Refused, match=f"decided meanwhile: .*{why}"):
                 decide(found)
-    assert ada_known.curation.history() == before
+    assert ada_known.history.list() == before
 
 
 def test_of_a_group_only_those_left_are_decided(fake_gallery, photos, monkeypatch):
     monkeypatch.setattr("facesearch.review.queue.ASKED_ANEW", 2)
-    ada = of(fake_gallery.review(photos).waiting, photos[0])
-    fake_gallery.curation.confirm(photos[0], "Ada", new=True)
-    left = fake_gallery.still_waiting(ada)
+    ada = of(fake_gallery.review.queue(photos).waiting, photos[0])
+    confirm(fake_gallery, photos[0], "Ada", new=True)
+    left = fake_gallery.review.still_waiting(ada)
     assert len(left.faces) == 3
     assert (left.group, len(left.seen)) == (ada.group, 3)
     assert left.proposals[0].person == "Ada"
-    named = fake_gallery.name_waiting(ada, "Ada")
+    named = fake_gallery.review.name_waiting(ada, "Ada")
     assert named.summary == "said that 3 faces are Ada"
     with pytest.raises(
         Refused, match=r"^that was decided meanwhile: this face is enrolled as Ada$"
     ):
-        fake_gallery.name_waiting(ada, "Ada")
-    fake_gallery.curation.undo(named.id)
-    decision = fake_gallery.curation.reject_waiting(ada.faces, "Ada")
+        fake_gallery.review.name_waiting(ada, "Ada")
+    fake_gallery.history.undo(named.id)
+    decision = fake_gallery.review.reject(ada.faces, "Ada")
     assert decision.summary == "said that 3 faces are not Ada"
-    assert fake_gallery.curation.reject_waiting(ada.faces, "Ada").id is None
-    assert fake_gallery.still_waiting(ada).proposals == ()
-    assert len(fake_gallery.faces_of("Ada")) == 1
+    assert fake_gallery.review.reject(ada.faces, "Ada").id is None
+    assert fake_gallery.review.still_waiting(ada).proposals == ()
+    assert len(fake_gallery.people.faces_of("Ada")) == 1
 
 
 def test_a_photo_that_changed_since_it_was_shown_is_not_decided_about(ada_known, photos):
-    found = of(ada_known.review(photos).waiting, photos[0])
+    found = of(ada_known.review.queue(photos).waiting, photos[0])
     save_photo(photos[0], (HEDY, 5))
-    with pytest.raises(PhotoError, match="another picture by now"):
-        ada_known.name_waiting(found, "Ada")
+    with pytest.raises(PhotoError, match="the file has changed since"):
+        ada_known.review.name_waiting(found, "Ada")
     photos[0].unlink()
     with pytest.raises(PhotoError):
-        ada_known.name_waiting(found, "Ada")
-    assert len(ada_known.faces_of("Ada")) == 1
+        ada_known.review.name_waiting(found, "Ada")
+    assert len(ada_known.people.faces_of("Ada")) == 1
 
 
 def test_a_face_that_is_not_found_again_is_not_named(ada_known, photos, monkeypatch):
-    found = of(ada_known.review(photos).waiting, photos[0])
+    found = of(ada_known.review.queue(photos).waiting, photos[0])
     monkeypatch.setattr(type(ada_known.model.detector), "detect", lambda *_: [])
     with pytest.raises(FaceError, match="not found again"):
-        ada_known.name_waiting(found, "Ada")
+        ada_known.review.name_waiting(found, "Ada")
 
 
 def test_a_name_that_was_merged_away_is_who_they_became(ada_known, photos, shoot):
     list(ada_known.enroll([("Countess", shoot((ADA, 8)))]))
-    ada_known.curation.merge(["Countess"], "Ada")
-    found = of(ada_known.review(photos).waiting, photos[0])
-    assert ada_known.name_waiting(found, "Countess").summary == "said that a face is Ada"
+    ada_known.people.merge(["Countess"], "Ada")
+    found = of(ada_known.review.queue(photos).waiting, photos[0])
+    assert ada_known.review.name_waiting(found, "Countess").summary == "said that a face is Ada"
 
 
 def test_forgetting_somebody_leaves_no_place_that_was_said_to_be_theirs(ada_known, photos, home):
-    found = of(ada_known.review(photos).waiting, photos[0])
-    ada_known.name_waiting(found, "Ada")
-    ada_known.curation.dismiss(photos[0], "stranger")
-    hedy = of(ada_known.review(photos).waiting, photos[4])
-    ada_known.curation.dismiss_waiting(hedy.faces, "stranger")
+    found = of(ada_known.review.queue(photos).waiting, photos[0])
+    ada_known.review.name_waiting(found, "Ada")
+    dismiss(ada_known, photos[0], "stranger")
+    hedy = of(ada_known.review.queue(photos).waiting, photos[4])
+    ada_known.review.dismiss(hedy.faces, "stranger")
     ada_known.forget("Ada")
-    assert len(ada_known._store.rows("SELECT * FROM dismissal")) == 2  # Hedy's, a human's word
+    assert len(select(ada_known, "SELECT * FROM dismissal")) == 2  # Hedy's, a human's word
     left = b"".join(file.read_bytes() for file in home.rglob("*") if file.is_file())
     assert found.faces[0].content_hash.encode() not in left
     assert photos[0].name.encode() not in left

@@ -18,10 +18,11 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from gallery_rows import store_of
 from PIL import Image
 
 from facesearch import Gallery, Model
-from facesearch.storage.store import FaceRow
+from facesearch.storage.rows import FaceRow
 
 sys.path.insert(0, str(Path(__file__).parent))  # for odd_models, here and in other processes
 
@@ -248,9 +249,9 @@ def crowded(start_site, _gallery_of_portraits, tmp_path_factory):
     """A server of a gallery of the two and 130 people without a face; tests change nothing."""
     path = tmp_path_factory.mktemp("crowded") / "gallery.db"
     shutil.copy(_gallery_of_portraits, path)
-    with closing(Gallery(path)) as gallery, gallery._store.transaction():
+    with closing(Gallery(path)) as gallery, store_of(gallery).transaction():
         for number in range(130):
-            gallery._store.add_person(f"Person {number:03}")
+            store_of(gallery).people.add(f"Person {number:03}")
     return start_site("--gallery", path)
 
 
@@ -348,9 +349,9 @@ def enroll_made_up(gallery, folder, name, own, k):
     Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(photo)
     face = FaceRow((4.0, 4.0, 36.0, 36.0), np.zeros((5, 2), np.float32), 0.9, 50.0)
     content_hash = hashlib.sha256(photo.read_bytes()).hexdigest()
-    store = gallery._store
-    person = store.person_id(name) or store.add_person(name)
-    store.insert_face(
+    store = store_of(gallery)
+    person = store.people.id_of(name) or store.people.add(name)
+    store.faces.insert(
         store.journal(),
         person,
         (content_hash, str(photo), 40, 40),
@@ -365,7 +366,7 @@ def enroll_made_up(gallery, folder, name, own, k):
 def _gallery_of_twins(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twins")
     rng = np.random.default_rng(0)
-    with closing(Gallery(folder / "gallery.db")) as gallery, gallery._store.transaction():
+    with closing(Gallery(folder / "gallery.db")) as gallery, store_of(gallery).transaction():
         for number in range(30):
             own = rng.normal(size=gallery.model.dim)
             for k in range(3):

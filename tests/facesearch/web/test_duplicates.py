@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from facesearch import Gallery
-from facesearch.storage import store
+from facesearch.storage import sqlite
 
 
 def text(site, path, expected=200):
@@ -84,7 +84,7 @@ def undo(site, answer):
 
 def people(gallery):
     with closing(Gallery(gallery)) as opened:
-        return {person.name: person.templates for person in opened.people()}
+        return {person.name: person.templates for person in opened.people.all()}
 
 
 def test_before_anybody_looked_nothing_is_claimed_and_afterwards_the_page_says_how_sure_it_is(
@@ -143,8 +143,8 @@ def test_two_who_are_not_the_same_are_not_proposed_again_until_that_is_undone(tw
 def test_what_was_changed_since_it_was_shown_is_not_decided_blindly(twins, gallery_of_twins):
     shown = card(twins, "people")
     with closing(Gallery(gallery_of_twins)) as gallery:  # as the command line would
-        (_, face) = gallery.faces_of("Person 07")[0]
-        gallery.curation.move([face], "Person 07", shown.sides[0])
+        (_, face) = gallery.people.faces_of("Person 07")[0]
+        gallery.people.move([face], "Person 07", shown.sides[0])
     before = people(gallery_of_twins)
     for verb in ("same", "not-same"):
         status, refused = shown.say(verb)
@@ -184,7 +184,7 @@ def test_a_proposal_of_somebody_who_goes_in_this_moment_is_passed_over(twins, mo
 def test_a_proposal_that_another_program_answered_is_passed_over(twins, gallery_of_twins):
     shown = card(twins, "people")
     with closing(Gallery(gallery_of_twins)) as gallery:
-        gallery.curation.not_same(*shown.sides)
+        gallery.people.not_same(*shown.sides)
     text(twins, f"/duplicates/cards/{shown.number}", 404)
     assert shown.say("same")[0] == 409
     assert card(twins, "people").sides != shown.sides
@@ -192,7 +192,7 @@ def test_a_proposal_that_another_program_answered_is_passed_over(twins, gallery_
 
 def test_a_name_that_may_be_two_people_is_not_merged_without_a_warning(open_app, gallery_of_twins):
     with closing(Gallery(gallery_of_twins)) as gallery:
-        gallery.rename("Person 03", "ZOE")
+        gallery.people.rename("Person 03", "ZOE")
     site = looked(open_app(gallery_of_twins))
     html = text(site, "/duplicates/people/next?start=0")
     while "ZOE" not in html:
@@ -232,7 +232,7 @@ def test_a_name_that_got_another_face_meanwhile_is_not_split_where_it_was_found(
 ):
     shown = card(twins, "names")
     with closing(Gallery(gallery_of_twins)) as gallery:
-        gallery.curation.move([gallery.faces_of("Ada")[0][1]], "Ada", "Zoe")
+        gallery.people.move([gallery.people.faces_of("Ada")[0][1]], "Ada", "Zoe")
     assert shown.say("not-same", name="Yael")[0] == 409
     assert shown.number not in card(twins, "names").html
 
@@ -392,7 +392,7 @@ def test_without_a_folder_nothing_of_the_disk_is_touched(twins):
 def test_who_is_forgotten_while_it_is_looked_is_erased_at_its_end(
     open_app, gallery_of_twins, monkeypatch
 ):
-    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.1)
     reading, go_on = threading.Event(), threading.Event()
     found = Gallery.two_in_one
 

@@ -105,7 +105,7 @@ def test_what_changed_since_it_was_shown_is_told_and_shown_anew(twins, open_page
     open_page.refusals += [409]
     first = names(twins)
     with Gallery(served[1]) as gallery:  # as the command line would
-        gallery.rename(first[0], "Somebody")
+        gallery.people.rename(first[0], "Somebody")
         twins.keyboard.press("y")
         said(twins, "changed meanwhile")
         twins.locator(".side h3", has_text="Somebody").wait_for()
@@ -113,7 +113,7 @@ def test_what_changed_since_it_was_shown_is_told_and_shown_anew(twins, open_page
         said(twins, "Merged Somebody into")
         twins.keyboard.press("u")
         said(twins, "Undid")
-        gallery.rename("Somebody", first[0])
+        gallery.people.rename("Somebody", first[0])
 
 
 def test_photos_go_and_come_back_by_keys(serve_here, open_page, portraits, tmp_path):

@@ -48,7 +48,7 @@ def test_a_group_is_shown_named_at_once_and_shown_again_when_that_is_undone(
     assert "data-group" not in text(site, "/groups")
     assert site.tell(f"/groups/{group}/name", name="Grace Hopper")[0] == 404
     with closing(Gallery(tmp_path / "home.db")) as gallery:
-        assert len(gallery.faces_of("Grace Hopper")) == 2
+        assert len(gallery.people.faces_of("Grace Hopper")) == 2
     assert not (tmp_path / "home.db-photos").exists()  # they have a place of their own
 
     assert site.tell("/undo", number=named["undo"])[0] == 200

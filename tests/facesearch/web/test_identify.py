@@ -60,7 +60,7 @@ def test_what_is_enrolled_outlives_the_page_with_its_photo(start_site, portraits
     site.process.terminate()
     site.process.wait()
     with closing(Gallery(tmp_path / "home.db")) as gallery:
-        ((path, _),) = gallery.faces_of("Grace Hopper")
+        ((path, _),) = gallery.people.faces_of("Grace Hopper")
         (photo,) = gallery.identify([path])
     assert photo.faces[0].person == "Grace Hopper"
     assert path.startswith(str(tmp_path / "home.db-photos"))
@@ -86,7 +86,7 @@ def test_a_face_opens_what_is_known_of_it(open_app, enrolled_gallery, portraits)
     thumbnails = enrolled_gallery.with_name("enrolled.db-index").glob("face-*.jpg")
     assert len(list(thumbnails)) == len(re.findall(r'src="/faces/', panel))
     with closing(Gallery(enrolled_gallery)) as gallery:
-        ((_, face),) = gallery.faces_of("Grace Hopper")
+        ((_, face),) = gallery.people.faces_of("Grace Hopper")
         gallery.forget("Grace Hopper")
     assert not list(enrolled_gallery.with_name("enrolled.db-index").glob("*"))
     assert site.ask("GET", f"/faces/{face.id}/picture")[0] == 404

@@ -5,6 +5,7 @@ import re
 from contextlib import closing
 
 import pytest
+from deciding import confirm
 
 from facesearch import Gallery
 
@@ -15,7 +16,7 @@ def mixed_up(open_app, album, tmp_path):
     with closing(Gallery(tmp_path / "a.db")) as gallery:
         graces = [("Grace Hopper", album / file) for file in ("grace.jpg", "small.png")]
         list(gallery.enroll([*graces, ("Eileen Collins", album / "eileen.png")]))
-        gallery.curation.confirm(album / "grey.png", "Eileen Collins", 1)
+        confirm(gallery, album / "grey.png", "Eileen Collins", 1)
     return open_app(tmp_path / "a.db")
 
 
@@ -32,8 +33,10 @@ def test_every_face_is_on_the_map_and_a_wrong_one_is_told(mixed_up, tmp_path):
     assert len(told["faces"]) == len(told["people"]) == len(told["x"]) == len(told["y"]) == 4
     assert all(0 <= place <= told["grid"] for place in told["x"] + told["y"])
     with closing(Gallery(tmp_path / "a.db")) as gallery:
-        (wrong,) = (face.id for path, face in gallery.faces_of("Eileen Collins") if "grey" in path)
-        grace = gallery.person_id("Grace Hopper")
+        (wrong,) = (
+            face.id for path, face in gallery.people.faces_of("Eileen Collins") if "grey" in path
+        )
+        grace = gallery.people.id_of("Grace Hopper")
     assert f'data-face="{wrong}"' in told["strays"]
     assert f'like <a href="/people/{grace}">Grace Hopper</a>' in told["strays"]
     assert str(tmp_path) not in json.dumps(told)

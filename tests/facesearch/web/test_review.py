@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 
 import pytest
+from deciding import confirm, dismiss
 from PIL import Image
 
 from facesearch import Gallery
@@ -35,9 +36,9 @@ def waiting(served, home):
     """The page of that gallery; what a test decides is undone after it, as if elsewhere."""
     yield served
     with closing(Gallery(home)) as gallery:
-        for decision in gallery.curation.history():
+        for decision in gallery.history.list():
             if decision.kind not in ("undo", "enroll") and decision.undone_by is None:
-                gallery.curation.undo(decision.id)
+                gallery.history.undo(decision.id)
 
 
 def looked_at(site):
@@ -121,7 +122,7 @@ def test_one_answer_names_a_group_here_and_on_the_page_of_groups(waiting, home):
     assert answer["said"] == "Said that 3 faces are a stranger's."
     assert "data-group" not in text(waiting, "/groups")
     with closing(Gallery(home)) as gallery:
-        assert [person.name for person in gallery.people()] == ["Eileen"]
+        assert [person.name for person in gallery.people.all()] == ["Eileen"]
     waiting.tell("/undo", number=answer["undo"])
 
 
@@ -130,8 +131,8 @@ def test_what_is_decided_elsewhere_is_left_out_and_told(waiting, home):
     her = address_of(html, "Is this Eileen?")
     group = address_of(html, "Who is on these 3 faces?")
     with closing(Gallery(home)) as gallery:
-        gallery.curation.confirm(home.parent / "album" / "eileen.png", "Collins", new=True)
-        gallery.curation.dismiss(home.parent / "album" / "250.png", "stranger")
+        confirm(gallery, home.parent / "album" / "eileen.png", "Collins", new=True)
+        dismiss(gallery, home.parent / "album" / "250.png", "stranger")
     for path, told in (("is", {"name": "Eileen"}), ("is-not", {"name": "Eileen"}), ("no-face", {})):
         status, refused = waiting.tell(f"{her}/{path}", **told)
         assert (status, "is enrolled as Collins" in refused["error"]) == (409, True)
@@ -148,12 +149,12 @@ def test_who_was_renamed_since_they_were_proposed_is_not_enrolled_anew_under_the
     html = text(waiting, "/review")
     cases = [address_of(html, q) for q in ("Is this Eileen?", "Who is on these 3 faces?")]
     with closing(Gallery(home)) as gallery:
-        gallery.rename("Eileen", "Collins")
+        gallery.people.rename("Eileen", "Collins")
         for case in cases:
             status, refused = waiting.tell(f"{case}/is", name="Eileen", known=True)
             assert (status, "nobody called Eileen" in refused["error"]) == (404, True)
             assert waiting.ask("GET", case)[0] == 200  # it waits as before
-        assert gallery.names() == ["Collins"]
+        assert gallery.people.names() == ["Collins"]
     status, said = waiting.tell(f"{cases[1]}/is", name="Collins", known=True)
     assert (status, said["said"]) == (200, "Said that 3 faces are Collins.")
 
@@ -166,7 +167,7 @@ def test_a_photo_that_changed_since_is_not_decided_about(waiting, home, portrait
     status, refused = waiting.tell(f"{her}/is", name="Eileen")
     picture = waiting.ask("GET", f"{her}/faces/1/picture")
     photo.write_bytes(before)
-    assert (status, "another picture by now" in refused["error"]) == (422, True)
+    assert (status, "the file has changed since" in refused["error"]) == (422, True)
     assert picture[1]["content-type"] == "image/svg+xml"
 
 

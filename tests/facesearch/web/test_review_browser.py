@@ -40,9 +40,9 @@ def served(serve_here, home):
 def review(served, home, open_page):
     """The page of the review; what was decided before is undone."""
     with closing(Gallery(home)) as gallery:
-        for decision in gallery.curation.history():
+        for decision in gallery.history.list():
             if decision.kind not in ("undo", "enroll") and decision.undone_by is None:
-                gallery.curation.undo(decision.id)
+                gallery.history.undo(decision.id)
 
     def open_review():
         open_page.context.clock.install()
@@ -106,7 +106,7 @@ def held(page, pattern):
 def decided(home):
     """Return what stands decided since the enrollment, oldest first."""
     with closing(Gallery(home)) as gallery:
-        history = gallery.curation.history()[::-1]
+        history = gallery.history.list()[::-1]
         return [d.summary for d in history if d.kind != "undo" and d.undone_by is None][1:]
 
 
@@ -299,7 +299,7 @@ def test_what_is_refused_comes_back_with_the_reason(review, home, open_page):
     before = photo.read_bytes()
     photo.write_bytes((home.parent / "album" / "grace_hopper250.png").read_bytes())
     press(page, "y")
-    page.get_by_role("alert").get_by_text("another picture by now").wait_for()
+    page.get_by_role("alert").get_by_text("the file has changed since").wait_for()
     photo.write_bytes(before)
     assert case(page) == refused
     left(page, 9)
@@ -315,11 +315,11 @@ def test_a_yes_to_who_was_renamed_meanwhile_comes_back_with_the_new_name(review,
     question = page.locator("#cases article:not([hidden]) h2")
     assert question.inner_text() == "Is this Eileen?"
     with closing(Gallery(home)) as gallery:
-        renamed = gallery.rename("Eileen", "Collins")
+        renamed = gallery.people.rename("Eileen", "Collins")
         press(page, "y")
         page.get_by_role("alert").get_by_text("nobody called Eileen").wait_for()
         assert question.inner_text() == "Is this Collins?"
-        gallery.curation.undo(renamed.id)
+        gallery.history.undo(renamed.id)
 
 
 def test_what_was_decided_on_another_page_is_told_and_left_out(review, home, open_page):
@@ -342,7 +342,7 @@ def test_what_was_undone_elsewhere_waits_again(review, home, open_page):
     press(page, "t")
     said(page, "Said that 2 faces are a stranger's.")
     with closing(Gallery(home)) as gallery:
-        gallery.curation.undo()
+        gallery.history.undo()
     press(page, "u")
     said(page, "is undone already")
     asks(page, "Who is on these 2 faces?")
