@@ -160,9 +160,7 @@ class Faces:
         faces that a human has decided about meanwhile; Refused if no face is left.
         """
         with self._decisions.deciding() as journal:
-            chosen: list[PhotoFace | KnownFace] = list(faces)
-            if unless_decided:
-                chosen = self.undecided(chosen)
+            chosen = self._chosen(faces, unless_decided)
             person = self._person(journal, name, who)
             if as_group:
                 group = [face for face in chosen if isinstance(face, PhotoFace)]
@@ -294,9 +292,8 @@ class Faces:
         `unless_decided` as in `confirm`.
         """
         with self._decisions.deciding() as journal:
-            person, chosen = self._session.person(name), list(faces)
-            if unless_decided:
-                chosen = self.undecided(chosen)
+            person = self._session.person(name)
+            chosen = self._chosen(faces, unless_decided)
             enrolled = [face for face in chosen if isinstance(face, KnownFace)]
             if enrolled:
                 return self._reject_enrolled(person, enrolled)
@@ -349,9 +346,7 @@ class Faces:
         Raises ValueError for another verdict.
         """
         with self._decisions.deciding() as journal:
-            chosen = list(faces)
-            if unless_decided:
-                chosen = self.undecided(chosen)
+            chosen = self._chosen(faces, unless_decided)
             owners = [
                 self._dismiss(journal, verdict, face.content_hash, face.box) for face in chosen
             ]
@@ -391,6 +386,13 @@ class Faces:
             return f"this {self._session.what} is enrolled as {known.person}"
         verdict = said.dismissed_at(box)
         return None if verdict is None else f"a human said that {self._dismissed(1, verdict)}"
+
+    def _chosen(self, faces: Iterable[AnyFace], unless_decided: bool) -> list[AnyFace]:
+        """Return the faces that a verb is about; raises FaceError if there are none."""
+        chosen = list(faces)
+        if not chosen:
+            raise FaceError(f"no {self._session.what} was named")
+        return self.undecided(chosen) if unless_decided else chosen
 
     def undecided(self, faces: Sequence[AnyFace]) -> list[AnyFace]:
         """Return those of `faces` that no human decided about; raises Refused if none is left."""

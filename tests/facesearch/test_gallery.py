@@ -341,7 +341,7 @@ def test_a_name_that_is_taken_is_not_given_to_another_person(trio):
 
 
 def test_nobody_is_renamed_forgotten_or_shown_who_is_not_enrolled(trio):
-    for ask in (trio.forget, trio.faces_of, lambda name: trio.people.rename(name, "X")):
+    for ask in (trio.forget, trio.people.faces_of, lambda name: trio.people.rename(name, "X")):
         with pytest.raises(UnknownPerson, match="Mallory"):
             ask("Mallory")
 
@@ -539,7 +539,7 @@ def test_who_looks_like_somebody_is_told_with_a_probability_nearest_first(crowd)
 
 def test_a_look_alike_is_as_probable_as_among_all_pairs_but_for_how_many_are_twice(crowd):
     """The oracle is `same_people`, which compares everybody and so knows that share."""
-    with crowd._finding_twice() as finder:
+    with crowd.duplicates._finding() as finder:
         enrolled, judge = finder._enrolled, finder.judge()
     found = same_people(enrolled, judge, at_least=0.0)
     all_pairs = {pair.people: pair.probability for pair in found.pairs}

@@ -224,7 +224,7 @@ def test_an_index_file_of_search_codes_is_used(filed, make_gallery, shoot, monke
     gallery = make_gallery(model=TWO_CODES)
     with monkeypatch.context() as patch, store_of(gallery).snapshot():
         patch.setattr("facesearch.storage.templates.Templates.all", None)  # a rebuild reads all
-        view = gallery._load_view()
+        view = live_index_of(gallery)._load()
         assert (len(view.index), view.index.dim) == (20, SEARCH_DIM)
     assert_right(gallery, shoot)
     assert index_files(filed) == [file]
