@@ -40,18 +40,10 @@ from PIL import Image
 from benchmarks.lfw import embed_all
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
-from facesearch.duplicates.same_person import (
-    COPY_COSINE,
-    Enrolled,
-    Judge,
-    by_person,
-    expected_wrong,
-    judge_of,
-    probability_for,
-    same_faces,
-    same_people,
-    two_in_one,
-)
+from facesearch.duplicates.judge import COPY_COSINE, Enrolled, Judge, judge_of, sum_by_person
+from facesearch.duplicates.same_face import same_faces
+from facesearch.duplicates.same_person import expected_wrong, probability_for, same_people
+from facesearch.duplicates.two_people import two_in_one
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.metrics import expected_calibration_error
 from facesearch.evaluation.protocols import read_crops
@@ -95,7 +87,7 @@ def enrolled_as(people: Ids, templates: Floats) -> Enrolled:
     return Enrolled(np.arange(len(people)), people, templates, np.arange(len(people)))
 
 
-def judge(model: Model, enrolled: Enrolled) -> Judge:
+def judge_with(model: Model, enrolled: Enrolled) -> Judge:
     """Return what `model` tells of people `enrolled`."""
     return judge_of(enrolled, model.head, model.evidence, model.cohort)
 
@@ -140,8 +132,8 @@ def twice(
     ids = np.array([pair.people for pair in found.pairs])
     p = np.array([pair.probability for pair in found.pairs])
     true: NDArray[np.bool_] = np.equal(ids[:, 0], ids[:, 1] % SECOND)
-    everybody = by_person(enrolled)
-    means, places = unit(everybody.sums), np.searchsorted(everybody.ids, ids)
+    summed = sum_by_person(enrolled)
+    means, places = unit(summed.sums), np.searchsorted(summed.ids, ids)
     cosines = (means[places[:, 0]] * means[places[:, 1]]).sum(1)
     thousands = found.n_people / 1000
     figures = {
@@ -355,7 +347,7 @@ def extended(people: Ids, templates: Floats, count: int) -> tuple[Ids, Floats]:
     """
     rng = np.random.default_rng(0)
     photos = np.bincount(people)
-    means = by_person(enrolled_as(people, templates)).sums / photos[:, None]
+    means = sum_by_person(enrolled_as(people, templates)).sums / photos[:, None]
     several = photos[people] > 1
     within = np.cov((templates - means[people])[several].T)
     within *= several.sum() / (several.sum() - (photos > 1).sum())  # the means were fitted
@@ -376,7 +368,7 @@ def extended(people: Ids, templates: Floats, count: int) -> tuple[Ids, Floats]:
 def standard_scores(model: Model, people: Ids, templates: Floats) -> dict[str, float]:
     """Return how far apart one person's and two people's photos score, in standard deviations."""
     rng = np.random.default_rng(0)
-    strangers = judge(model, enrolled_as(people, templates)).strangers
+    strangers = judge_with(model, enrolled_as(people, templates)).strangers
     centred = strangers.centred(templates)
     order = np.argsort(people, kind="stable")
     nexts = np.stack([order[:-1], order[1:]])
@@ -404,7 +396,7 @@ def all_pairs(people: Ids, templates: Floats) -> dict[str, float]:
 
     model = Model.load("default")
     enrolled = enrolled_as(people, templates)
-    judges = judge(model, enrolled)
+    judges = judge_with(model, enrolled)
     start, cpu = perf_counter(), process_time()
     found = same_people(enrolled, judges)
     seconds, cpu = perf_counter() - start, process_time() - cpu
@@ -453,7 +445,7 @@ def figures_of(
     wrong: dict[tuple[int, int], float] = {}
 
     def judged(enrolled: Enrolled) -> Judge:
-        return judge(model, enrolled)
+        return judge_with(model, enrolled)
 
     draws = []
     for seed in SEEDS:

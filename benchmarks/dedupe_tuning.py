@@ -1,4 +1,4 @@
-"""Choose the constants of duplicates.same_person and review.clusters, on development faces.
+"""Choose the constants of duplicates.judge and review.clusters, on development faces.
 
     python -m benchmarks.dedupe_tuning [--json]
 
@@ -23,24 +23,26 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.dedupe_people import Ids, enrolled_as, grouping, labelled, parted, twice, two
+from benchmarks.dedupe_people import (
+    Ids,
+    enrolled_as,
+    grouping,
+    judge_with,
+    labelled,
+    parted,
+    twice,
+    two,
+)
 from benchmarks.lfw import embed_rows
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
-from facesearch.duplicates import same_person as people
-from facesearch.duplicates.same_person import (
-    Doubles,
-    Enrolled,
-    Judge,
-    Mates,
-    by_person,
-    judge_of,
-    two_camps,
-)
+from facesearch.duplicates import judge as judge_module
+from facesearch.duplicates.judge import Doubles, Enrolled, Judge, Mates, judge_of, mated_scores
+from facesearch.duplicates.two_people import camps_of_everyone
 from facesearch.engine import engine_for_many
 from facesearch.openset import Evidence, fit_strangers
 from facesearch.review import clusters
-from facesearch.vectors import Floats, unit
+from facesearch.vectors import Floats
 
 SOURCES = {
     "celebrities": {"celeba_crop"},
@@ -93,25 +95,16 @@ def as_evidence(mates: Mates) -> Evidence:
 def scores_of_mates(model: Model, numbers: Ids, templates: Floats) -> Doubles:
     """Return the standard scores (m,) of two photos of as many people, in a gallery of them all."""
     enrolled = enrolled_as(numbers, templates)
-    judge = judge_of(enrolled, model.head, model.evidence, model.cohort)
-    first, second = people.mated_rows(enrolled)
-    return judge.scores(*(judge.strangers.centred(templates[rows]) for rows in (first, second)))
+    return mated_scores(enrolled, judge_with(model, enrolled))
 
 
 def camps_below(model: Model, numbers: Ids, templates: Floats) -> float:
     """Return how much less alike the camps of people are than two of their photos, as medians."""
     enrolled = enrolled_as(numbers, templates)
-    judge = judge_of(enrolled, model.head, model.evidence, model.cohort)
-    sums, sizes = [], []
-    for person in by_person(enrolled).ids:
-        rows = templates[numbers == person]
-        camp = two_camps(judge.strangers.centred(rows))
-        if camp is not None:
-            sums.append([rows[camp].sum(0), rows[~camp].sum(0)])
-            sizes.append([camp.sum(), (~camp).sum()])
-    a, b = np.swapaxes(judge.strangers.centred(unit(np.array(sums))), 0, 1)
-    single = judge.as_of_one_photo(judge.scores(a, b), *np.array(sizes, float).T)
-    return float(np.median(scores_of_mates(model, numbers, templates)) - np.median(single))
+    judged = judge_with(model, enrolled)
+    camps = camps_of_everyone(enrolled, judged)
+    single = judged.single_photo_scores(camps.z, *camps.sizes)
+    return float(np.median(mated_scores(enrolled, judged)) - np.median(single))
 
 
 def tune_people(model: Model, numbers: Ids, sources: Ids, templates: Floats) -> dict[str, float]:
@@ -131,7 +124,7 @@ def tune_people(model: Model, numbers: Ids, sources: Ids, templates: Floats) -> 
 
         whose = np.unique(numbers[kept], return_inverse=True)[1].astype(np.int64)
         for way, weight in product(("whole", "thin"), (*WEIGHTS, NEVER)):
-            people.MATES_WEIGHT = weight
+            judge_module.MATES_WEIGHT = weight
             print(f"{source}, {way}, {weight:g}", file=sys.stderr)
             draws = []
             for seed in SEEDS:

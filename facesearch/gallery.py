@@ -70,8 +70,8 @@ if TYPE_CHECKING:
         LookAlike,
         PerhapsTwo,
     )
+    from facesearch.duplicates.judge import Judge
     from facesearch.duplicates.photo_cache import FileState
-    from facesearch.duplicates.same_person import Judge
     from facesearch.face_map import EnrolledFaces
     from facesearch.review.groups import Unnamed, UnnamedFace, UnnamedGroup
     from facesearch.review.queue import Review, Waiting

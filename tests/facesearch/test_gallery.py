@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from facesearch import gallery as gallery_module
 from facesearch.curation import folded
-from facesearch.duplicates.same_person import USUAL_SHARE, log_odds, same_people
+from facesearch.duplicates.judge import USUAL_SHARE, log_odds
+from facesearch.duplicates.same_person import same_people
 from facesearch.errors import EmbeddingMismatch, GalleryError, UnknownPerson
 from facesearch.gallery import Gallery, import_gallery
 from facesearch.head import L1SigmoidHead
@@ -555,12 +556,12 @@ def test_a_look_alike_is_as_probable_as_among_all_pairs_but_for_how_many_are_twi
 
 def test_who_is_known_to_be_somebody_else_is_a_look_alike_with_the_reason(crowd, shoot):
     said = crowd.curation.not_same("Ada", "Annie")
-    assert alike(crowd, "Ada")[0] == ("Annie", "you said that they are two people")
+    assert alike(crowd, "Ada")[0] == ("Annie", "you said they are two people")
     crowd.curation.undo(said.id)
     photo = shoot((ADA, 8), (ADA, 9))
     crowd.curation.confirm(photo, "Ada", 1)
     crowd.curation.confirm(photo, "Annie", 2)
-    assert alike(crowd, "Annie")[0] == ("Ada", "they are on one photo together")
+    assert alike(crowd, "Annie")[0] == ("Ada", "they are together in one photo")
 
 
 def test_somebody_who_is_asked_for_is_compared_though_others_are_nearer(crowd):

@@ -316,7 +316,7 @@ def test_copies_are_no_two_photos_by_which_mates_are_judged(make_gallery, shoot)
     enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
     with gallery._reading() as view:
         judge = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index).judge()
-        assert judge.mates == judge.usual  # nobody has two
+        assert judge.mates == judge.model_mates  # nobody has two
     enroll(gallery, *((f"P{p}", shoot((p, 1), salt=1)) for p in range(1, 21)))
     odd = np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)]
     for number, row in zip(*gallery._store.templates(range(21, 41)), strict=True):
@@ -326,7 +326,7 @@ def test_copies_are_no_two_photos_by_which_mates_are_judged(make_gallery, shoot)
         )
     with gallery._reading() as view:
         judge = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index).judge()
-        assert judge.mates == judge.usual
+        assert judge.mates == judge.model_mates
 
 
 def test_one_person_under_two_names_is_proposed_with_and_without_the_index(gallery, shoot):
