@@ -35,7 +35,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from benchmarks.report import need, parse_arguments, show
 from facesearch.duplicates.photos import PhotoReport, find_duplicates
-from facesearch.duplicates.picture import EVERYWHERE, compare, look_at, look_closely
+from facesearch.duplicates.picture import compare, look_at, look_closely, why_unsure
 from facesearch.photo import Photo, read_photo
 
 SEED = 2909
@@ -298,9 +298,9 @@ def is_sure(one: Pixels, other: Pixels) -> bool:
     photos = Photo.from_pixels("one", one), Photo.from_pixels("other", other)
     looks = look_at(photos[0]), look_at(photos[1])
     likeness = compare(*looks)
-    if likeness is None or likeness.burst or looks[0].plain or looks[1].plain:
+    if likeness is None or likeness.burst:
         return False
-    return look_closely(photos, looks) >= EVERYWHERE
+    return not why_unsure(looks, lambda: look_closely(photos, looks))
 
 
 def mixed_set(folder: Path) -> dict[str, float]:

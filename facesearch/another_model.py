@@ -17,7 +17,7 @@ from facesearch.gallery import gallery_file, in_order, index_folder
 from facesearch.identification import NO_CROPS, Seen, look
 from facesearch.model import Model, subject
 from facesearch.photo import read_photo
-from facesearch.review.groups import SeenBefore, state_of
+from facesearch.review.seen import SeenBefore, state_of
 from facesearch.storage.decisions import DecisionLog, DecisionRow
 from facesearch.storage.journal import Journal, pack
 from facesearch.storage.store import BOX_COLUMNS, Box, Store, same_place

@@ -717,7 +717,7 @@ class Gallery:
 
         Those without a name wait in their groups, see `cluster`. Raises GalleryError.
         """
-        from facesearch.review.groups import Unnamed, UnnamedFace, group_unnamed, with_their_ids
+        from facesearch.review.groups import Unnamed, UnnamedFace, assign_group_ids, group_unnamed
         from facesearch.review.queue import Review, joined, most_telling_first, waiting_face
 
         waiting: dict[UnnamedFace, Waiting] = {}
@@ -754,7 +754,7 @@ class Gallery:
         groups = group_unnamed(faces, unnamed, people, self.model)
         several = [group for group in groups if len(group) > 1]
         with self._store.transaction():
-            kept = with_their_ids(several, self._store)
+            kept = assign_group_ids(several, self._store)
         together = [joined([waiting.pop(f) for f in group.faces], group.id) for group in kept]
         n_alone = len(groups) - len(several)
         return Review(
@@ -811,7 +811,7 @@ class Gallery:
 
         So the run that shows a group and the run that names it say the same of every face.
         """
-        from facesearch.review.groups import SeenBefore, state_of
+        from facesearch.review.seen import SeenBefore, state_of
 
         def jobs() -> Iterator[tuple[str, "FileState | None", Seen | None]]:
             for photo in photos:

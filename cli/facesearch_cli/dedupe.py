@@ -382,7 +382,8 @@ def show_photos(report: "PhotoReport", screen: Screen) -> None:
 
 def photo_page(report: "PhotoReport") -> str:
     """Return the report as an HTML page."""
-    from facesearch.duplicates.photos import PhotoFile, files_of
+    from facesearch.duplicates.photo_cache import PhotoFile
+    from facesearch.duplicates.photos import files_of
     from facesearch.duplicates.report_page import Picture, page
 
     def shown(file: PhotoFile, note: str, *, keep: bool = False) -> Picture:
@@ -413,7 +414,7 @@ def photo_page(report: "PhotoReport") -> str:
 
 def photos_as_json(report: "PhotoReport", outcome: "Outcome | None") -> dict[str, object]:
     """Return the fields of the JSON answer."""
-    from facesearch.duplicates.photos import PhotoFile
+    from facesearch.duplicates.photo_cache import PhotoFile
 
     def of(file: PhotoFile) -> dict[str, object]:
         return {
