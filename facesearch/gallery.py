@@ -718,7 +718,7 @@ class Gallery:
         Those without a name wait in their groups, see `cluster`. Raises GalleryError.
         """
         from facesearch.review.groups import Unnamed, UnnamedFace, assign_group_ids, group_unnamed
-        from facesearch.review.queue import Review, joined, most_telling_first, waiting_face
+        from facesearch.review.queue import Review, joined, most_informative_first, waiting_face
 
         waiting: dict[UnnamedFace, Waiting] = {}
         faces: list[UnnamedFace] = []
@@ -759,7 +759,7 @@ class Gallery:
         n_alone = len(groups) - len(several)
         return Review(
             Unnamed(kept, n_alone, n_named, n_dismissed, len(seen_hashes), tuple(unreadable)),
-            most_telling_first([*together, *waiting.values()]),
+            most_informative_first([*together, *waiting.values()]),
         )
 
     def still_waiting(self, waiting: "Waiting") -> "Waiting | None":
@@ -767,7 +767,7 @@ class Gallery:
 
         None if that is all of them.
         """
-        from facesearch.review.queue import ASKED_ANEW, joined, waiting_face
+        from facesearch.review.queue import REPROPOSED_FACES, joined, waiting_face
 
         left = [
             (face, seen)
@@ -778,7 +778,7 @@ class Gallery:
             return None
         asked = [
             waiting_face(face, seen, self.identify_faces(seen)[face.number - 1])
-            for face, seen in left[:ASKED_ANEW]
+            for face, seen in left[:REPROPOSED_FACES]
         ]
         together = joined(asked, waiting.group)
         faces, seen_photos = zip(*left, strict=True)
