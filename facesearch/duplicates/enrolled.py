@@ -238,7 +238,7 @@ def in_different_photos(a: EnrolledFace, b: EnrolledFace, different: Set[tuple[s
 
 
 def parted(store: Store) -> set[tuple[int, int]]:
-    """Return the pairs of person ids, rising, that a merge would refuse."""
+    """Return the pairs of people, rising, whom a merge would refuse to make one."""
     apart = {(a, b) for _, a, b in store.not_same()}
     columns = [f"{table}.{side}" for table in ("rejection", "face") for side in BOX_COLUMNS]
     rows = store.rows(  # a face of the one was rejected as the other
@@ -252,7 +252,7 @@ def parted(store: Store) -> set[tuple[int, int]]:
 
 
 def together(store: Store, person: int) -> set[int]:
-    """Return the ids of the people who are in one photo with a person."""
+    """Return the ids of the people who are on one photo with a person."""
     rows = store.rows(
         "SELECT DISTINCT other.person_id FROM face JOIN face AS other USING (photo_id) "
         "WHERE face.person_id = ? AND other.person_id != face.person_id",

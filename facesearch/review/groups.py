@@ -79,16 +79,16 @@ def assign_group_ids(
     faces = [face for group in groups for face in group]
     place_of = {face: place for place, face in enumerate(faces)}
     before: dict[int, int] = {}
-    replaced = []
+    instead_of = []
     kept_of = {photo: store.unnamed(photo) for photo in {face.content_hash for face in faces}}
     for place, face in enumerate(faces):
         for kept in kept_of[face.content_hash]:
             if same_place(kept.box, face.box):
                 before[place] = kept.group
-                replaced.append(kept.id)
+                instead_of.append(kept.id)
     numbered = [[place_of[face] for face in group] for group in groups]
     ids = keep_identities(numbered, before, store.next_unnamed_group())
     found = tuple(UnnamedGroup(*pair) for pair in zip(ids, groups, strict=True))
     places = {group.id: [(face.content_hash, face.box) for face in group.faces] for group in found}
-    store.keep_unnamed(places, replaced)
+    store.keep_unnamed(places, instead_of)
     return found
