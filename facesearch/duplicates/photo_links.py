@@ -1,7 +1,7 @@
 """Pictures that are near each other -> the sets that their links connect.
 
-A sure link joins two sets. A weak one joins them too, unless both hold several pictures and nothing
-else connects them. Pictures that a human has called different never come into one set.
+A sure link joins two sets. A weak one joins them too, unless both hold several pictures and no
+other link connects them. Pictures that a human has called different never come into one set.
 """
 
 from collections import defaultdict
@@ -10,44 +10,6 @@ from collections.abc import Callable, Collection, Iterable
 from facesearch.duplicates.picture import SURE, Likeness
 
 Alike = Callable[[int, int], Likeness | None]  # two pictures -> how alike they are
-
-
-class LinkedPictures:
-    """Disjoint sets of pictures (ids), at first one each."""
-
-    def __init__(self, pictures: Collection[int], different: Iterable[tuple[int, int]]) -> None:
-        self._set_of = {picture: {picture} for picture in pictures}
-        self._different: dict[int, set[int]] = defaultdict(set)
-        for first, second in different:
-            self._different[first].add(second)
-            self._different[second].add(first)
-
-    def connected(self, first: int, second: int) -> bool:
-        """Return whether two pictures are in one set."""
-        return self._set_of[first] is self._set_of[second]
-
-    def join(self, first: int, second: int) -> None:
-        """Join the sets of two pictures, unless they hold two that a human called different."""
-        small, large = sorted((self._set_of[first], self._set_of[second]), key=len)
-        if small is large or any(self._different.get(p, set()) & large for p in small):
-            return
-        large |= small
-        for picture in small:
-            self._set_of[picture] = large
-
-    def supported(self, first: int, second: int, weak: Iterable[tuple[float, int, int]]) -> bool:
-        """Return whether a weak link may join two sets: one is a single picture, or two links do.
-
-        `weak` are all weak links.
-        """
-        both = {id(self._set_of[first]), id(self._set_of[second])}
-        if min(len(self._set_of[first]), len(self._set_of[second])) == 1:
-            return True
-        return sum({id(self._set_of[a]), id(self._set_of[b])} == both for _, a, b in weak) > 1
-
-    def sets(self) -> list[set[int]]:
-        """Return the sets."""
-        return list({id(part): part for part in self._set_of.values()}.values())
 
 
 def connect(
@@ -61,22 +23,36 @@ def connect(
     A weak link is two pictures and their score. `near` are the pairs to compare, nearest first;
     pairs that surer links have already connected are not compared.
     """
-    linked = LinkedPictures(pictures, different)
+    set_of = {picture: {picture} for picture in pictures}
+    apart: dict[int, set[int]] = defaultdict(set)
+    for first, second in different:
+        apart[first].add(second)
+        apart[second].add(first)
     weak: list[tuple[float, int, int]] = []
     for first, second in near:
-        likeness = None if linked.connected(first, second) else alike(first, second)
+        likeness = None if set_of[first] is set_of[second] else alike(first, second)
         if likeness is None:
             continue
         if likeness.score >= SURE or likeness.burst:
-            linked.join(first, second)
+            join(set_of, first, second, apart)
         else:
             weak.append((likeness.score, first, second))
     unjoined: list[tuple[int, int, float]] = []
     for score, first, second in sorted(weak, reverse=True):
-        if linked.connected(first, second):
-            continue
-        if linked.supported(first, second, weak):
-            linked.join(first, second)
-        else:
+        one, two = set_of[first], set_of[second]
+        links = sum({id(set_of[a]), id(set_of[b])} == {id(one), id(two)} for _, a, b in weak)
+        if one is not two and min(len(one), len(two)) > 1 and links < 2:
             unjoined.append((first, second, score))
-    return linked.sets(), unjoined
+        else:
+            join(set_of, first, second, apart)
+    return list({id(part): part for part in set_of.values()}.values()), unjoined
+
+
+def join(set_of: dict[int, set[int]], first: int, second: int, apart: dict[int, set[int]]) -> None:
+    """Join the sets of two pictures, unless they hold two that are to stay `apart`."""
+    small, large = sorted((set_of[first], set_of[second]), key=len)
+    if small is large or any(apart[picture] & large for picture in small if picture in apart):
+        return
+    large |= small
+    for picture in small:
+        set_of[picture] = large

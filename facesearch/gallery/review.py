@@ -81,7 +81,7 @@ class Review:
         """
         from facesearch.review.groups import Unnamed, assign_group_ids, group_unnamed
         from facesearch.review.queue import Review as ReviewQueue
-        from facesearch.review.queue import joined, most_telling_first
+        from facesearch.review.queue import joined, most_informative_first
 
         with self._store.transaction():
             pass  # fails here, not after the last photo, if it must
@@ -108,7 +108,7 @@ class Review:
                 photos=len(survey.hashes),
                 unreadable=tuple(survey.unreadable),
             ),
-            most_telling_first([*together, *survey.waiting.values()]),
+            most_informative_first([*together, *survey.waiting.values()]),
         )
 
     def _survey(
@@ -167,7 +167,7 @@ class Review:
 
         None if that is all of them.
         """
-        from facesearch.review.queue import ASKED_ANEW, joined, waiting_face
+        from facesearch.review.queue import REPROPOSED_FACES, joined, waiting_face
 
         left = [
             (face, seen)
@@ -180,7 +180,7 @@ class Review:
             waiting_face(
                 face, seen, identify_faces(self._session, seen, FPIR, PRIOR)[face.number - 1]
             )
-            for face, seen in left[:ASKED_ANEW]
+            for face, seen in left[:REPROPOSED_FACES]
         ]
         together = joined(asked, waiting.group)
         faces, seen_photos = zip(*left, strict=True)

@@ -80,7 +80,7 @@ def assign_group_ids(
     faces = [face for group in groups for face in group]
     place_of = {face: place for place, face in enumerate(faces)}
     before: dict[int, int] = {}
-    replaced = []
+    instead_of = []
     kept_of = {
         photo: store.unnamed.in_photo(photo) for photo in {face.content_hash for face in faces}
     }
@@ -88,10 +88,10 @@ def assign_group_ids(
         for kept in kept_of[face.content_hash]:
             if same_place(kept.box, face.box):
                 before[place] = kept.group
-                replaced.append(kept.id)
+                instead_of.append(kept.id)
     numbered = [[place_of[face] for face in group] for group in groups]
     ids = keep_identities(numbered, before, store.unnamed.next_id())
     found = tuple(UnnamedGroup(*pair) for pair in zip(ids, groups, strict=True))
     places = {group.id: [(face.content_hash, face.box) for face in group.faces] for group in found}
-    store.unnamed.keep(places, replaced)
+    store.unnamed.keep(places, instead_of)
     return found

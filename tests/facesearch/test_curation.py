@@ -758,7 +758,7 @@ def test_history_of_somebody_who_was_merged_says_into_whom(trio):
     merge = trio.people.merge(["Grace"], "Hedy")
     trio.people.merge(["Hedy"], "Ada")
     trio.people.rename("Ada", "Augusta")
-    for verb in (trio.history.list, trio.forget, trio.faces_of):
+    for verb in (trio.history.list, trio.forget, trio.people.faces_of):
         with pytest.raises(UnknownPerson, match=f"Grace was merged into Augusta in .* {merge.id}$"):
             verb("Grace")
     with pytest.raises(UnknownPerson, match=r"enrolled in [^:]*$"):

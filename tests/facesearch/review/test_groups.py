@@ -1,4 +1,4 @@
-"""Faces that nobody has named: in groups that keep their number, until one is named."""
+"""Faces nobody has named are grouped; a group keeps its number until it is named."""
 
 import sqlite3
 from contextlib import closing
@@ -11,13 +11,14 @@ from gallery_rows import make_read_only, select
 
 from facesearch.errors import GalleryError, Refused
 from facesearch.gallery import Gallery, import_gallery
+from facesearch.gallery.faces import Faces
 
 ADA, GRACE, HEDY, MARY, JOAN = 10, 20, 30, 40, 50
 
 
 @pytest.fixture
 def photos(shoot):
-    """Ada on four photos, Grace on three, one of them with Ada; Hedy on one."""
+    """Ada in four photos, Grace in three, one of them with Ada; Hedy in one."""
     return [
         shoot((ADA, 1)),
         shoot((ADA, 2)),
@@ -42,7 +43,7 @@ def of_ada(found):
     return group
 
 
-def test_faces_of_one_person_are_a_group_the_most_frequent_first(fake_gallery, photos):
+def test_each_person_is_a_group_and_the_largest_group_comes_first(fake_gallery, photos):
     found = fake_gallery.review.cluster(photos)
     assert members(found) == {
         1: {("10-1_0.png", 1), ("10-2_0.png", 1), ("20-2_10-3_0.png", 2), ("10-4_0.png", 1)},
@@ -53,16 +54,14 @@ def test_faces_of_one_person_are_a_group_the_most_frequent_first(fake_gallery, p
     assert fake_gallery.upkeep.check() == []
 
 
-def test_who_is_enrolled_is_in_no_group(fake_gallery, photos, shoot):
+def test_enrolled_people_are_in_no_group(fake_gallery, photos, shoot):
     list(fake_gallery.enroll([("Ada", shoot((ADA, 7)))]))
     found = fake_gallery.review.cluster(photos)
     assert [len(group.faces) for group in found.groups] == [3]
     assert found.named == 4
 
 
-def test_a_face_that_is_one_of_two_enrolled_people_is_not_unnamed(
-    fake_gallery, photos, monkeypatch
-):
+def test_a_face_of_one_of_two_enrolled_people_is_not_unnamed(fake_gallery, photos, monkeypatch):
     found = fake_gallery.review.cluster(photos[:2])
     assert [len(group.faces) for group in found.groups] == [2]
     identify = Gallery.identify_faces
@@ -75,9 +74,7 @@ def test_a_face_that_is_one_of_two_enrolled_people_is_not_unnamed(
     assert (found.groups, found.named) == ((), 2)
 
 
-def test_what_a_head_of_its_own_order_says_of_strangers_is_not_taken_for_cosines(
-    make_gallery, photos
-):
+def test_the_cohort_of_a_head_that_does_not_follow_the_cosine_is_not_used(make_gallery, photos):
     model = FakeModel()
     model.head = replace(model.head, follows_cosine=False)
     model.cohort = replace(model.cohort, score_mean=-0.1, score_std=0.5)
@@ -96,7 +93,7 @@ def test_a_group_keeps_its_number_when_photos_are_added_or_missing(fake_gallery,
     assert members(fake_gallery.review.cluster(more)) == members(then)
 
 
-def test_people_who_are_always_on_photos_together_keep_their_own_numbers(fake_gallery, shoot):
+def test_people_who_are_always_in_photos_together_keep_their_own_numbers(fake_gallery, shoot):
     pair = [shoot((ADA, k), (GRACE, k)) for k in (1, 2)]
     first = members(fake_gallery.review.cluster(pair))
     then = members(fake_gallery.review.cluster([*pair, shoot((GRACE, 3))]))
@@ -104,13 +101,13 @@ def test_people_who_are_always_on_photos_together_keep_their_own_numbers(fake_ga
     assert {group: len(faces) for group, faces in then.items()} == {grace: 3, 3 - grace: 2}
 
 
-def test_each_face_is_kept_once_however_often_it_is_seen(fake_gallery, photos):
+def test_each_face_is_stored_once_however_often_it_is_seen(fake_gallery, photos):
     for _ in range(3):
         fake_gallery.review.cluster(photos)
     assert select(fake_gallery, "SELECT count(*) FROM unnamed_face") == [(7,)]
 
 
-def test_a_number_is_never_given_to_another_group(fake_gallery, photos, shoot):
+def test_a_group_number_is_never_reused(fake_gallery, photos, shoot):
     fake_gallery.review.cluster(photos)
     fake_gallery.review.name_group(fake_gallery.review.cluster(photos).groups[1], "Grace")
     fake_gallery.forget("Grace")
@@ -118,7 +115,7 @@ def test_a_number_is_never_given_to_another_group(fake_gallery, photos, shoot):
     assert list(members(found)) == [3]
 
 
-def test_a_name_enrolls_the_whole_group_as_one_decision(fake_gallery, photos, shoot):
+def test_naming_a_group_enrolls_all_of_it_in_one_decision(fake_gallery, photos, shoot):
     group = of_ada(fake_gallery.review.cluster(photos))
     decision = fake_gallery.review.name_group(group, "Ada")
     assert decision.summary == "said that 4 faces are Ada"
@@ -133,13 +130,13 @@ def test_a_name_enrolls_the_whole_group_as_one_decision(fake_gallery, photos, sh
     assert fake_gallery.upkeep.check() == []
 
 
-def test_a_group_can_be_of_somebody_who_is_enrolled_already(fake_gallery, photos, shoot):
+def test_a_group_can_be_given_the_name_of_an_enrolled_person(fake_gallery, photos, shoot):
     list(fake_gallery.enroll([("Ada", shoot((MARY, 1)))]))
     fake_gallery.review.name_group(of_ada(fake_gallery.review.cluster(photos)), " Ada ")
     assert [(p.name, p.photos) for p in fake_gallery.people.all()] == [("Ada", 5)]
 
 
-def test_a_name_that_was_merged_into_another_is_that_person(fake_gallery, photos, shoot):
+def test_a_merged_name_stands_for_the_person_it_became(fake_gallery, photos, shoot):
     list(fake_gallery.enroll([("Ada", shoot((MARY, 1))), ("Augusta", shoot((JOAN, 1)))]))
     fake_gallery.people.merge(["Augusta"], into="Ada")
     decision = fake_gallery.review.name_group(
@@ -149,11 +146,11 @@ def test_a_name_that_was_merged_into_another_is_that_person(fake_gallery, photos
     assert [(p.name, p.photos) for p in fake_gallery.people.all()] == [("Ada", 6)]
 
 
-def test_what_a_human_said_of_one_face_outranks_the_name_of_its_group(fake_gallery, photos, shoot):
+def test_a_decision_about_one_face_outranks_the_name_of_its_group(fake_gallery, photos, shoot):
     list(fake_gallery.enroll([("Ada", shoot((MARY, 1)))]))
     reject(fake_gallery, photos[0], "Ada")
     group = of_ada(fake_gallery.review.cluster(photos))
-    assert len(group.faces) == 4, "who it is not does not say who it is"
+    assert len(group.faces) == 4, "a rejection does not name a face"
     confirm(fake_gallery, photos[3], "Ada", 1)
     decision = fake_gallery.review.name_group(group, "Ada")
     assert sorted(decision.left_out) == [
@@ -166,13 +163,13 @@ def test_what_a_human_said_of_one_face_outranks_the_name_of_its_group(fake_galle
     assert fake_gallery.upkeep.check() == []
 
 
-def test_two_faces_of_one_photo_are_two_people(fake_gallery, shoot):
+def test_two_faces_in_one_photo_are_two_people(fake_gallery, shoot):
     found = fake_gallery.review.cluster([shoot((ADA, 1), (ADA, 2)), shoot((ADA, 3))])
     assert sorted(len(group.faces) for group in found.groups) == [2]
     assert found.alone == 1
 
 
-def test_a_photo_that_changed_or_went_is_left_out_and_the_others_are_named(
+def test_a_photo_that_has_changed_or_gone_is_left_out_and_the_others_are_named(
     fake_gallery, photos, shoot
 ):
     group = of_ada(fake_gallery.review.cluster(photos))
@@ -197,9 +194,7 @@ def test_a_face_that_is_not_found_again_is_left_out(fake_gallery, photos):
     assert decision.left_out == ((first.photo, "the face is not found again"),)
 
 
-def test_of_the_photos_of_a_group_only_its_faces_are_held_in_memory(
-    fake_gallery, photos, monkeypatch
-):
+def test_naming_a_group_holds_only_its_own_faces_in_memory(fake_gallery, photos, monkeypatch):
     held = []
     confirm = Faces.confirm
 
@@ -220,7 +215,7 @@ def test_bad_photos_are_listed_and_the_others_grouped(fake_gallery, photos, tmp_
     assert [path.rsplit("/", 1)[-1] for path, _ in found.unreadable] == ["empty.jpg", "gone.jpg"]
 
 
-def test_the_same_bytes_twice_are_one_photo(fake_gallery, photos, tmp_path):
+def test_files_with_the_same_bytes_count_as_one_photo(fake_gallery, photos, tmp_path):
     copy = tmp_path / "copy.png"
     copy.write_bytes(photos[0].read_bytes())
     assert [len(g.faces) for g in fake_gallery.review.cluster([*photos, copy]).groups] == [4, 3]
@@ -237,16 +232,16 @@ class Counting(FakeModel):
 
 
 def test_the_first_run_finds_the_groups_that_the_next_ones_find(fake_gallery, photos, monkeypatch):
-    """Who names a group means the faces that were shown, not others that the cache leads to."""
+    """A name is meant for the faces that were shown, so the cache must not change the groups."""
     list(fake_gallery.enroll([("Ada", photos[0])]))
-    monkeypatch.setattr("facesearch.identification.BORDERLINE_SD", 100.0)
+    monkeypatch.setattr("facesearch.identification.SECOND_LOOK", 100.0)
     monkeypatch.setattr("facesearch.identification.look_again", lambda model, crops, rows: -rows)
     first = fake_gallery.review.cluster(photos)
     assert members(fake_gallery.review.cluster(photos)) == members(first)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_only_new_and_changed_photos_are_looked_at(make_gallery, photos, shoot, workers):
+def test_only_new_and_changed_photos_are_embedded(make_gallery, photos, shoot, workers):
     model = Counting()
     gallery = make_gallery(model=model)
     first = members(gallery.review.cluster(photos, workers=workers))
@@ -258,7 +253,7 @@ def test_only_new_and_changed_photos_are_looked_at(make_gallery, photos, shoot, 
     assert model.crops == 11
 
 
-def test_what_was_seen_before_a_run_was_cut_short_is_kept(make_gallery, photos):
+def test_photos_seen_before_an_interruption_are_not_embedded_again(make_gallery, photos):
     model, left = Counting(), iter(range(4))
     gallery = make_gallery(model=model)
 
@@ -273,7 +268,7 @@ def test_what_was_seen_before_a_run_was_cut_short_is_kept(make_gallery, photos):
     assert (seen, model.crops) == (5, 8)
 
 
-def test_another_model_looks_for_itself(make_gallery, photos, home):
+def test_another_model_does_not_use_the_cache_of_the_first(make_gallery, photos, home):
     make_gallery().review.cluster(photos)
     (home / "gallery.db").unlink()
     model = Counting()
@@ -293,8 +288,8 @@ def test_a_damaged_cache_costs_time_only(make_gallery, photos, home):
     assert members(make_gallery().review.cluster(photos)) == first
 
 
-def test_two_runs_at_once_keep_what_they_see_in_one_cache(make_gallery, photos, home, monkeypatch):
-    """Neither waits for the other, which is slow to look, nor takes it for damage."""
+def test_two_runs_at_once_share_one_cache(make_gallery, photos, home, monkeypatch):
+    """Neither waits for the slow other one, nor takes its lock for damage."""
     monkeypatch.setattr("facesearch.duplicates.photo_cache.BUSY_TIMEOUT_S", 0.0)
     one, other, model = make_gallery(), make_gallery(), Counting()
     left = photos[::-1]
@@ -306,9 +301,7 @@ def test_two_runs_at_once_keep_what_they_see_in_one_cache(make_gallery, photos, 
     assert model.crops == 0
 
 
-def test_a_cache_that_another_program_writes_to_for_too_long_is_not_deleted(
-    make_gallery, photos, home, monkeypatch
-):
+def test_a_cache_that_stays_locked_is_not_deleted(make_gallery, photos, home, monkeypatch):
     monkeypatch.setattr("facesearch.duplicates.photo_cache.BUSY_TIMEOUT_S", 0.0)
     gallery = make_gallery(model=(model := Counting()))
     gallery.review.cluster(photos[:3])
@@ -329,22 +322,22 @@ def test_groups_are_copied_with_their_gallery(fake_gallery, photos, tmp_path, fa
     assert members(first).items() <= members(found).items()
 
 
-def test_a_gallery_that_cannot_be_written_says_so_before_anything_is_looked_at(
-    fake_gallery, photos, monkeypatch
-):
+def test_a_read_only_gallery_is_refused_before_any_photo_is_read(fake_gallery, photos, monkeypatch):
     make_read_only(fake_gallery)
     monkeypatch.setattr(Gallery, "_probe", lambda *_: pytest.fail("looked"))
     with pytest.raises(GalleryError, match="cannot be written"):
         fake_gallery.review.cluster(photos)
 
 
-@pytest.mark.parametrize("enrolled_from", ["a photo of the group", "another photo", "nothing now"])
-def test_forget_leaves_nothing_of_the_groups_that_somebody_was_in(
+@pytest.mark.parametrize(
+    "enrolled_from", ["a photo of the group", "another photo", "an undone name"]
+)
+def test_forget_deletes_the_groups_a_person_was_in(
     fake_gallery, photos, home, shoot, enrolled_from
 ):
-    """Which group was theirs, the file need not know: they can be enrolled from any photo."""
+    """The gallery may not know which group was theirs: any photo may have enrolled them."""
     group = of_ada(fake_gallery.review.cluster(photos))
-    if enrolled_from == "nothing now":
+    if enrolled_from == "an undone name":
         fake_gallery.history.undo(fake_gallery.review.name_group(group, "Ada")[0].id)
     else:
         other = shoot((ADA, 7))
@@ -357,8 +350,8 @@ def test_forget_leaves_nothing_of_the_groups_that_somebody_was_in(
     assert not list((home / "gallery.db-index").glob("*"))
 
 
-def test_what_is_remembered_of_a_photo_is_what_was_seen(fake_gallery, photos, monkeypatch):
-    """The cache gives back every number: landmarks and embeddings count later."""
+def test_the_cache_gives_back_every_number_that_was_seen(fake_gallery, photos, monkeypatch):
+    """Landmarks and embeddings count later, when a group is named."""
     seen = {}
 
     def noting(gallery, what, **_):
@@ -380,7 +373,7 @@ def test_what_is_remembered_of_a_photo_is_what_was_seen(fake_gallery, photos, mo
     assert len(seen) == 7
 
 
-def test_a_photo_without_a_face_is_remembered_too(make_gallery, shoot):
+def test_a_photo_without_a_face_is_kept_in_the_cache_too(make_gallery, shoot):
     model = Counting()
     gallery = make_gallery(model=model)
     for _ in range(2):
@@ -388,5 +381,5 @@ def test_a_photo_without_a_face_is_remembered_too(make_gallery, shoot):
         assert (found.groups, found.alone, found.photos) == ((), 0, 1)
 
 
-def test_nothing_at_all_is_no_group(fake_gallery):
+def test_no_photos_make_no_groups(fake_gallery):
     assert fake_gallery.review.cluster([]).groups == ()

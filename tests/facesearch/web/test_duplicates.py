@@ -286,7 +286,7 @@ def test_photos_of_one_picture_go_to_the_trash_of_the_command_line_and_come_back
     shown = card(site, "photos")
     stays, gone = named(shown)
     assert (stays, set(gone)) == ("eileen.png", {"eileen grey.png", "eileen small.png"})
-    assert "it has most bytes" in shown.html
+    assert "it is the largest file" in shown.html
     for number in (1, 3):
         picture = f"/duplicates/cards/{shown.number}/photos/{number}/picture"
         assert site.ask("GET", picture)[1]["content-type"] == "image/jpeg"

@@ -175,7 +175,7 @@ def test_look_alikes_are_shown_with_a_probability_and_made_one_or_parted_for_eve
     status, said = app.tell(f"{ada}/not-same", name="Annie")
     assert (status, said["said"]) == (200, "Said that Ada and Annie are two people.")
     parted = text(app, f"{ada}/alike")
-    assert "Not the same: you said that they are two people" in parted
+    assert "Not the same: you said they are two people" in parted
     assert "data-post" not in parted
     assert app.tell("/undo", number=said["undo"])[0] == 200
     assert text(app, f"{ada}/alike") == html
