@@ -15,7 +15,8 @@ from facesearch.duplicates.photo_cache import FileState, remove_cache
 from facesearch.errors import FacesearchError, PhotoError, Refused
 from facesearch.gallery import gallery_file, index_folder
 from facesearch.identification import NO_CROPS, Seen, look
-from facesearch.model import Model, subject
+from facesearch.manifest import subject
+from facesearch.model import Model
 from facesearch.parallel import in_order
 from facesearch.photo import read_photo
 from facesearch.review.groups import SeenBefore, state_of

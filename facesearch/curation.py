@@ -18,7 +18,8 @@ from facesearch.alignment import sharpness
 from facesearch.detection import Face
 from facesearch.errors import FaceError, Refused, UnknownPerson
 from facesearch.identification import Seen, look, referenced
-from facesearch.model import Model, subject
+from facesearch.manifest import subject
+from facesearch.model import Model
 from facesearch.photo import file_hash, read_photo
 from facesearch.storage.decisions import DecisionLog, DecisionRow
 from facesearch.storage.journal import Change, Journal, NameTaken, NotAsLeft

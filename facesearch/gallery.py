@@ -43,7 +43,8 @@ from facesearch.identification import (
     name_faces,
     referenced,
 )
-from facesearch.model import Model, shipped_model, subject
+from facesearch.manifest import shipped_model, subject
+from facesearch.model import Model
 from facesearch.openset import Strangers, evenly, fit_strangers, posterior
 from facesearch.parallel import in_order
 from facesearch.photo import read_photo

@@ -15,7 +15,7 @@ import pytest
 from fake_model import SIDE_PX, embedding, save_photo
 
 from facesearch import gallery as gallery_module
-from facesearch.alignment import TEMPLATE
+from facesearch.alignment import CROP_LANDMARKS
 from facesearch.errors import FacesearchError, GalleryError, UnknownPerson
 from facesearch.gallery import import_gallery
 from facesearch.storage import store
@@ -34,7 +34,7 @@ def traces(photo):
         for name in (NAME, FORMER_NAME)
     ]
     halves = embedding(ZOE, 1).astype("<f2").tobytes()
-    landmarks = (TEMPLATE / 2 + (PLACE * SIDE_PX, 0)).astype("<f4").tobytes()
+    landmarks = (CROP_LANDMARKS / 2 + (PLACE * SIDE_PX, 0)).astype("<f4").tobytes()
     journalled = b64encode(halves)  # as a decision keeps what was taken out
     # as the index has it: read from the file and made of length 1 again
     row = store.vectors([halves])[0].tobytes()
