@@ -36,7 +36,6 @@ from benchmarks import dlib_rival
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
 from facesearch.candidates import CANDIDATES, find_candidates
-from facesearch.detection import Detector
 from facesearch.embedding import all_looks
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.bootstrap import FPIRS, Answers, Drawn, draws, interval, rates
@@ -101,7 +100,6 @@ def embed_rows(model: Model, folder: Path, rows: Rows, name: str) -> Looks:
         print(f"\r{n_done:,} of {len(rows):,} crops", end="", file=sys.stderr)
 
     detector = model.detector
-    assert isinstance(detector, Detector)  # for the type checker
     parts = crops_in_parts(folder, rows, told)
     seen = Looks(*all_looks(model.embed, detector, parts, REFERENCE_VIEWS, BORDERLINE_VIEWS))
     cache.parent.mkdir(exist_ok=True)

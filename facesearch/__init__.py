@@ -24,7 +24,8 @@ from facesearch.gallery import (
     verify,
 )
 from facesearch.identification import Candidate, IdentifiedFace
-from facesearch.model import Model, shipped_models
+from facesearch.model import Model
+from facesearch.shipped import shipped_models
 
 __all__ = [
     "Candidate",

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.alignment import face_crops, picture_crop
-from facesearch.detection import Face, WholeDetector
+from facesearch.alignment import face_crops
+from facesearch.detection import Face
 from facesearch.embedding import closer
 from facesearch.errors import FaceError
-from facesearch.model import Model, mirrors, subject
+from facesearch.ink import picture_crop
+from facesearch.manifest import mirrors, subject
+from facesearch.model import Model
 from facesearch.openset import Strangers, assign, posterior
 from facesearch.photo import Photo
 from facesearch.vectors import Floats, unit
@@ -123,9 +125,8 @@ def look_again(
     without landmarks, and where the model says that its mirror image shows something else, as of a
     letter, its embedding stays.
     """
-    detector = model.detector
-    if not isinstance(detector, WholeDetector):
-        return closer(model.embed, detector, crops, embeddings, views)
+    if subject(model.manifest) == "face":
+        return closer(model.embed, model.detector, crops, embeddings, views)
     if mirrors(model.manifest):
         return unit(embeddings + model.embed(crops[:, :, ::-1]))
     return embeddings

@@ -60,7 +60,7 @@ def cluster(
 
     A group keeps its number when photos are added. Only new photos take long.
     """
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     number, person = (None, "") if name is None else (name[0], usable_name(name[1]))
     photos = list(photos_in(paths))

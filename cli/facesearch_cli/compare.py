@@ -29,7 +29,7 @@ def verify(
     Of several faces in a photo the largest counts. The gallery plays no part.
     """
     from facesearch import verify as compare
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     loaded = load_model(model)
     result = compare(loaded, photo_a, photo_b)
@@ -62,7 +62,7 @@ def search(
     The score is the cosine of what the model searches by, two embeddings or a part of each: 1 for
     the same picture, lower for strangers, how far depends on the model.
     """
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     one_format(as_json, as_csv)
     with open_gallery(gallery, model) as opened:

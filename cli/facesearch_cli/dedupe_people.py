@@ -61,7 +61,7 @@ def dedupe_people(
     as_json: bool,
 ) -> None:
     """Report the people who are there twice; with `apply` merge them."""
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     with open_gallery(gallery, model) as opened:
         _, bearers = bearer(subject(opened.model.manifest))

@@ -128,7 +128,7 @@ def about_gallery(path: Path, model: str) -> Check | str:
     """Return the gallery's state."""
     from facesearch import EmbeddingMismatch, Gallery
     from facesearch.gallery import gallery_file
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     file = gallery_file(path)
     if not file.exists():

@@ -46,7 +46,7 @@ def enroll(
     again.
     """
     from facesearch import Enrollment
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     jobs, strays = people_in(paths) if name is None else (all_of(usable_name(name), paths), [])
     screen = Screen()
@@ -168,7 +168,7 @@ def warning_of(result: "Enrollment", gallery: "Gallery", person: str, model: str
 
     `person` is the word for it, `model` what was given as --model.
     """
-    from facesearch.model import DEFAULT
+    from facesearch.shipped import DEFAULT
 
     lines = []
     # verify does not ask the gallery which model is its own

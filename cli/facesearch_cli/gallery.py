@@ -89,7 +89,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write the whole gallery to a new file, which is a gallery itself."""
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     if target.exists():
         raise typer.BadParameter(f"{printable(target)} is there already; name a new file")
@@ -114,7 +114,7 @@ def import_(
     """Make a gallery from an exported file; one that is there already is never overwritten."""
     from facesearch import import_gallery
     from facesearch.gallery import gallery_file, model_for
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     target = gallery_file(gallery_path(gallery))
     if target.exists():

@@ -86,7 +86,7 @@ def identify(
 
     Faces are numbered from the largest. Nobody gets two faces of one photo.
     """
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     one_format(as_json, as_csv)
     photos = list(photos_in(paths))

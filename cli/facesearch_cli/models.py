@@ -54,7 +54,8 @@ def show(
 
 def described(name_or_folder: str) -> dict[str, Any]:
     """Return what people want to know of a model; raises ModelError."""
-    from facesearch.model import DEFAULT, fingerprint, model_folder, read_manifest
+    from facesearch.manifest import fingerprint_of, read_manifest
+    from facesearch.shipped import DEFAULT, model_folder
 
     folder = model_folder(name_or_folder)
     manifest = read_manifest(folder)
@@ -63,6 +64,6 @@ def described(name_or_folder: str) -> dict[str, Any]:
         **{key: manifest.get(key) for key in keys},
         "search_dim": manifest.get("search_dim", manifest["dim"]),
         "default": folder == model_folder(DEFAULT),
-        "fingerprint": fingerprint(manifest),
+        "fingerprint": fingerprint_of(manifest),
         "folder": str(folder),
     }

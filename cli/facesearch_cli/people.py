@@ -54,7 +54,7 @@ def list_people(
     as_csv: AsCsv = False,
 ) -> None:
     """List everyone who is enrolled."""
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     one_format(as_json, as_csv)
     with open_gallery(gallery, model) as opened:
@@ -317,7 +317,7 @@ def forget(
 
     The photos themselves are not touched.
     """
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     name = usable_name(name)
     with open_gallery(gallery, model) as opened:

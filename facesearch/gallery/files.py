@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from facesearch.errors import EmbeddingMismatch
-from facesearch.model import Model, shipped_model
+from facesearch.manifest import shipped_model
+from facesearch.model import Model
 from facesearch.storage.store import Store
 
 

@@ -19,7 +19,8 @@ from facesearch.identification import (
     look_again,
     name_faces,
 )
-from facesearch.model import Model, subject
+from facesearch.manifest import subject
+from facesearch.model import Model
 from facesearch.parallel import in_order
 from facesearch.photo import read_photo
 from facesearch.storage.verdicts import PhotoVerdicts

@@ -17,7 +17,8 @@ from facesearch.errors import FacesearchError, PhotoError, Refused
 from facesearch.gallery.files import gallery_file, index_folder
 from facesearch.gallery.remembered import PhotoAt, seen_or_remembered
 from facesearch.identification import Seen, look
-from facesearch.model import Model, subject
+from facesearch.manifest import subject
+from facesearch.model import Model
 from facesearch.photo import read_photo
 from facesearch.review.seen import SeenBefore
 from facesearch.storage.decisions import DecisionRow

@@ -27,7 +27,7 @@ from facesearch.engine import make_engine
 from facesearch.errors import TrainingError
 from facesearch.figures import Figures
 from facesearch.head import L1SigmoidHead
-from facesearch.model import FILES
+from facesearch.manifest import FILES
 from facesearch.training.calibration import Searches, calibrate
 from facesearch.training.face_network import (
     FIRST_CODE,

@@ -16,7 +16,8 @@ from facesearch.duplicates.photos import why_kept
 from facesearch.errors import GalleryError, PhotoError
 from facesearch.gallery import Decision, Gallery
 from facesearch.identification import IdentifiedFace
-from facesearch.model import Model, subject
+from facesearch.manifest import subject
+from facesearch.model import Model
 from facesearch.review.groups import UnnamedFace
 from facesearch.serving.decoder import FACE_PX, Eyes
 from facesearch.serving.duplicates import Duplicates

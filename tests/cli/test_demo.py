@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facesearch import IdentifiedPhoto, shipped_models
-from facesearch.alignment import ink_crop
+from facesearch.ink import ink_crop
 from facesearch_cli import demo as module
 from facesearch_cli.demo import COLLINS, HOPPER, PORTRAITS, portrait
 from facesearch_cli.glyphs import GLYPHS, HANDS, PAGE_PX, PEN, STEPS, drawn_by, smooth, strokes_of

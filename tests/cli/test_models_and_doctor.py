@@ -3,7 +3,8 @@ import shutil
 
 import pytest
 
-from facesearch.model import DETECTOR, model_folder
+from facesearch.detection.factory import YUNET_FILE
+from facesearch.shipped import model_folder
 
 
 def test_models_list_names_the_default_and_its_licence(facesearch):
@@ -80,8 +81,8 @@ def test_doctor_exits_4_for_a_damaged_model(facesearch, tmp_path):
 
 def test_doctor_runs_the_detector_too(facesearch, tmp_path, monkeypatch):
     damaged = tmp_path / "detector.onnx"
-    damaged.write_bytes(DETECTOR.read_bytes() + b"\0")
-    monkeypatch.setattr("facesearch.model.DETECTOR", damaged)
+    damaged.write_bytes(YUNET_FILE.read_bytes() + b"\0")
+    monkeypatch.setattr("facesearch.detection.factory.YUNET_FILE", damaged)
     result = facesearch("doctor")
     assert result.exit_code == 4
     assert "engine opencv\tBROKEN\tthe model file" in result.stdout

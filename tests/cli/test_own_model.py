@@ -28,7 +28,7 @@ def _models(tmp_path_factory):
 @pytest.fixture
 def shipping(_models, monkeypatch):
     """The models `old` and `new`, each searched by in its own way, ship in place of ours."""
-    monkeypatch.setattr("facesearch.model.SHIPPED", _models)
+    monkeypatch.setattr("facesearch.shipped.SHIPPED", _models)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def of_old(shipping, drawn, tmp_path, monkeypatch):
     """The file of a gallery that was made when `old` was the default; now it is `new`."""
     with Gallery(tmp_path / "gallery.db", "old") as gallery:
         assert [one.status for one in gallery.enroll(drawn)] == ["enrolled"] * 2
-    monkeypatch.setattr("facesearch.model.DEFAULT", "new")
+    monkeypatch.setattr("facesearch.shipped.DEFAULT", "new")
     return gallery.path
 
 
@@ -97,11 +97,11 @@ def test_a_migration_to_the_default_is_what_the_next_command_finds(of_old, faces
 def test_a_look_alike_is_to_be_verified_with_the_model_that_found_it(
     shipping, facesearch, drawn, tmp_path, monkeypatch, of
 ):
-    monkeypatch.setattr("facesearch.model.DEFAULT", of)
+    monkeypatch.setattr("facesearch.shipped.DEFAULT", of)
     path = tmp_path / "gallery.db"
     (_, photo), _ = drawn
     assert facesearch("enroll", photo, "--name", "A", "--gallery", path).exit_code == 0
-    monkeypatch.setattr("facesearch.model.DEFAULT", "new")
+    monkeypatch.setattr("facesearch.shipped.DEFAULT", "new")
     copy = tmp_path / "copy.png"
     Image.open(photo).resize((210, 210)).save(copy)
     told = facesearch("enroll", copy, "--name", "Not A", "--gallery", path)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from facesearch.model import SHIPPED
+from facesearch.shipped import SHIPPED
 from facesearch.training.export import face_onnx
 from facesearch.training.face_network import FaceBranch
 from facesearch.training.recipes import TrainingSet

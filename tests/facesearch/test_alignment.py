@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from facesearch import Model
 from facesearch.alignment import (
     AROUND_PX,
+    CROP_LANDMARKS,
     CROP_PX,
-    TEMPLATE,
     align,
     crop_scale,
     landmarks_again,
@@ -21,9 +21,9 @@ from facesearch.photo import read_photo
 
 
 def placed(scale: float, angle: float, shift: tuple[float, float]) -> np.ndarray:
-    """TEMPLATE scaled, turned and shifted: the landmarks of a face that stands so in a photo."""
+    """CROP_LANDMARKS scaled, turned and shifted, as landmarks in a photo are."""
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return (scale * TEMPLATE @ turn.T + shift).astype(np.float32)
+    return (scale * CROP_LANDMARKS @ turn.T + shift).astype(np.float32)
 
 
 def smooth_picture(height: int, width: int) -> np.ndarray:
@@ -41,12 +41,12 @@ def smooth_picture(height: int, width: int) -> np.ndarray:
 def test_a_face_however_scaled_turned_and_shifted_is_mapped_onto_the_template(scale, angle, x, y):
     landmarks = placed(scale, angle, (x, y))
     matrix = similarity(landmarks)
-    assert landmarks @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(TEMPLATE, abs=0.02)
+    assert landmarks @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(CROP_LANDMARKS, abs=0.02)
     assert crop_scale(landmarks) == pytest.approx(1 / scale, rel=1e-3)
 
 
 def test_the_map_never_mirrors_a_face_even_when_the_landmarks_are_mirrored():
-    mirrored = TEMPLATE * (-1, 1) + (112, 0)
+    mirrored = CROP_LANDMARKS * (-1, 1) + (112, 0)
     assert np.linalg.det(similarity(mirrored.astype(np.float32))[:, :2]) > 0
 
 
@@ -57,7 +57,7 @@ def test_the_map_is_the_least_squares_one():
     x, y = landmarks.T.astype(np.float64)
     one, zero = np.ones(5), np.zeros(5)
     system = np.vstack([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
-    a, b, c, d = np.linalg.lstsq(system, TEMPLATE.T.ravel(), rcond=None)[0]
+    a, b, c, d = np.linalg.lstsq(system, CROP_LANDMARKS.T.ravel(), rcond=None)[0]
     assert similarity(landmarks) == pytest.approx(np.array([[a, -b, c], [b, a, d]]), abs=1e-6)
 
 
@@ -103,20 +103,19 @@ class Finding:
     def __init__(self, *places):
         self.places, self.sides = iter(places), []
 
-    def run(self, pixels):
+    def landmarks(self, pixels):
         self.sides.append(pixels.shape[0])
         place = next(self.places)
         size = pixels.shape[0] / (CROP_PX + 2 * AROUND_PX)
-        beside = (TEMPLATE + AROUND_PX + 30) * size
+        beside = (CROP_LANDMARKS + AROUND_PX + 30) * size
         mine = [] if place is None else [(place + AROUND_PX) * size]
-        landmarks = np.array([beside, *mine], np.float32)
-        return np.zeros((len(landmarks), 4)), landmarks, np.linspace(0.9, 0.8, len(landmarks))
+        return np.array([beside, *mine], np.float32)
 
 
 def test_landmarks_found_again_are_averaged_with_those_by_which_a_crop_was_cut():
     crop = smooth_picture(112, 112)
-    finding = Finding(TEMPLATE + np.array([4, 0]), None, TEMPLATE + np.array([2, -6]))
-    expected = TEMPLATE + np.array([2, -2])
+    finding = Finding(CROP_LANDMARKS + np.array([4, 0]), None, CROP_LANDMARKS + np.array([2, -6]))
+    expected = CROP_LANDMARKS + np.array([2, -2])
     assert landmarks_again(crop, finding) == pytest.approx(expected, abs=1e-3)
     assert finding.sides == [160, 240, 320]
 

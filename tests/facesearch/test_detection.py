@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facesearch.detection import MIN_SCORE, UPRIGHT_SCORE, Detector, best_rows, overlap
+from facesearch.detection.factory import YUNET_FILE
+from facesearch.detection.yunet import MIN_SCORE, UPRIGHT_SCORE, YuNet, best_rows, overlap
 from facesearch.engine import OpenCVEngine
-from facesearch.model import DETECTOR
 from facesearch.photo import photo_from_bytes, read_photo
 
 
 @pytest.fixture(scope="module")
 def detector():
-    return Detector(OpenCVEngine(DETECTOR))
+    return YuNet(OpenCVEngine(YUNET_FILE))
 
 
 def photo_of(pixels: np.ndarray, name: str = "photo"):
@@ -31,7 +31,7 @@ def portrait(portraits) -> np.ndarray:
 def test_boxes_landmarks_and_scores_are_those_of_opencvs_own_decoder(detector, portraits):
     pixels = portrait(portraits)[:480, :500]
     boxes, landmarks, scores = detector.run(pixels)
-    oracle = cv2.FaceDetectorYN.create(str(DETECTOR), "", (500, 480), 0.3, 0.3)
+    oracle = cv2.FaceDetectorYN.create(str(YUNET_FILE), "", (500, 480), 0.3, 0.3)
     _, rows = oracle.detect(pixels[:, :, ::-1])
     assert len(rows) == len(boxes)
     for box, points, score, row in zip(boxes, landmarks, scores, rows, strict=True):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facesearch.detection.factory import YUNET_FILE
 from facesearch.embedding import Encoder
 from facesearch.engine import (
     OpenCVEngine,
@@ -14,7 +15,7 @@ from facesearch.engine import (
     unfolded,
 )
 from facesearch.errors import ModelError
-from facesearch.model import DETECTOR, SHIPPED
+from facesearch.shipped import SHIPPED
 
 BRANCH = SHIPPED / "sface" / "branch.onnx"
 needs_openvino = pytest.mark.skipif(
@@ -45,7 +46,7 @@ def test_both_engines_embed_alike():
 
 @needs_openvino
 def test_both_engines_detect_alike_at_any_picture_size():
-    opencv, openvino = make_engine("opencv", DETECTOR), make_engine("openvino", DETECTOR)
+    opencv, openvino = make_engine("opencv", YUNET_FILE), make_engine("openvino", YUNET_FILE)
     for height, width in ((96, 160), (320, 256)):
         picture = np.random.default_rng(0).integers(0, 256, (1, 3, height, width))
         batch = picture.astype(np.float32)
@@ -120,9 +121,9 @@ FIRST_RUNS = """
 import sys, threading
 import numpy as np
 from facesearch.engine import make_engine
-from facesearch.model import DETECTOR
+from facesearch.detection.factory import YUNET_FILE
 
-make_engine("openvino", DETECTOR)  # one thread has made an engine, then four run their first
+make_engine("openvino", YUNET_FILE)  # one thread has made an engine, then four run their first
 import openvino
 meet = threading.Barrier(4)
 def ask():

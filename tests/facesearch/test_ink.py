@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facesearch.alignment import ink_crop, whole_crop
-from facesearch.detection import WholeDetector
+from facesearch.detection.whole import WholeDetector
+from facesearch.ink import ink_crop, whole_crop
 from facesearch.photo import photo_from_bytes
 
 

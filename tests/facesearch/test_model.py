@@ -12,8 +12,7 @@ from facesearch import (
     Gallery,
     Model,
     ModelError,
-    alignment,
-    detection,
+    ink,
     shipped_models,
 )
 from facesearch.alignment import realigned
@@ -21,8 +20,9 @@ from facesearch.embedding import all_looks
 from facesearch.gallery import verify
 from facesearch.head import L1SigmoidHead
 from facesearch.identification import look, look_again
-from facesearch.model import SHIPPED, fingerprint, read_manifest, shipped_model
+from facesearch.manifest import fingerprint_of, read_manifest, shipped_model
 from facesearch.photo import read_photo
+from facesearch.shipped import SHIPPED
 
 
 @pytest.fixture
@@ -249,20 +249,20 @@ def test_a_name_that_is_no_model_is_told_which_there_are():
 def test_the_fingerprint_changes_with_what_decides_an_embedding_and_with_nothing_else():
     manifest = read_manifest(SHIPPED / "sface")
     for key, value in (("dim", 64), ("alignment", []), ("input", {"side_px": 64})):
-        assert fingerprint(manifest | {key: value}) != fingerprint(manifest)
+        assert fingerprint_of(manifest | {key: value}) != fingerprint_of(manifest)
     other_head = json.loads(json.dumps(manifest))
     other_head["sha256"]["head.npz"] = "0" * 64
     other_head["calibration"] = {}
-    assert fingerprint(other_head) == fingerprint(manifest)
+    assert fingerprint_of(other_head) == fingerprint_of(manifest)
     other_head["sha256"]["branch.onnx"] = "0" * 64
-    assert fingerprint(other_head) != fingerprint(manifest)
-    searched = [fingerprint(manifest | {"search_dim": dim}) for dim in (64, 128)]
-    assert len({fingerprint(manifest), *searched}) == 3
+    assert fingerprint_of(other_head) != fingerprint_of(manifest)
+    searched = [fingerprint_of(manifest | {"search_dim": dim}) for dim in (64, 128)]
+    assert len({fingerprint_of(manifest), *searched}) == 3
 
 
 def test_the_fingerprints_of_what_ships_are_those_of_the_galleries_that_people_have():
-    assert fingerprint(read_manifest(SHIPPED / "sface")) == "80b95f1c14ac4a78"
-    assert fingerprint(read_manifest(SHIPPED / "omniglot")) == "8c91c460c68254dd"
+    assert fingerprint_of(read_manifest(SHIPPED / "sface")) == "80b95f1c14ac4a78"
+    assert fingerprint_of(read_manifest(SHIPPED / "omniglot")) == "8c91c460c68254dd"
 
 
 def say_search_dim(folder, search_dim):
@@ -303,16 +303,16 @@ def test_a_shipped_model_is_found_by_the_fingerprint_of_its_templates():
 
 def test_the_fingerprint_of_drawings_changes_with_the_mirror_and_with_what_ink_is(monkeypatch):
     sface = read_manifest(SHIPPED / "sface")
-    ink, whole = (sface | {"alignment": a, "mirror": False} for a in ("ink", "whole"))
-    before = [fingerprint(manifest) for manifest in (sface, whole, ink)]
-    for manifest in (sface, whole, ink):
-        assert fingerprint(manifest | {"mirror": True}) not in before
-    monkeypatch.setattr("facesearch.model.INK_VERSION", alignment.INK_VERSION + 1)
-    after = [fingerprint(manifest) for manifest in (sface, whole, ink)]
+    drawing, whole = (sface | {"alignment": a, "mirror": False} for a in ("ink", "whole"))
+    before = [fingerprint_of(manifest) for manifest in (sface, whole, drawing)]
+    for manifest in (sface, whole, drawing):
+        assert fingerprint_of(manifest | {"mirror": True}) not in before
+    monkeypatch.setattr("facesearch.manifest.INK_VERSION", ink.INK_VERSION + 1)
+    after = [fingerprint_of(manifest) for manifest in (sface, whole, drawing)]
     assert [a == b for a, b in zip(after, before, strict=True)] == [True, True, False]
 
 
 def test_what_ink_is_does_not_change_without_a_new_number():
-    constants = (alignment.INK_FILL, alignment.PAGE_PX, alignment.DOT_PX, detection.INK_SIDE_PX)
-    constants += (detection.MIN_CONTRAST, detection.STRAY)
-    assert {alignment.INK_VERSION: constants} == {1: (0.8, 105, 20, 512, 24, 10_000)}
+    constants = (ink.INK_FILL, ink.PAGE_PX, ink.DOT_PX, ink.INK_SIDE_PX)
+    constants += (ink.MIN_CONTRAST, ink.STRAY)
+    assert {ink.INK_VERSION: constants} == {1: (0.8, 105, 20, 512, 24, 10_000)}

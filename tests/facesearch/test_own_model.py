@@ -28,8 +28,8 @@ def shipping(tmp_path_factory):
 @pytest.fixture
 def default(shipping, monkeypatch):
     """Make a model of `shipping` the default."""
-    monkeypatch.setattr("facesearch.model.SHIPPED", shipping / "models")
-    return lambda name: monkeypatch.setattr("facesearch.model.DEFAULT", name)
+    monkeypatch.setattr("facesearch.shipped.SHIPPED", shipping / "models")
+    return lambda name: monkeypatch.setattr("facesearch.shipped.DEFAULT", name)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_gallery_is_opened_with_its_own_model_which_alone_is_loaded(of_old, dr
 
 def test_a_gallery_of_sface_outlasts_that_another_model_is_the_default(tmp_path, monkeypatch):
     Gallery(tmp_path / "gallery.db", "sface").close()
-    monkeypatch.setattr("facesearch.model.DEFAULT", "omniglot")
+    monkeypatch.setattr("facesearch.shipped.DEFAULT", "omniglot")
     with Gallery(tmp_path / "gallery.db") as gallery:
         assert gallery.model.fingerprint == "80b95f1c14ac4a78"
 

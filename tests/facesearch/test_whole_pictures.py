@@ -10,8 +10,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facesearch import FaceError, Gallery, Model, ModelError, PhotoError, verify
-from facesearch.alignment import TEMPLATE, ink_crop
+from facesearch.alignment import CROP_LANDMARKS
 from facesearch.identification import cut, look, look_again
+from facesearch.ink import ink_crop
 from facesearch.openset import fit_strangers
 from facesearch.photo import photo_from_bytes, read_photo
 from facesearch.vectors import unit
@@ -236,7 +237,7 @@ def test_whole_pictures_are_told_apart_by_their_colours_even_without_ink(tmp_pat
         ({"kind": "voice"}, "of kind voice"),
         ({"kind": "face"}, "of kind face with detector whole"),
         ({"alignment": "eyes"}, "has the alignment eyes; .* ink and whole"),
-        ({"alignment": TEMPLATE.tolist()}, "has the alignment"),
+        ({"alignment": CROP_LANDMARKS.tolist()}, "has the alignment"),
         ({"kind": "face", "detector": "yunet", "alignment": "ink"}, "has the alignment ink"),
     ],
     ids=["detector", "kind", "a face with no detector", "alignment", "landmarks", "a face by ink"],

@@ -16,7 +16,7 @@ from deciding import confirm, dismiss, reject
 from fake_model import SIDE_PX, embedding, save_photo
 from gallery_rows import connection_of, forget_rows, select, set_connection, store_of
 
-from facesearch.alignment import TEMPLATE
+from facesearch.alignment import CROP_LANDMARKS
 from facesearch.errors import FacesearchError, GalleryError, UnknownPerson
 from facesearch.gallery import import_gallery, live_index
 from facesearch.storage import sqlite
@@ -35,7 +35,7 @@ def traces(photo):
         for name in (NAME, FORMER_NAME)
     ]
     halves = embedding(ZOE, 1).astype("<f2").tobytes()
-    landmarks = (TEMPLATE / 2 + (PLACE * SIDE_PX, 0)).astype("<f4").tobytes()
+    landmarks = (CROP_LANDMARKS / 2 + (PLACE * SIDE_PX, 0)).astype("<f4").tobytes()
     journalled = b64encode(halves)  # as a decision keeps what was taken out
     # as the index has it: read from the file and made of length 1 again
     row = TemplateCodec().decode([halves])[0].tobytes()

@@ -8,7 +8,9 @@ import pytest
 from markupsafe import Markup
 
 from facesearch.figures import read_figures
-from facesearch.model import DEFAULT, SHIPPED, Model, read_manifest
+from facesearch.manifest import read_manifest
+from facesearch.model import Model
+from facesearch.shipped import DEFAULT, SHIPPED
 from facesearch.web.diagrams import Axis, Diagram, Series, Table, decades, linear
 from facesearch.web.markdown import rendered
 from facesearch.web.pages.model import card_of, facts_of, figures_of
