@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.duplicates.judge import Enrolled
-from facesearch_indexes.base import Matches, VectorIndex
+from facesearch_indexes import Matches, VectorIndex, build_index
 
 QUERIES_AT_ONCE = 4096  # large products are quick; the bound is for memory
 
@@ -18,9 +18,7 @@ def index_of(enrolled: Enrolled, index: VectorIndex | None) -> VectorIndex:
     """Return `index`, which holds the search codes by template id; built if it is None."""
     if index is not None:
         return index
-    from facesearch_indexes.faiss_index import FaissIndex  # 0.2 s: only where it is needed
-
-    return FaissIndex.build(enrolled.ids, enrolled.codes(slice(None)))
+    return build_index(enrolled.ids, enrolled.codes(slice(None)))
 
 
 def search_deeper(

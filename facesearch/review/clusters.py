@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from facesearch.openset import Cohort, Strangers, fit_strangers
 from facesearch.vectors import Floats
+from facesearch_indexes import build_index
 from facesearch_indexes.base import VectorIndex
 
 Ids = NDArray[np.int64]
@@ -71,8 +72,6 @@ def average_linkage(centred: Floats, photos: Ids, strangers: Strangers) -> Ids:
     joins stay in the tree, so that the order of the rest does not change, but nothing that is
     joined to them later counts. Groups that share one of the `photos` (n,) are never joined.
     """
-    from facesearch_indexes.faiss_index import FaissIndex  # 0.2 s: not needed for one photo
-
     n = len(centred)
     labels = np.arange(n)
     sums, sizes = centred.astype(np.float64), np.ones(n)
@@ -80,7 +79,7 @@ def average_linkage(centred: Floats, photos: Ids, strangers: Strangers) -> Ids:
     nearest, z = np.full(n, -1), np.full(n, -np.inf, np.float32)
     not_alone = np.isin(photos, np.flatnonzero(np.bincount(photos) > 1))
     photos_of = {row: {int(photos[row])} for row in np.flatnonzero(not_alone).tolist()}
-    index = FaissIndex.build(labels, centred)
+    index = build_index(labels, centred)
     ask = labels  # the groups whose nearest group is not known
     while True:
         nearest[ask], scores = nearest_allowed(index, means(sums, sizes, ask), ask, photos_of)
