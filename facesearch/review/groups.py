@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from facesearch.boxes import Box, same_place
+from facesearch.boxes import Box, FacePlace, same_place
 from facesearch.model import Model
 from facesearch.review.clusters import group_faces, keep_identities
 from facesearch.storage.store import Store
@@ -80,7 +80,7 @@ def assign_group_ids(
     faces = [face for group in groups for face in group]
     place_of = {face: place for place, face in enumerate(faces)}
     before: dict[int, int] = {}
-    instead_of = []
+    replaced = []
     kept_of = {
         photo: store.unnamed.in_photo(photo) for photo in {face.content_hash for face in faces}
     }
@@ -88,10 +88,13 @@ def assign_group_ids(
         for kept in kept_of[face.content_hash]:
             if same_place(kept.box, face.box):
                 before[place] = kept.group
-                instead_of.append(kept.id)
+                replaced.append(kept.id)
     numbered = [[place_of[face] for face in group] for group in groups]
     ids = keep_identities(numbered, before, store.unnamed.next_id())
     found = tuple(UnnamedGroup(*pair) for pair in zip(ids, groups, strict=True))
-    places = {group.id: [(face.content_hash, face.box) for face in group.faces] for group in found}
-    store.unnamed.keep(places, instead_of)
+    places = {
+        group.id: [FacePlace(face.content_hash, face.box) for face in group.faces]
+        for group in found
+    }
+    store.unnamed.keep(places, replaced)
     return found

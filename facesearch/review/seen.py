@@ -10,7 +10,7 @@ import numpy as np
 from facesearch.detection import Face
 from facesearch.duplicates.photo_cache import FileState, PackedSeen, PhotoCache, remove_cache
 from facesearch.identification import NO_CROPS, Seen
-from facesearch.vectors import Floats
+from facesearch.storage.codec import TemplateCodec
 
 _FACE_NUMBERS = 15  # kept of a face: its box, its score, five landmarks
 
@@ -71,7 +71,7 @@ def pack_seen(seen: Seen) -> PackedSeen:
     """Return what was seen in a photo as the cache keeps it, without crops."""
     faces = [[*face.box, face.score, *face.landmarks.ravel()] for face in seen.faces]
     packed = np.array(faces, np.float64).tobytes()
-    return seen.width, seen.height, packed, pack_embeddings(seen.embeddings)
+    return seen.width, seen.height, packed, TemplateCodec().encode_exactly(seen.embeddings)
 
 
 def unpack_seen(content_hash: str, packed: PackedSeen) -> Seen:
@@ -82,7 +82,7 @@ def unpack_seen(content_hash: str, packed: PackedSeen) -> Seen:
     width, height, face_bytes, embedding_bytes = packed
     try:
         numbers = np.frombuffer(face_bytes, np.float64).reshape(-1, _FACE_NUMBERS)
-        embeddings = unpack_embeddings(embedding_bytes, len(numbers))
+        embeddings = TemplateCodec().decode_exactly(embedding_bytes, len(numbers))
     except ValueError as error:
         raise sqlite3.DatabaseError("what was seen in a photo is damaged") from error
     faces = [
@@ -90,14 +90,3 @@ def unpack_seen(content_hash: str, packed: PackedSeen) -> Seen:
         for left, top, right, bottom, score, *landmarks in numbers.tolist()
     ]
     return Seen(content_hash, width, height, faces, NO_CROPS, embeddings)
-
-
-def pack_embeddings(embeddings: Floats) -> bytes:
-    """Return the bytes that the cache keeps of embeddings (n, dim): float32, without loss."""
-    return embeddings.astype(np.float32).tobytes()
-
-
-def unpack_embeddings(packed: bytes, n: int) -> Floats:
-    """Return the embeddings (n, dim); raises ValueError if the bytes are not `n` rows."""
-    numbers = np.frombuffer(packed, np.float32)
-    return numbers.reshape(n, numbers.size // max(n, 1))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from facesearch.boxes import Box
+from facesearch.boxes import FacePlace
 from facesearch.storage.database import Database
 from facesearch.storage.rows import BOX, UnnamedRow
 
@@ -24,10 +24,8 @@ class UnnamedGroups:
         rows = self._db.rows("SELECT seq FROM sqlite_sequence WHERE name = 'unnamed_group'")
         return int(rows[0][0]) + 1 if rows else 1
 
-    def keep(
-        self, groups: Mapping[int, Sequence[tuple[str, Box]]], instead_of: Iterable[int]
-    ) -> None:
-        """Keep which faces, (content hash, box), form which group, id -> faces.
+    def keep(self, groups: Mapping[int, Sequence[FacePlace]], instead_of: Iterable[int]) -> None:
+        """Keep which faces form which group, id -> faces.
 
         They replace the rows with the ids `instead_of`. Call inside a transaction.
         """
@@ -39,7 +37,7 @@ class UnnamedGroups:
         )
         self._db.executemany(
             f"INSERT INTO unnamed_face (group_id, content_hash, {BOX}) VALUES (?, ?, ?, ?, ?, ?)",
-            [(group, photo, *box) for group, faces in groups.items() for photo, box in faces],
+            [(group, at.content_hash, *at.box) for group, faces in groups.items() for at in faces],
         )
         self._db.execute(
             "DELETE FROM unnamed_group WHERE id NOT IN (SELECT group_id FROM unnamed_face)"

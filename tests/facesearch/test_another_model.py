@@ -148,7 +148,7 @@ def test_left_out_faces_come_back_with_their_photo(duo, shoot, make_gallery, fak
     assert who(migrated, shoot((ADA, 9))) == ["Ada"]
     assert migrated.upkeep.check() == []
     (last,) = migrated.history.list(limit=1)
-    assert last.summary == "left out 1 face of Ada, which other has not seen"
+    assert last.summary == "left out 1 face of Ada, which other did not find"
     assert last.kind == "leave-out"
     with pytest.raises(EmbeddingMismatch):
         migrated.history.undo(last.id)
@@ -183,7 +183,7 @@ def test_an_interrupted_migration_changes_nothing_and_goes_on_where_it_stopped(
     assert who(make_gallery(), shoot((ADA, 9))) == ["Ada"]
     migrate_gallery(duo.path, OTHER, workers=2)
     assert OtherModel.looks == 4 * 2  # each photo once, in two views
-    assert not list(make_gallery(model=OTHER).index_folder.glob("*"))
+    assert not list(make_gallery(model=OTHER).upkeep.index_folder.glob("*"))
 
 
 def test_who_is_enrolled_meanwhile_is_migrated_too(duo, shoot, make_gallery):

@@ -10,7 +10,7 @@ from fake_model import FakeModel, save_photo
 from gallery_rows import make_read_only, select
 
 from facesearch.errors import GalleryError, Refused
-from facesearch.gallery import Gallery, import_gallery
+from facesearch.gallery import import_gallery, review
 from facesearch.gallery.faces import Faces
 
 ADA, GRACE, HEDY, MARY, JOAN = 10, 20, 30, 40, 50
@@ -64,9 +64,9 @@ def test_enrolled_people_are_in_no_group(fake_gallery, photos, shoot):
 def test_a_face_of_one_of_two_enrolled_people_is_not_unnamed(fake_gallery, photos, monkeypatch):
     found = fake_gallery.review.cluster(photos[:2])
     assert [len(group.faces) for group in found.groups] == [2]
-    identify = Gallery.identify_faces
+    identify = review.identify_faces
     monkeypatch.setattr(
-        Gallery,
+        review,
         "identify_faces",
         lambda *args: [replace(face, alternatives=("Ada", "Adele")) for face in identify(*args)],
     )
@@ -234,7 +234,7 @@ class Counting(FakeModel):
 def test_the_first_run_finds_the_groups_that_the_next_ones_find(fake_gallery, photos, monkeypatch):
     """A name is meant for the faces that were shown, so the cache must not change the groups."""
     list(fake_gallery.enroll([("Ada", photos[0])]))
-    monkeypatch.setattr("facesearch.identification.SECOND_LOOK", 100.0)
+    monkeypatch.setattr("facesearch.identification.BORDERLINE_SD", 100.0)
     monkeypatch.setattr("facesearch.identification.look_again", lambda model, crops, rows: -rows)
     first = fake_gallery.review.cluster(photos)
     assert members(fake_gallery.review.cluster(photos)) == members(first)
@@ -324,7 +324,7 @@ def test_groups_are_copied_with_their_gallery(fake_gallery, photos, tmp_path, fa
 
 def test_a_read_only_gallery_is_refused_before_any_photo_is_read(fake_gallery, photos, monkeypatch):
     make_read_only(fake_gallery)
-    monkeypatch.setattr(Gallery, "_probe", lambda *_: pytest.fail("looked"))
+    monkeypatch.setattr(review, "probe", lambda *_: pytest.fail("looked"))
     with pytest.raises(GalleryError, match="cannot be written"):
         fake_gallery.review.cluster(photos)
 
@@ -338,7 +338,7 @@ def test_forget_deletes_the_groups_a_person_was_in(
     """The gallery may not know which group was theirs: any photo may have enrolled them."""
     group = of_ada(fake_gallery.review.cluster(photos))
     if enrolled_from == "an undone name":
-        fake_gallery.history.undo(fake_gallery.review.name_group(group, "Ada")[0].id)
+        fake_gallery.history.undo(fake_gallery.review.name_group(group, "Ada").id)
     else:
         other = shoot((ADA, 7))
         photo = other if enrolled_from == "another photo" else photos[0]
@@ -354,7 +354,7 @@ def test_the_cache_gives_back_every_number_that_was_seen(fake_gallery, photos, m
     """Landmarks and embeddings count later, when a group is named."""
     seen = {}
 
-    def noting(gallery, what, **_):
+    def noting(session, what, *rates):
         before = seen.setdefault(what.content_hash, what)
         assert [face.box for face in what.faces] == [face.box for face in before.faces]
         assert all(
@@ -364,10 +364,10 @@ def test_the_cache_gives_back_every_number_that_was_seen(fake_gallery, photos, m
         assert (what.embeddings == before.embeddings).all()
         assert (what.width, what.height) == (before.width, before.height)
         assert len(what.crops) == 0
-        return identify(gallery, what)
+        return identify(session, what, *rates)
 
-    identify = Gallery.identify_faces
-    monkeypatch.setattr(Gallery, "identify_faces", noting)
+    identify = review.identify_faces
+    monkeypatch.setattr(review, "identify_faces", noting)
     fake_gallery.review.cluster(photos)
     fake_gallery.review.cluster(photos)
     assert len(seen) == 7

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from deciding import confirm, dismiss, reject
 from fake_model import SIDE_PX, embedding, save_photo
-from gallery_rows import connection_of, forget_rows, select, set_connection, store_of
+from gallery_rows import connection_of, forget_rows, live_index_of, select, set_connection, store_of
 
 from facesearch.alignment import CROP_LANDMARKS
 from facesearch.errors import FacesearchError, GalleryError, UnknownPerson
@@ -196,7 +196,7 @@ def test_a_writer_at_work_keeps_bytes_from_being_erased_too(gallery, make_galler
     other = make_gallery()
     forget_rows(gallery, NAME)
     with store_of(other).transaction(), pytest.raises(GalleryError, match="another program"):
-        gallery._scrub()
+        gallery.upkeep.erase()
     assert store_of(gallery).erasure_is_due()
 
 
@@ -288,10 +288,10 @@ def test_an_index_is_not_saved_with_someone_who_was_forgotten_meanwhile(
 ):
     other = make_gallery()
     with store_of(other).snapshot():
-        view = other._current()
+        view = live_index_of(other).current()
     view.filed_seq = -1
     gallery.forget(NAME)
-    other._keep_index(view)
+    live_index_of(other)._keep(view)
     assert found_in(home, traces(portrait)) == []
 
 

@@ -57,7 +57,7 @@ def test_the_copies_go_with_the_next_opening_if_the_program_ended_before(
     gallery = make_gallery()
     kept = confirmed(gallery, shoot((1, 1)), "Ann")
     with monkeypatch.context() as killed:
-        killed.setattr(gallery, "_scrub", dict)
+        killed.setattr(gallery.upkeep, "erase", dict)
         gallery.forget("Ann")
     gallery.close()
     assert kept.exists()
@@ -90,7 +90,7 @@ def test_the_copies_are_found_when_the_gallery_was_moved_with_them(
     home.rename(tmp_path / "moved")
     moved = make_gallery(tmp_path / "moved" / "gallery.db")
     ((_, face),) = moved.people.faces_of("Ann")
-    assert moved.face(face.id)[0] == str(tmp_path / "moved" / "gallery.db-photos" / kept.name)
+    assert moved.faces.get(face.id)[0] == str(tmp_path / "moved" / "gallery.db-photos" / kept.name)
 
 
 def test_a_photo_that_changed_meanwhile_is_not_kept_as_what_it_was(fake_gallery, shoot, home):
