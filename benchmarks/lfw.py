@@ -36,7 +36,7 @@ from benchmarks import dlib_rival
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
 from facesearch.candidates import CANDIDATES, find_candidates
-from facesearch.embedding import all_looks
+from facesearch.embedding import embed_by_views
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.bootstrap import FPIRS, Answers, Drawn, draws, interval, rates
 from facesearch.evaluation.metrics import expected_calibration_error, fpir, tar_at_far
@@ -101,7 +101,7 @@ def embed_rows(model: Model, folder: Path, rows: Rows, name: str) -> Looks:
 
     detector = model.detector
     parts = crops_in_parts(folder, rows, told)
-    seen = Looks(*all_looks(model.embed, detector, parts, REFERENCE_VIEWS, BORDERLINE_VIEWS))
+    seen = Looks(*embed_by_views(model.embed, detector, parts, REFERENCE_VIEWS, BORDERLINE_VIEWS))
     cache.parent.mkdir(exist_ok=True)
     np.savez(cache, once=seen.once, references=seen.references, again=seen.again)
     return seen

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facesearch.alignment import face_crops
 from facesearch.detection import Face
-from facesearch.embedding import closer
+from facesearch.embedding import average_views
 from facesearch.errors import FaceError
 from facesearch.ink import picture_crop
 from facesearch.manifest import mirrors, subject
@@ -121,12 +121,12 @@ def look_again(
 ) -> Floats:
     """Return embeddings (n, dim) of a closer look at `crops` (n, side, side, 3), of so many views.
 
-    What it is and where it pays: `closer`, docs/decisions/0006-a-closer-look.md. A drawing is cut
-    without landmarks, and where the model says that its mirror image shows something else, as of a
-    letter, its embedding stays.
+    What it is and where it pays: `average_views`, docs/decisions/0006-a-closer-look.md. A
+    drawing is cut without landmarks, and where the model says that its mirror image shows something
+    else, as of a letter, its embedding stays.
     """
     if subject(model.manifest) == "face":
-        return closer(model.embed, model.detector, crops, embeddings, views)
+        return average_views(model.embed, model.detector, crops, embeddings, views)
     if mirrors(model.manifest):
         return unit(embeddings + model.embed(crops[:, :, ::-1]))
     return embeddings

@@ -25,7 +25,7 @@ import numpy as np
 
 from facesearch import Model
 from facesearch.alignment import CROP_LANDMARKS
-from facesearch.embedding import all_looks
+from facesearch.embedding import embed_by_views
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.protocols import crops_in_parts
 from facesearch.identification import REFERENCE_VIEWS
@@ -56,7 +56,7 @@ def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[F
 
     detector = model.detector
     parts = crops_in_parts(folder, rows, told)
-    once, references = all_looks(model.embed, detector, parts, REFERENCE_VIEWS)
+    once, references = embed_by_views(model.embed, detector, parts, REFERENCE_VIEWS)
     print()
     cache.parent.mkdir(exist_ok=True)
     np.savez(cache, once=once, references=references)

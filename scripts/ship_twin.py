@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch import Model
-from facesearch.embedding import all_looks
+from facesearch.embedding import embed_by_views
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.metrics import named_rightly, threshold_at
 from facesearch.evaluation.protocols import (
@@ -106,7 +106,7 @@ def embedded(model: Model, rows: list[dict[str, str]]) -> tuple[Floats, Floats]:
     """Return the templates (n, dim) of crops as probes, and as references."""
     detector = model.detector
     parts = crops_in_parts(DATA, rows)
-    once, references = all_looks(model.embed, detector, parts, REFERENCE_VIEWS)
+    once, references = embed_by_views(model.embed, detector, parts, REFERENCE_VIEWS)
     return once, references
 
 

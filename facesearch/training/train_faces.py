@@ -15,7 +15,7 @@ import numpy as np
 
 from facesearch.alignment import CROP_LANDMARKS, CROP_PX
 from facesearch.detection.factory import make_detector
-from facesearch.embedding import Encoder, all_looks
+from facesearch.embedding import Encoder, embed_by_views
 from facesearch.engine import engine_for_many, make_engine
 from facesearch.errors import DataError, TrainingError
 from facesearch.head import L1SigmoidHead
@@ -238,7 +238,7 @@ def looks_of(folder: Path, data: TrainingSet) -> Looks:
     encoder = Encoder(make_engine(engine, folder / "branch.onnx"))
     detector = make_detector("yunet", engine=engine)
     parts = crops_by_part(data.pictures)
-    return Looks(*all_looks(encoder.embed, detector, parts, REFERENCE_VIEWS))
+    return Looks(*embed_by_views(encoder.embed, detector, parts, REFERENCE_VIEWS))
 
 
 def rates_by_set(faces: Faces, looks: Looks, cohort: Cohort) -> dict[str, Rates]:

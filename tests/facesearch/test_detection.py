@@ -28,7 +28,7 @@ def portrait(portraits) -> np.ndarray:
     return np.asarray(Image.open(portraits.eileen).convert("RGB"))
 
 
-def test_boxes_landmarks_and_scores_are_those_of_opencvs_own_decoder(detector, portraits):
+def test_boxes_landmarks_and_scores_are_those_of_opencvs_decoder(detector, portraits):
     pixels = portrait(portraits)[:480, :500]
     boxes, landmarks, scores = detector.run(pixels)
     oracle = cv2.FaceDetectorYN.create(str(YUNET_FILE), "", (500, 480), 0.3, 0.3)
@@ -54,7 +54,7 @@ def test_a_portrait_has_one_face_with_eyes_above_the_mouth(detector, portraits):
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3], ids=["left", "upside down", "right"])
-def test_a_scan_that_lies_on_its_side_is_tried_turned_immich_28966(detector, portraits, quarters):
+def test_a_face_in_a_scan_on_its_side_is_found_immich_28966(detector, portraits, quarters):
     upright = portrait(portraits)
     (face,) = detector.detect(photo_of(upright))
     turned = np.rot90(upright, quarters)
@@ -92,7 +92,7 @@ def test_small_faces_of_a_large_photo_are_found_face_recognition_276(detector, p
         assert any(x < face.box[0] and y < face.box[1] < y + 130 for face in faces)
 
 
-def test_large_and_small_faces_come_out_once_each_largest_first(detector, portraits):
+def test_large_and_small_faces_are_found_once_each_largest_first(detector, portraits):
     face = portrait(portraits)[:300, 100:380]
     wall = np.full((900, 1500, 3), 90, np.uint8)
     wall[100:820, 100:772] = cv2.resize(face, (672, 720))
@@ -113,7 +113,7 @@ def test_large_and_small_faces_come_out_once_each_largest_first(detector, portra
     ],
     ids=["black", "noise", "one pixel", "a line"],
 )
-def test_where_there_is_no_face_the_list_is_empty(detector, pixels):
+def test_a_picture_without_faces_gives_an_empty_list(detector, pixels):
     assert detector.detect(photo_of(pixels)) == []
 
 
@@ -121,7 +121,7 @@ coordinate = st.floats(0, 50, width=32)
 
 
 @given(st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), min_size=1, max_size=8))
-def test_kept_boxes_do_not_overlap_and_each_dropped_one_gave_way_to_a_better(corners):
+def test_kept_boxes_do_not_overlap_and_each_dropped_one_overlaps_a_better(corners):
     boxes = np.array([[x, y, x + w + 1, y + h + 1] for x, y, w, h in corners], np.float32)
     scores = np.linspace(1, 0.5, len(boxes)).astype(np.float32)
     kept = best_rows(boxes, scores)

@@ -90,7 +90,7 @@ def strokes(seed):
 
 @pytest.mark.parametrize("side", [28, 48, 105])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_bitmap_of_a_character_is_centred_and_scaled_as_pixel_by_pixel(seed, side):
+def test_a_character_is_centered_and_scaled_as_pixel_by_pixel(seed, side):
     bitmap = strokes(seed)
     crop = ink_crop(in_colour(255 * (1 - bitmap)), side)
     assert (crop == crop[..., :1]).all()
@@ -102,7 +102,7 @@ def far_apart(crop, other):
     return np.abs(crop.astype(float) - other).mean()
 
 
-def test_the_crop_is_black_on_white_whatever_the_colours_were():
+def test_the_crop_is_black_on_white_whatever_the_colors_were():
     expected = ink_crop(letter(), 48)
     assert expected[0, 0].tolist() == [255, 255, 255]
     assert expected.min() < 10
@@ -118,7 +118,7 @@ def test_the_crop_is_black_on_white_whatever_the_colours_were():
 
 
 @given(x=st.integers(-20, 20), y=st.integers(-20, 20))
-def test_where_the_ink_is_on_the_page_does_not_matter(x, y):
+def test_the_place_of_the_ink_on_the_page_does_not_matter(x, y):
     bitmap = np.zeros((105, 105), np.uint8)
     bitmap[30:75, 30:75] = letter()[30:75, 30:75, 0] < 128
     moved = np.roll(bitmap, (y, x), (0, 1))
@@ -156,7 +156,7 @@ def test_specks_of_dust_on_a_scan_do_not_move_the_drawing():
     assert far_apart(ink_crop(dusty, 48), ink_crop(clean, 48)) < 1
 
 
-def test_one_far_too_dark_pixel_does_not_make_the_ink_paper():
+def test_one_much_darker_pixel_does_not_turn_the_ink_into_paper():
     pencil = letter(ink=(140, 140, 140), paper=220)
     flawed = pencil.copy()
     flawed[np.unravel_index(pencil[..., 0].argmin(), (105, 105))] = 0
@@ -172,7 +172,7 @@ def test_a_dot_stays_a_dot():
     assert dark[22:26, 22:26].all()
 
 
-def test_a_line_fills_the_crop_in_one_direction_and_is_centred_in_the_other():
+def test_a_line_fills_the_crop_in_one_direction_and_is_centered_in_the_other():
     pixels = page()
     pixels[90:93, 10:95] = 0
     rows, columns = np.nonzero(ink_crop(pixels, 50)[..., 0] < 128)
@@ -181,7 +181,7 @@ def test_a_line_fills_the_crop_in_one_direction_and_is_centred_in_the_other():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 60), (60, 1), (3, 5000)], ids=str)
-def test_a_tiny_or_narrow_picture_is_cut_or_blank_but_no_error(shape):
+def test_a_tiny_or_narrow_picture_is_cut_or_blank_without_error(shape):
     blank = page(*shape)
     assert ink_crop(blank, 48) is None
     inked = np.random.default_rng(0).integers(0, 2, shape, np.uint8) * 255
@@ -190,7 +190,7 @@ def test_a_tiny_or_narrow_picture_is_cut_or_blank_but_no_error(shape):
     assert whole_crop(blank, 48).shape == (48, 48, 3)
 
 
-def test_ink_that_hardly_differs_from_paper_is_none():
+def test_ink_that_hardly_differs_from_paper_is_not_ink():
     assert ink_crop(letter(ink=(177, 177, 177), paper=200), 48) is None
     assert ink_crop(letter(ink=(176, 176, 176), paper=200), 48) is not None
     shaded = in_colour(np.linspace(225, 245, 105)[None].repeat(105, 0))  # a page lit from one side
@@ -213,7 +213,7 @@ def test_a_whole_picture_is_fitted_in_the_middle_and_keeps_its_shape(height, wid
         assert crop[0, 0].tolist() == [200, 200, 200]
 
 
-def test_the_margin_of_a_whole_picture_has_the_colour_of_most_of_its_border():
+def test_the_margin_of_a_whole_picture_has_the_color_of_most_of_its_border():
     pixels = page(20, 60)
     pixels[:] = (10, 90, 40)
     pixels[:, :5] = (255, 0, 0)
@@ -226,7 +226,7 @@ def test_a_large_picture_is_reduced_by_area():
 
 
 @pytest.mark.parametrize(("side", "kind"), [(105, "PNG"), (3000, "PNG"), (3000, "JPEG")], ids=str)
-def test_a_drawing_is_one_face_with_the_ink_as_its_box_in_pixels_of_the_photo(side, kind):
+def test_a_drawing_is_one_face_whose_box_surrounds_the_ink(side, kind):
     pixels = page(side, side)
     third = side // 3
     pixels[third : 2 * third, third // 2 : third] = 30
@@ -238,7 +238,7 @@ def test_a_drawing_is_one_face_with_the_ink_as_its_box_in_pixels_of_the_photo(si
     assert face.landmarks[2] == pytest.approx(np.reshape(face.box, (2, 2)).mean(0))
 
 
-def test_a_blank_page_has_no_drawing_but_is_a_picture():
+def test_a_blank_page_is_a_picture_without_a_drawing():
     blank = photo(page(80, 120))
     assert WholeDetector(ink=True).detect(blank) == []
     (face,) = WholeDetector(ink=False).detect(blank)

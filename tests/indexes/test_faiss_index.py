@@ -70,7 +70,7 @@ def test_pq_refuses_too_few_rows_to_learn_from_and_stays_empty():
     assert len(index) == 624
 
 
-def test_pq_finds_99_of_100_true_neighbours_among_5000():
+def test_pq_finds_99_of_100_true_neighbors_among_5000():
     rows, probes = unit_rows(5000), unit_rows(100, seed=1)
     found = FaissIndex.build(np.arange(5000), rows, "pq").search(probes, 10)
     true_ids = np.argsort(-(probes @ rows.T), axis=1)[:, :10]
