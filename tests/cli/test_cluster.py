@@ -28,7 +28,7 @@ def test_a_group_gets_a_name_and_is_found_by_it_until_that_is_undone(run, album,
     assert {(group, n, Path(photo).name, face) for group, n, photo, face in rows(result)} == {
         ("1", "3", name, "1") for name in ("grace.jpg", "small.png", "grey.png")
     }
-    assert "1 group of faces without a name, 1 face like no other" in result.stderr
+    assert "1 group of faces without a name in 4 photos. 1 face found only once" in result.stderr
     assert f"To name one: facesearch cluster '{album}' --name GROUP NAME" in result.stderr
     assert facesearch("people", "list").stdout == ""
 
@@ -76,7 +76,7 @@ def test_of_the_faces_on_the_page_one_at_a_time_is_in_memory(run, album, tmp_pat
 
 
 def test_of_large_groups_a_few_photos_are_listed(run, album, monkeypatch):
-    monkeypatch.setattr(command, "LISTED", 1)
+    monkeypatch.setattr(command, "MAX_LISTED", 1)
     assert [row[2:] for row in rows(run(album))][1:] == [["and 2 more", ""]]
 
 

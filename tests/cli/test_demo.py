@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from facesearch import IdentifiedPhoto, shipped_models
 from facesearch.ink import ink_crop
 from facesearch_cli import demo as module
+from facesearch_cli import demo_answers, demo_page
 from facesearch_cli.demo import COLLINS, HOPPER, PORTRAITS, portrait
 from facesearch_cli.glyphs import GLYPHS, HANDS, PAGE_PX, PEN, STEPS, drawn_by, smooth, strokes_of
 
@@ -246,12 +247,12 @@ def test_right_and_wrong_are_told_apart_and_counted(glyphs_shown):
         glyph = file.partition("-")[0]
         expected = glyph if glyph in ENROLLED else "unknown"
         assert verdict == ("yes" if name == expected else "no")
-        assert probability.endswith(" %")
+        assert probability.endswith("%")
         wrong += [f"{file}: expected {expected}, got {name}"] if name != expected else []
     assert 0 < len(wrong) < 36
     assert result.exit_code == 1
     assert result.stderr.split("Not as expected:\n")[1].splitlines() == [f"  {w}" for w in wrong]
-    count = f"{36 - len(wrong)} of 36 answers came out as expected"
+    count = f"{36 - len(wrong)} of 36 answers as expected"
     assert f"36 drawings made; {count}" in result.stdout
     html = (folder / "glyphs.html").read_text(encoding="utf-8")
     assert count in html
@@ -261,9 +262,16 @@ def test_right_and_wrong_are_told_apart_and_counted(glyphs_shown):
 def test_where_nothing_is_found_no_face_is_missed(tmp_path):
     picture = tmp_path / "blank.png"
     Image.new("RGB", (9, 9)).save(picture)
-    scene, result = module.Scene(picture.name, "pen", ("ka",)), IdentifiedPhoto("blank", 9, 9, ())
-    blank = module.Shown(scene, result, ("ka",), picture)
-    for text in (module.rows(blank)[0][2][0], module.difference(blank), module.card(blank)):
+    scene, result = (
+        demo_answers.Scene(picture.name, "pen", ("ka",)),
+        IdentifiedPhoto("blank", 9, 9, ()),
+    )
+    blank = demo_answers.Answer(scene, result, ("ka",), picture)
+    for text in (
+        demo_answers.rows(blank)[0][2][0],
+        demo_answers.difference(blank),
+        demo_page.card(blank),
+    ):
         assert "nothing" in text
         assert "face" not in text
 

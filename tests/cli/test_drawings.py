@@ -176,11 +176,11 @@ def test_an_empty_gallery_is_called_empty(facesearch, drawings, enrolled):
 def test_a_gallery_can_be_made_anew_with_another_model(facesearch, drawings, enrolled):
     _, drawing, *where = enrolled
     migrate = ("gallery", "migrate", *where, "--model")
-    assert "is of the model" in facesearch(*migrate, drawing).stdout
+    assert "already uses the model" in facesearch(*migrate, drawing).stdout
     result = facesearch(*migrate, "omniglot")
     assert (result.exit_code, result.stdout) == (
         0,
-        "Made 2 templates anew: letters before, omniglot now.\n",
+        "Migrated 2 templates from letters to omniglot.\n",
     )
     refused = facesearch("identify", drawings["a"], *enrolled)
     assert refused.exit_code == 4

@@ -37,7 +37,7 @@ def test_enrolling_again_adds_nothing_and_is_no_failure(facesearch, people):
     facesearch("enroll", people)
     result = facesearch("enroll", people)
     assert result.exit_code == 0
-    assert result.stdout.startswith("Enrolled 0 photos, 2 there already.")
+    assert result.stdout.startswith("Enrolled 0 photos, 2 enrolled already.")
 
 
 def test_enrolling_says_how_to_take_it_back(facesearch, people, own_home):
@@ -66,7 +66,7 @@ def test_photos_without_a_name_are_wrong_usage_with_the_way_out(facesearch, peop
 def test_what_is_no_name_is_wrong_usage(facesearch, portraits, name):
     result = facesearch("enroll", portraits.grace, "--name", name)
     assert result.exit_code == 2
-    assert "no name for a person" in result.stderr
+    assert "not a valid person name" in result.stderr
 
 
 def test_a_folder_with_bad_files_is_finished_and_they_are_listed(facesearch, people, bad_photos):
@@ -86,7 +86,7 @@ def test_a_photo_beside_the_subfolders_is_listed_not_guessed(facesearch, people,
     shutil.copy(portraits.grace, people / "everyone.jpg")
     result = facesearch("enroll", people)
     assert result.exit_code == 3
-    assert "everyone.jpg: it lies beside the people's folders" in result.stderr
+    assert "everyone.jpg: it is beside the people's folders" in result.stderr
 
 
 @pytest.mark.parametrize(

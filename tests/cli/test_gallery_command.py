@@ -47,7 +47,7 @@ def test_check_lists_damage_that_keeps_the_index_from_being_made(gallery, enroll
 
 
 def test_rebuild_counts_the_templates(gallery):
-    assert gallery("rebuild").stdout == "Made the index anew from 2 templates.\n"
+    assert gallery("rebuild").stdout == "Rebuilt the index from 2 templates.\n"
     assert json.loads(gallery("rebuild", "--json").stdout)["templates"] == 2
 
 

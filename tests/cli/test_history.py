@@ -65,7 +65,7 @@ def test_a_gallery_in_which_nothing_was_decided_says_so(facesearch, own_home):
     Gallery(own_home / "gallery.db").close()
     result = facesearch("history")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "Nothing was decided yet.\n"
+    assert result.stderr == "No decisions yet.\n"
     assert facesearch("undo").stderr == "Error: there is nothing to undo\n"
 
 

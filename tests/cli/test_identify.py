@@ -27,7 +27,7 @@ def test_a_known_face_gets_its_name(facesearch, enrolled_gallery, probe):
     assert result.exit_code == 0
     photo, face, person, probability, _ = result.stdout.rstrip("\n").split("\t")
     assert (photo, face, person) == (str(probe), "1", "Grace Hopper")
-    assert probability.endswith(" %")
+    assert probability.endswith("%")
     assert result.stderr == ""
 
 

@@ -48,7 +48,7 @@ def test_wrong_usage_exits_2_and_prints_no_result(facesearch, words):
 @pytest.mark.parametrize(
     ("error", "exit_code", "said"),
     [
-        (MemoryError(), 4, "Error: there is not enough memory for this\n"),
+        (MemoryError(), 4, "Error: not enough memory\n"),
         (OSError(5, "Input/output error", "a\x1b.db"), 4, "Error: a\\x1b.db: Input/output error\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
     ],
@@ -57,14 +57,14 @@ def test_what_goes_wrong_is_one_sentence(facesearch, monkeypatch, error, exit_co
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("facesearch_cli.people.open_gallery", fail)
+    monkeypatch.setattr("facesearch_cli.options.open_gallery", fail)
     result = facesearch("people", "list")
     assert result.exit_code == exit_code
     assert result.stderr == said
 
 
 def test_a_bug_shows_its_traceback_and_reads_as_no_answer(facesearch, monkeypatch):
-    monkeypatch.setattr("facesearch_cli.people.open_gallery", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("facesearch_cli.options.open_gallery", lambda *_, **__: 1 / 0)
     result = facesearch("people", "list")
     assert result.exit_code == 70
     assert "ZeroDivisionError" in result.stderr

@@ -67,7 +67,7 @@ def test_doctor_says_how_to_get_what_is_missing(facesearch, monkeypatch):
     result = facesearch("doctor")
     assert result.exit_code == 0
     assert "extra heic\t-\tpip install 'facesearch[heic]'" in result.stdout
-    assert "facesearch enroll makes one" in result.stdout  # no gallery yet is no fault
+    assert "facesearch enroll creates one" in result.stdout  # no gallery yet is no fault
 
 
 def test_doctor_exits_4_for_a_damaged_model(facesearch, tmp_path):

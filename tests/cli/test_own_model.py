@@ -88,7 +88,7 @@ def test_an_export_is_imported_with_the_model_that_made_it(of_old, facesearch, t
 
 def test_a_migration_to_the_default_is_what_the_next_command_finds(of_old, facesearch):
     done = facesearch("gallery", "migrate", "--model", "default", "--gallery", of_old)
-    assert done.stdout == "Made 2 templates anew: old before, new now.\n"
+    assert done.stdout == "Migrated 2 templates from old to new.\n"
     with Gallery(of_old) as gallery:
         assert (gallery.model.name, gallery.upkeep.info()["index_dim"]) == ("new", 64)
 

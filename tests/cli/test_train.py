@@ -128,7 +128,7 @@ def test_ctrl_c_saves_and_resume_finishes(tmp_path):
         process.send_signal(signal.SIGINT)
         errors = process.stderr.read()
     assert process.returncode == 130
-    assert "with --resume goes on" in errors
+    assert "with --resume continues" in errors
     assert not model.exists()
     done = facesearch(*arguments, "--resume")
     assert done.returncode == 0, done.stderr
@@ -185,7 +185,7 @@ def test_an_adaptation_says_what_it_gained(adapted):
     code, out, err, ((arguments, options),) = adapted(a_face_course(0.7), "--from", "default")
     assert (code, err) == (0, "")
     assert "Trained on 3 people, 6 faces, 50 steps." in out
-    assert "people: 91.0 %, 70.0 %; before: 92.0 %, 50.0 %" in " ".join(out.split())
+    assert "people: 91.0%, 70.0%; before: 92.0%, 50.0%" in " ".join(out.split())
     assert (arguments[1].start, options["adapt"], options["steps"]) == ("default", True, None)
 
 
@@ -195,7 +195,7 @@ def test_a_model_that_is_not_better_is_refused_with_both_figures(adapted):
     assert (code, out) == (1, "")
     assert "No model was written" in err
     assert "of 2 people" in err
-    assert err.index("40.0 %") < err.index("50.0 %")
+    assert err.index("40.0%") < err.index("50.0%")
     code, out, _, _ = adapted(a_face_course(0.5), "--from", "default", "--json")
     told = json.loads(out)
     assert (code, told["model"]) == (1, None)
@@ -207,7 +207,7 @@ def test_a_model_that_is_not_better_is_refused_with_both_figures(adapted):
 def test_an_interrupted_adaptation_is_not_refused_but_goes_on(adapted):
     code, _, err, _ = adapted(a_face_course(None, ended="interrupted"), "--from", "default")
     assert code == 130
-    assert "with --resume goes on" in err
+    assert "with --resume continues" in err
     assert "No model" not in err
 
 
@@ -231,7 +231,7 @@ def test_who_trains_on_crops_is_told_that_all_are_looked_at_first(adapted, tmp_p
     (tmp_path / "index.csv").touch()
     code, _, err, _ = adapted(a_face_course(0.7), "--recipe", "face")
     assert code == 0
-    assert "Every face is looked at before the first step" in err
+    assert "Every face is analyzed before the first step" in err
 
 
 @needs_torch

@@ -11,6 +11,8 @@ from PIL import Image
 
 from facesearch_cli.web import own_address
 
+PAGE_MODULES = ("facesearch.web", "facesearch.serving")
+
 pytest.importorskip("starlette", reason="the extra web is not installed")
 pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
@@ -89,7 +91,7 @@ def test_it_warns_in_a_sentence_where_others_can_connect(
 
 
 def test_without_its_extra_it_says_how_to_get_it(facesearch, monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("facesearch.web")]:
+    for name in [name for name in sys.modules if name.startswith(PAGE_MODULES)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "starlette.requests", None)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
