@@ -53,6 +53,7 @@ def web(
     own = own_address(host)
     try:
         from facesearch.serving.server import listen, serve
+        from facesearch.web.app import make_app
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn", "jinja2", "markdown_it"):
             raise
@@ -85,7 +86,8 @@ def web(
     with listening, open_gallery(gallery, model, create=True) as opened:
         try:
             load = partial(Model.load, opened.model.folder)
-            serve(opened, load, listening, announce, photos, folders=paths or (), training=training)
+            app = make_app(opened, load, photos, folders=paths or (), training=training)
+            serve(app, listening, announce)
         except KeyboardInterrupt:  # the way to end it, not an accident
             complain("Ended.")
 

@@ -89,7 +89,9 @@ def test_it_warns_in_a_sentence_where_others_can_connect(
 
 
 def test_without_its_extra_it_says_how_to_get_it(facesearch, monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("facesearch.web")]:
+    for name in [
+        name for name in sys.modules if name.startswith(("facesearch.web", "facesearch.serving"))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "starlette.requests", None)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
