@@ -1,6 +1,5 @@
 """facesearch web: the gallery as a page in the browser."""
 
-from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -72,8 +71,11 @@ def web(
     Nothing leaves this machine, and without --host nobody else can connect. Ctrl-C stops it.
     """
     own = own_address(host)
-    listening, serve = listen_or_exit(host, own, port)
+    check_extra()
+    listening = listen_or_exit(host, own, port)
     from facesearch import Model
+    from facesearch.serving.server import serve
+    from facesearch.web.app import make_app
 
     if not own.is_loopback:
         complain(
@@ -93,24 +95,29 @@ def web(
     with listening, open_gallery(gallery, model, create=True) as opened:
         try:
             load = partial(Model.load, opened.model.folder)
-            serve(opened, load, listening, announce, photos, folders=paths or (), training=training)
+            app = make_app(opened, load, photos, folders=paths or (), training=training)
+            serve(app, listening, announce)
         except KeyboardInterrupt:  # the normal way to stop it
             complain("Stopped.")
 
 
-def listen_or_exit(
-    host: str, own: IPv4Address | IPv6Address, port: int | None
-) -> tuple["socket", Callable[..., None]]:
-    """Return a listening socket and the function that serves on it; raises typer.Exit."""
+def check_extra() -> None:
+    """Raise typer.Exit unless the page's packages are installed."""
     try:
-        from facesearch.serving.server import listen, serve
+        import facesearch.web.app  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name not in WEB_PACKAGES:
             raise
         complain("Error: the page needs an extra: pip install 'facesearch[web]'")
         raise typer.Exit(UNUSABLE) from error
+
+
+def listen_or_exit(host: str, own: IPv4Address | IPv6Address, port: int | None) -> "socket":
+    """Return a listening socket; raises typer.Exit."""
+    from facesearch.serving.server import listen
+
     try:
-        return listen(port or 0, str(own)), serve
+        return listen(port or 0, str(own))
     except OSError as error:
         where = f"port {port} of {host}" if port else host
         complain(

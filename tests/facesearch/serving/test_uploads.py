@@ -1,4 +1,4 @@
-"""Photos that were dropped go with the run, even if it was killed; those of others stay."""
+"""Dropped photos are deleted with their run, even a killed one; those of other runs stay."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Start another run in the same folder for temporary files; return it and its photo."""
+    """Start another run with the same temporary folder; return its process and its photo."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     started = []
@@ -45,14 +45,12 @@ def run(tmp_path, monkeypatch):
         process.communicate()
 
 
-def test_the_photos_of_a_run_that_was_killed_go_with_the_next_and_those_of_a_living_one_stay(
-    run, tmp_path
-):
+def test_the_next_run_deletes_the_photos_of_a_killed_run_but_not_of_a_living_one(run, tmp_path):
     (killed, its_photo), (_, photo_of_living) = run(), run()
     killed.kill()
     killed.wait()
     assert its_photo.exists()
-    other = tmp_path / "facesearch-page-of-another"  # that begins in this moment, or is no run
+    other = tmp_path / "facesearch-page-of-another"  # a run that is just starting, or no run at all
     other.mkdir()
     uploads = Uploads()
     assert not its_photo.exists()
@@ -63,9 +61,7 @@ def test_the_photos_of_a_run_that_was_killed_go_with_the_next_and_those_of_a_liv
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there links need a privilege")
-def test_a_link_that_somebody_put_there_leads_to_nothing_that_is_deleted(
-    monkeypatch, tmp_path_factory
-):
+def test_nothing_is_deleted_through_a_link_that_another_user_made(monkeypatch, tmp_path_factory):
     temporary, own = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("own")
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     (own / "photos").mkdir()
@@ -78,9 +74,7 @@ def test_a_link_that_somebody_put_there_leads_to_nothing_that_is_deleted(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there links need a privilege")
-def test_a_folder_that_becomes_a_link_while_one_looks_leads_to_nothing_that_is_deleted(
-    monkeypatch, tmp_path_factory
-):
+def test_nothing_is_deleted_through_a_folder_that_turns_into_a_link(monkeypatch, tmp_path_factory):
     temporary, own = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("own")
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     (own / "photos").mkdir()
@@ -90,14 +84,14 @@ def test_a_folder_that_becomes_a_link_while_one_looks_leads_to_nothing_that_is_d
     look, looks = Path.stat, []
 
     def look_and_swap(path, *, follow_symlinks=True):
-        """The folder is another user's, who exchanges it once it was looked at."""
-        told = look(path, follow_symlinks=follow_symlinks)
+        """Replace the folder, another user's, right after it was checked."""
+        found = look(path, follow_symlinks=follow_symlinks)
         if path == folder and not looks:
             looks.append(path)
             folder.rmdir()
             folder.symlink_to(own)
-            told = os.stat_result([*told[:4], told.st_uid + 1, *told[5:]])
-        return told
+            found = os.stat_result([*found[:4], found.st_uid + 1, *found[5:]])
+        return found
 
     monkeypatch.setattr(Path, "stat", look_and_swap)
     Uploads().close()

@@ -1,4 +1,4 @@
-"""Models whose detector does what a photo made by an enemy may do to a decoder."""
+"""Models whose detector does what a hostile photo may do to a decoder."""
 
 import os
 import time
