@@ -23,15 +23,15 @@ from facesearch_cli.render import (
 )
 
 if TYPE_CHECKING:
-    from facesearch.training.loop import Progress, Trained
-    from facesearch.training.train_faces import FaceCourse
-    from facesearch.training.train_pictures import Course
+    from facesearch.training.loop import Progress, TrainingResult
+    from facesearch.training.train_faces import FaceTraining
+    from facesearch.training.train_pictures import PictureTraining
 
 NEEDED = ("torch", "safetensors", "onnx", "scipy", "matplotlib")  # what the extra `train` brings
 
 
 class RecipeName(StrEnum):
-    """The recipes by name; facesearch.training.recipes says what they are."""
+    """The recipes by name; facesearch.training has a module for each."""
 
     KOCH = "koch"
     MODERN = "modern"
@@ -94,13 +94,12 @@ def train(
     if start is not None or recipe is RecipeName.FACE:
         train_faces(data, out, start, steps=steps, seed=seed, resume=resume, as_json=as_json)
         return
-    from facesearch.training.recipes import make_recipe
-    from facesearch.training.train_pictures import run_course
+    from facesearch.training.train_pictures import make_recipe, train_on_pictures
 
     screen = Screen()
     chosen = make_recipe((recipe or RecipeName.MODERN).value, seed=seed, steps=steps)
     with watching(screen, chosen.validated_by) as (reading, watch):
-        course = run_course(data, chosen, out, resume=resume, reading=reading, watch=watch)
+        course = train_on_pictures(data, chosen, out, resume=resume, reading=reading, watch=watch)
     if as_json:
         print_json(**as_object(course, out))
     elif course.trained.ended != "interrupted":
@@ -111,14 +110,14 @@ def train(
         raise typer.Exit(UNREADABLE)
 
 
-def leave_if_interrupted(trained: "Trained") -> None:
+def leave_if_interrupted(trained: "TrainingResult") -> None:
     """Say how to go on, and raise typer.Exit, if a training was interrupted."""
     if trained.ended == "interrupted":
         complain(f"Interrupted at step {trained.step:,}; the same command with --resume goes on.")
         raise typer.Exit(INTERRUPTED)
 
 
-def as_object(course: "Course", out: Path) -> dict[str, Any]:
+def as_object(course: "PictureTraining", out: Path) -> dict[str, Any]:
     """Return the JSON of a training."""
     trained = course.trained
     return {
@@ -136,13 +135,13 @@ def as_object(course: "Course", out: Path) -> dict[str, Any]:
     }
 
 
-def summary(course: "Course", out: Path) -> str:
+def summary(course: "PictureTraining", out: Path) -> str:
     """Return what was trained and what to do with it."""
     trained = course.trained
     others = "" if course.disjoint else " (too few classes to set some apart: trained on, too)"
     early = ", ended early: no gain any more" if trained.ended == "early" else ""
     return (
-        f"Trained on {counted(course.training_classes, 'class', 'classes')}, "
+        f"TrainingResult on {counted(course.training_classes, 'class', 'classes')}, "
         f"{trained.step:,} steps{early}.\n"
         f"One-shot accuracy on {counted(course.validation_classes, 'class', 'classes')}{others}: "
         f"{percent(trained.accuracy)}.\n"
@@ -165,7 +164,7 @@ def train_faces(
     """Train a model of faces; with `start` adapt that model, and refuse one that is no better."""
     from facesearch.training.face_recipe import Face
     from facesearch.training.faces import are_crops
-    from facesearch.training.train_faces import run_face_course
+    from facesearch.training.train_faces import train_on_faces
 
     screen = Screen()
     if are_crops(data):
@@ -174,7 +173,7 @@ def train_faces(
         )
     recipe = Face(seed=seed) if start is None else Face(seed=seed, start=start)
     with watching(screen, recipe.validated_by) as (reading, watch):
-        course = run_face_course(
+        course = train_on_faces(
             data,
             recipe,
             out,
@@ -197,20 +196,20 @@ def train_faces(
         raise typer.Exit(UNREADABLE)
 
 
-def faces_as_object(course: "FaceCourse", out: Path) -> dict[str, Any]:
+def faces_as_object(course: "FaceTraining", out: Path) -> dict[str, Any]:
     """Return the JSON of a training on faces."""
-    from facesearch.training.train_faces import told
+    from facesearch.training.train_faces import rate_figures
 
     trained, faces = course.trained, course.faces
     return {
         "model": str(out) if course.written else None,
         "ended": trained.ended,
         "step": trained.step,
-        "training_people": len(faces.learn.groups),
-        "training_faces": len(faces.learn.classes),
+        "training_people": len(faces.training.groups),
+        "training_faces": len(faces.training.classes),
         "validation_people": len(faces.validation.groups),
-        "figures": None if course.after is None else told(course.after),
-        "figures_before": None if course.before is None else told(course.before),
+        "figures": None if course.after is None else rate_figures(course.after),
+        "figures_before": None if course.before is None else rate_figures(course.before),
         "pictures_per_s": round(trained.pictures_per_s, 1),
         "data_share": round(trained.data_share, 4),
         "curves": str(course.curves) if course.curves else None,
@@ -218,13 +217,13 @@ def faces_as_object(course: "FaceCourse", out: Path) -> dict[str, Any]:
     }
 
 
-def faces_summary(course: "FaceCourse", out: Path) -> str:
+def faces_summary(course: "FaceTraining", out: Path) -> str:
     """Return what was trained, how well it does, set by set, and what to do with it."""
     trained, faces = course.trained, course.faces
     early = ", ended early: no gain any more" if trained.ended == "early" else ""
     lines = [
-        f"Trained on {counted(len(faces.learn.groups), 'person', 'people')}, "
-        f"{counted(len(faces.learn.classes), 'face')}, {trained.step:,} steps{early}.",
+        f"TrainingResult on {counted(len(faces.training.groups), 'person', 'people')}, "
+        f"{counted(len(faces.training.classes), 'face')}, {trained.step:,} steps{early}.",
         f"On {counted(len(faces.validation.groups), 'person', 'people')} who were not trained on, "
         "rank 1 and TPIR at FPIR 1 %:",
     ]
@@ -242,7 +241,7 @@ def faces_summary(course: "FaceCourse", out: Path) -> str:
     return "\n".join(lines)
 
 
-def refusal(course: "FaceCourse") -> str:
+def refusal(course: "FaceTraining") -> str:
     """Return why an adaptation was not written."""
     from facesearch.training.train_faces import mean_tpir
 
