@@ -18,7 +18,7 @@ from benchmarks.report import STDOUT, argument_parser, need, write_json
 from facesearch.evaluation.one_shot import play_episodes
 from facesearch.evaluation.pictures import Pictures, omniglot_parts, read_pictures
 from facesearch.training.loop import train
-from facesearch.training.recipes import Modern
+from facesearch.training.modern import Modern
 from facesearch.training.train_pictures import cropper, training_set
 from facesearch.training.validation import embed, one_shot_accuracy
 

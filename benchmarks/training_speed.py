@@ -20,9 +20,11 @@ from torch import nn
 
 from benchmarks.report import need, parse_arguments, show
 from facesearch.evaluation.pictures import omniglot_parts, read_pictures
+from facesearch.training.data import TrainingSet
 from facesearch.training.loop import Run
+from facesearch.training.modern import Modern
 from facesearch.training.network import PReLU
-from facesearch.training.recipes import Batch, Lesson, Modern, TrainingSet
+from facesearch.training.recipe import Batch, Lesson
 from facesearch.training.train_pictures import cropper, training_set
 
 ROUNDS, STEPS = 7, 4

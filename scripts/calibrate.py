@@ -30,12 +30,9 @@ from facesearch.engine import engine_for_many
 from facesearch.evaluation.protocols import crops_in_parts
 from facesearch.identification import REFERENCE_VIEWS
 from facesearch.manifest import read_manifest
-from facesearch.training.calibration import (
-    Searches,
-    calibrate_by_cosine,
-    report,
-)
-from facesearch.training.figures import measure
+from facesearch.training.calibration import calibrate_by_cosine
+from facesearch.training.figures import measure, report
+from facesearch.training.searches import Searches
 from facesearch.vectors import Floats
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -21,8 +21,8 @@ from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from facesearch import Gallery, Model
-from facesearch.training.recipes import Modern
-from facesearch.training.train_pictures import run_course
+from facesearch.training.modern import Modern
+from facesearch.training.train_pictures import train_on_pictures
 from facesearch_cli.demo import PORTRAITS, make_photos, portrait
 from facesearch_cli.glyphs import GLYPHS, HANDS, PEN, Hand, Stroke, curve, drawn_by, line, ring
 
@@ -168,7 +168,7 @@ def train(home: Path) -> None:
         episodes=2,
         ways=8,
     )
-    run_course(home / "written", recipe, home / "letters", watch=lambda progress: None)
+    train_on_pictures(home / "written", recipe, home / "letters", watch=lambda progress: None)
 
 
 # The server and the browser

@@ -19,9 +19,9 @@ from typing import Any
 from facesearch import Model
 from facesearch.evaluation.pictures import read_lake_trials, read_pictures
 from facesearch.evaluation.report import evaluate, model_cropper
-from facesearch.training.calibration import Searches
-from facesearch.training.calibration import report as rates
 from facesearch.training.figures import measure
+from facesearch.training.figures import report as rates
+from facesearch.training.searches import Searches
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "omniglot"

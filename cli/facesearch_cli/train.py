@@ -23,15 +23,15 @@ from facesearch_cli.render import (
 )
 
 if TYPE_CHECKING:
-    from facesearch.training.loop import Progress, Trained
-    from facesearch.training.train_faces import FaceCourse
-    from facesearch.training.train_pictures import Course
+    from facesearch.training.loop import Progress, TrainingResult
+    from facesearch.training.train_faces import FaceTraining
+    from facesearch.training.train_pictures import PictureTraining
 
 NEEDED = ("torch", "safetensors", "onnx", "scipy", "matplotlib")  # what the extra train installs
 
 
 class RecipeName(StrEnum):
-    """Names of the recipes; facesearch.training.recipes describes them."""
+    """Names of the recipes; facesearch.training has a module for each."""
 
     KOCH = "koch"
     MODERN = "modern"
@@ -104,13 +104,12 @@ def train(
     if start is not None or recipe is RecipeName.FACE:
         train_faces(data, out, start, steps=steps, seed=seed, resume=resume, as_json=as_json)
         return
-    from facesearch.training.recipes import make_recipe
-    from facesearch.training.train_pictures import run_course
+    from facesearch.training.train_pictures import make_recipe, train_on_pictures
 
     screen = Screen()
     chosen = make_recipe((recipe or RecipeName.MODERN).value, seed=seed, steps=steps)
     with watching(screen, chosen.validated_by) as (reading, watch):
-        course = run_course(data, chosen, out, resume=resume, reading=reading, watch=watch)
+        course = train_on_pictures(data, chosen, out, resume=resume, reading=reading, watch=watch)
     if as_json:
         print_json(**pictures_as_object(course, out))
     elif course.trained.ended != "interrupted":
@@ -121,14 +120,14 @@ def train(
         raise typer.Exit(UNREADABLE)
 
 
-def leave_if_interrupted(trained: "Trained") -> None:
+def leave_if_interrupted(trained: "TrainingResult") -> None:
     """Raise typer.Exit if a training was interrupted, after saying how to continue it."""
     if trained.ended == "interrupted":
         complain(f"Interrupted at step {trained.step:,}; the same command with --resume continues.")
         raise typer.Exit(INTERRUPTED)
 
 
-def pictures_as_object(course: "Course", out: Path) -> dict[str, Any]:
+def pictures_as_object(course: "PictureTraining", out: Path) -> dict[str, Any]:
     """Return the JSON of a training on pictures."""
     trained = course.trained
     return {
@@ -146,7 +145,7 @@ def pictures_as_object(course: "Course", out: Path) -> dict[str, Any]:
     }
 
 
-def pictures_summary(course: "Course", out: Path) -> str:
+def pictures_summary(course: "PictureTraining", out: Path) -> str:
     """Return what was trained, how accurate it is, and what to do next."""
     trained = course.trained
     others = "" if course.disjoint else " (too few to set some apart: trained on, too)"
@@ -157,7 +156,7 @@ def pictures_summary(course: "Course", out: Path) -> str:
     )
 
 
-def steps_of(trained: "Trained") -> str:
+def steps_of(trained: "TrainingResult") -> str:
     """Return the number of steps, and whether it ended early."""
     early = ", ended early: no more gain" if trained.ended == "early" else ""
     return f"{trained.step:,} steps{early}"
@@ -186,14 +185,14 @@ def train_faces(
     """Train a model of faces; with `start` adapt that model, and write it only if it is better."""
     from facesearch.training.face_recipe import Face
     from facesearch.training.faces import are_crops
-    from facesearch.training.train_faces import run_face_course
+    from facesearch.training.train_faces import train_on_faces
 
     screen = Screen()
     if are_crops(data):
         complain("Every face is analyzed before the first step: minutes if there are thousands.")
     recipe = Face(seed=seed) if start is None else Face(seed=seed, start=start)
     with watching(screen, recipe.validated_by) as (reading, watch):
-        course = run_face_course(
+        course = train_on_faces(
             data,
             recipe,
             out,
@@ -216,20 +215,20 @@ def train_faces(
         raise typer.Exit(UNREADABLE)
 
 
-def faces_as_object(course: "FaceCourse", out: Path) -> dict[str, Any]:
+def faces_as_object(course: "FaceTraining", out: Path) -> dict[str, Any]:
     """Return the JSON of a training on faces."""
-    from facesearch.training.train_faces import told
+    from facesearch.training.train_faces import rate_figures
 
     trained, faces = course.trained, course.faces
     return {
         "model": str(out) if course.written else None,
         "ended": trained.ended,
         "step": trained.step,
-        "training_people": len(faces.learn.groups),
-        "training_faces": len(faces.learn.classes),
+        "training_people": len(faces.training.groups),
+        "training_faces": len(faces.training.classes),
         "validation_people": len(faces.validation.groups),
-        "figures": None if course.after is None else told(course.after),
-        "figures_before": None if course.before is None else told(course.before),
+        "figures": None if course.after is None else rate_figures(course.after),
+        "figures_before": None if course.before is None else rate_figures(course.before),
         "pictures_per_s": round(trained.pictures_per_s, 1),
         "data_share": round(trained.data_share, 4),
         "curves": str(course.curves) if course.curves else None,
@@ -237,12 +236,12 @@ def faces_as_object(course: "FaceCourse", out: Path) -> dict[str, Any]:
     }
 
 
-def faces_summary(course: "FaceCourse", out: Path) -> str:
+def faces_summary(course: "FaceTraining", out: Path) -> str:
     """Return what was trained, how accurate it is on each set, and what to do next."""
     faces = course.faces
     lines = [
-        f"Trained on {counted(len(faces.learn.groups), 'person', 'people')}, "
-        f"{counted(len(faces.learn.classes), 'face')}, {steps_of(course.trained)}.",
+        f"Trained on {counted(len(faces.training.groups), 'person', 'people')}, "
+        f"{counted(len(faces.training.classes), 'face')}, {steps_of(course.trained)}.",
         f"On {counted(len(faces.validation.groups), 'person', 'people')} not trained on, rank 1 "
         "and TPIR at FPIR 1%:",
     ]
@@ -255,7 +254,7 @@ def faces_summary(course: "FaceCourse", out: Path) -> str:
     return "\n".join([*lines, next_steps(out, course.curves, "PHOTO")])
 
 
-def refusal(course: "FaceCourse") -> str:
+def refusal(course: "FaceTraining") -> str:
     """Return why an adapted model was not written."""
     from facesearch.training.train_faces import mean_tpir
 

@@ -3,7 +3,7 @@
 Affine after Koch, Zemel and Salakhutdinov (2015), section 3.3: rotation up to 10 degrees, shear up
 to 0.3, scale 0.8 to 1.2, shift up to 2 pixels of 105, each with probability one half. Elastic after
 Simard, Steinkraus and Platt (2003): a smooth field of random shifts. Pictures are (n, channels,
-side, side) with the background at 0, which is what comes in from outside.
+side, side); what moves in from outside is background, 0.
 """
 
 import math
@@ -13,23 +13,23 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-KNOTS = 5  # of the elastic field, along each side
+KNOTS = 5  # random shifts along each side, between which the elastic field is interpolated
 
 
 @dataclass(frozen=True, slots=True)
 class Distortion:
-    """How far pictures are distorted; each part happens with `probability`."""
+    """The limits of random distortions; each kind is applied with `probability`."""
 
     rotation_degrees: float = 10.0
     shear_x: float = 0.3
     shear_y: float = 0.3
     scale: float = 0.2  # 0.2: from 0.8 to 1.2
-    shift: float = 2 / 105  # of the side
-    elastic: float = 0.0  # standard deviation of the shifts, of half the side
+    shift: float = 2 / 105  # share of the side
+    elastic: float = 0.0  # standard deviation of the shifts, as a share of half the side
     probability: float = 0.5
 
     def apply(self, pictures: Tensor, generator: torch.Generator, *, alike: bool = False) -> Tensor:
-        """Return `pictures` (n, channels, side, side), distorted each in its own way or `alike`."""
+        """Return `pictures` (n, channels, side, side), each distorted on its own or all alike."""
         side = pictures.shape[-1]
         n = 1 if alike else len(pictures)
         grid = F.affine_grid(self.matrices(n, generator), [n, 1, side, side], align_corners=False)
@@ -42,14 +42,14 @@ class Distortion:
         return F.grid_sample(pictures, grid.to(pictures), mode="bilinear", align_corners=False)
 
     def matrices(self, n: int, generator: torch.Generator) -> Tensor:
-        """Return random maps (n, 2, 3) from places in the result to places in the picture.
+        """Return random affine maps (n, 2, 3) from the result's coordinates to the picture's.
 
-        In affine_grid's coordinates: -1 to 1 from edge to edge.
+        Coordinates are those of `affine_grid`: -1 to 1 from edge to edge.
         """
 
         def between(limit: float) -> Tensor:
-            drawn = (torch.rand(n, generator=generator) * 2 - 1) * limit
-            return drawn * self._happens(n, generator)
+            values = (torch.rand(n, generator=generator) * 2 - 1) * limit
+            return values * self._happens(n, generator)
 
         turn = between(math.radians(self.rotation_degrees))
         shear_x, shear_y = between(self.shear_x), between(self.shear_y)
@@ -68,9 +68,9 @@ class Distortion:
 
 @dataclass(frozen=True, slots=True)
 class Mirroring:
-    """What does not change whose face it is, and nothing else: half of the pictures mirrored."""
+    """Mirrors half of the pictures: the one distortion that cannot change whose face it is."""
 
     def apply(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
-        """Return `pictures` (n, channels, side, side), half of them mirrored, by chance."""
+        """Return `pictures` (n, channels, side, side), each mirrored with probability one half."""
         mirrored = torch.rand(len(pictures), generator=generator) < 0.5
         return torch.where(mirrored.view(-1, 1, 1, 1), pictures.flip(3), pictures)

@@ -1,7 +1,6 @@
 """A trained network -> a model folder, which `Model.load` reads without torch.
 
-The graph is written node by node: it has a dozen kinds of them, and torch's own exporter needs a
-package more and changes from version to version. Batch normalisation is folded into the weights.
+The folder has the graph (`onnx_graph`), the head, the calibration, figures and a card.
 """
 
 import hashlib
@@ -16,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
+from torch import Tensor
 
 from facesearch.embedding import Encoder
 from facesearch.engine import make_engine
@@ -28,47 +25,25 @@ from facesearch.errors import TrainingError
 from facesearch.figures import Figures
 from facesearch.head import L1SigmoidHead
 from facesearch.manifest import FILES
-from facesearch.training.calibration import Searches, calibrate
-from facesearch.training.face_network import (
-    FIRST_CODE,
-    GREY,
-    RANGE,
-    SECOND,
-    SHORT,
-    Block,
-    Convolution,
-    FaceBranch,
-    MobileTrunk,
-)
+from facesearch.training.calibration import calibrate
+from facesearch.training.data import TrainingSet
 from facesearch.training.figures import measure
-from facesearch.training.network import (
-    KochBranch,
-    L1Head,
-    PReLU,
-    ResidualBlock,
-    ResidualBranch,
-    SiameseNetwork,
-    Trunk,
-)
-from facesearch.training.recipes import TrainingSet
+from facesearch.training.network import KochBranch, L1Head, SiameseNetwork
+from facesearch.training.onnx_graph import KOCH_LENGTH, branch_onnx, doubles
+from facesearch.training.searches import Searches
 
-OPSET = 13  # the first whose DequantizeLinear has a scale for each channel
-IR_VERSION = 8
-PART = 256  # crops that are made at a time
-KOCH_LENGTH = 64.0  # sqrt(4096): no embedding of 4096 sigmoids is longer
-
-Doubles = NDArray[np.float64]
+PART = 256  # crops that are held in memory at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class About:
-    """What the manifest says of a model beside what its files say."""
+    """What a model's manifest and card say about its origin."""
 
     name: str
     weights_licence: str
     data_licence: str
     training: Mapping[str, Any]  # settings of the recipe, steps done, data, seed
-    figures: Mapping[str, float] = field(default_factory=dict)  # what was measured of it
+    figures: Mapping[str, float] = field(default_factory=dict)  # measured rates by name
     version: str = "1"
     card: str | None = None  # text of MODEL_CARD.md
 
@@ -76,22 +51,21 @@ class About:
 def export(network: SiameseNetwork, validation: TrainingSet, folder: Path, about: About) -> None:
     """Write `network` as a model into `folder`, calibrated on `validation`.
 
-    `validation` should have classes that the network was not trained on: where it was, its
-    probabilities are too sure. Raises TrainingError as `whole_folder`, or if the validation cannot
-    calibrate it.
+    The classes of `validation` should not have been trained on, otherwise probabilities are too
+    certain. Raises TrainingError as `atomic_folder` does, or if `validation` has too few classes.
     """
-    with whole_folder(folder) as new:
+    with atomic_folder(folder) as new:
         write_model(network, validation, new, about)
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder to write a model into; at the end it takes the place of `folder`.
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder to write a model into, which replaces `folder` at the end.
 
-    The model appears whole or not at all; one that was there is replaced. Raises TrainingError if
-    something else is there, or the disk does not take it.
+    The model appears completely or not at all; an older model is replaced. Raises TrainingError if
+    `folder` is something other than a model, or cannot be written.
     """
-    check_free(folder)
+    check_replaceable(folder)
     new: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +76,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
                 os.fsync(stream.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        new.chmod(0o777 & ~umask)  # mkdtemp's own is for its maker alone
+        new.chmod(0o777 & ~umask)  # mkdtemp's lets only this user in
         replace_folder(new, folder)
     except OSError as error:
         raise TrainingError(f"the model cannot be written to {folder}: {error}") from error
@@ -111,18 +85,18 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(new, ignore_errors=True)
 
 
-def check_free(folder: Path) -> None:
-    """Raise TrainingError if at `folder` is something that is no model, and so not replaced."""
+def check_replaceable(folder: Path) -> None:
+    """Raise TrainingError if `folder` is there, not empty, and not a model."""
     free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not free and not (folder / "model.json").is_file():
-        raise TrainingError(f"{folder} is there and is no model; name another folder")
+        raise TrainingError(f"{folder} exists and is not a model; name another folder")
 
 
 def replace_folder(new: Path, folder: Path) -> None:
-    """Put the folder `new` in the place of `folder`, which may be there; both on one disk.
+    """Move the folder `new` to `folder`, replacing what is there; both must be on one disk.
 
-    It takes two renames, since none replaces a full folder. Killed between them it leaves the old
-    model beside, under the name of `new` and .old.
+    This takes two renames, since a rename cannot replace a folder with content. If the process is
+    killed between them, the old model remains as "<new>.old".
     """
     if not folder.exists():
         new.rename(folder)
@@ -142,12 +116,12 @@ def write_model(
 ) -> None:
     """Write the files of a model into the empty `folder`; raises OSError, TrainingError."""
     channels, side_px = validation.pictures.shape[1:3]
-    (folder / "branch.onnx").write_bytes(branch_onnx(network.branch, quantised=True))
-    # calibrated with what will run: the graph with its rounded weights
+    (folder / "branch.onnx").write_bytes(branch_onnx(network.branch, quantized=True))
+    # calibrate what will run: the graph, with its rounded weights
     encoder = Encoder(make_engine("opencv", folder / "branch.onnx"))
     templates = encoder.embed(crops_of(validation.pictures))
     groups = validation.groups[validation.classes]
-    head, calibration = calibrate(plain_head(network), validation.classes, templates, groups)
+    head, calibration = calibrate(numpy_head(network), validation.classes, templates, groups)
     head.save(folder / "head.npz")
     manifest = {
         "manifest_version": 1,
@@ -178,14 +152,14 @@ def write_model(
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Return what the manifest of the model in `folder` says of its files: their SHA-256."""
+    """Return the SHA-256 of the files of the model in `folder`, by name, for its manifest."""
     return {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in FILES}
 
 
 def write_manifest(
     folder: Path, manifest: dict[str, Any], figures: Figures | None, card: str | None
 ) -> None:
-    """Write what is said of a model beside its files: manifest, figures and card, as there are."""
+    """Write model.json into `folder`, and figures.json and MODEL_CARD.md if given."""
     (folder / "model.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     if figures is not None:
         figures.save(folder, manifest)
@@ -194,9 +168,9 @@ def write_manifest(
 
 
 def crops_of(pictures: Tensor) -> NDArray[np.uint8]:
-    """Return crops (n, side, side, 3) RGB that the graph sees as `pictures`, its training's kind.
+    """Return crops (n, side, side, 3) RGB uint8 that the graph turns back into `pictures`.
 
-    `pictures` (n, channels, side, side) uint8: ink on nothing, or the light of three colours.
+    `pictures` (n, channels, side, side) uint8, as a TrainingSet holds them.
     """
     crops = pictures.permute(0, 2, 3, 1).numpy()
     if crops.shape[3] == 1:
@@ -205,292 +179,24 @@ def crops_of(pictures: Tensor) -> NDArray[np.uint8]:
 
 
 def crops_by_part(pictures: Tensor) -> Iterator[NDArray[np.uint8]]:
-    """Yield the crops that the graph sees as `pictures`, see `crops_of`, PART at a time."""
+    """Yield the `crops_of` `pictures`, PART at a time."""
     return (crops_of(part) for part in torch.split(pictures, PART))
 
 
-def plain_head(network: SiameseNetwork) -> L1SigmoidHead:
-    """Return the head of `network` in numpy, for the templates that `branch_onnx` makes."""
+def numpy_head(network: SiameseNetwork) -> L1SigmoidHead:
+    """Return the head of `network` in numpy, for the templates that its ONNX graph gives."""
     head: L1Head = network.head
-    weights = array(head.gains)
+    weights = doubles(head.gains)
     projection = None
-    if head.projection is not None:  # rounded as in its file
+    if head.projection is not None:  # rounded as its file rounds it
         blocks = torch.block_diag(*head.projection)  # type: ignore[no-untyped-call]
-        dense = array(blocks)  # (dim, width)
-        projection = dense.astype(np.float16).astype(np.float32)
+        projection = doubles(blocks).astype(np.float16).astype(np.float32)  # (dim, width)
     if isinstance(network.branch, KochBranch):
-        weights = np.append(weights * KOCH_LENGTH, 0.0)  # of the last number, see koch_embedding
+        weights = np.append(weights * KOCH_LENGTH, 0.0)  # 0 for the last number, see koch_embedding
     return L1SigmoidHead(
         projection=projection,
         weights=weights.astype(np.float32),
-        bias=float(array(head.bias)),
+        bias=float(doubles(head.bias)),
         unit_distance=1.0,  # until it is calibrated
         follows_cosine=False,
     )
-
-
-# The graph
-
-
-def branch_onnx(branch: nn.Module, *, quantised: bool) -> bytes:
-    """Return the ONNX graph of a KochBranch or ResidualBranch, always the same bytes.
-
-    Input `pictures` (n, 3, side, side) float32 RGB, 0 to 255; output `embeddings` (n, dim), which
-    `Encoder` scales to length 1. `quantised`: weights of 8 bits with a scale for each output
-    channel, a quarter of the size.
-    """
-    graph = Graph(quantised)
-    if isinstance(branch, ResidualBranch):
-        side_px = branch.side_px
-        result = residual_embedding(graph, branch)
-    elif isinstance(branch, KochBranch):
-        side_px = branch.side_px
-        result = koch_embedding(graph, branch)
-    else:
-        raise TypeError(f"there is no graph for a {type(branch).__name__}")
-    return graph.serialised(side_px, result)
-
-
-class Graph:
-    """Nodes and weights of an ONNX graph, as they are added; names of values are strings."""
-
-    def __init__(self, quantised: bool, prefix: str = "") -> None:
-        self._quantised, self._prefix = quantised, prefix
-        self._nodes: list[onnx.NodeProto] = []
-        self._weights: list[onnx.TensorProto] = []
-
-    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node; return the name of its one output."""
-        output = f"{self._prefix}{kind.lower()}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
-
-    def constant(self, values: NDArray[Any]) -> str:
-        """Add `values` as they are; return their name."""
-        name = f"{self._prefix}weight_{len(self._weights)}"
-        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-    def floats(self, values: Doubles) -> str:
-        return self.constant(values.astype(np.float32))
-
-    def weights(self, values: Doubles) -> str:
-        """Add the weights (out, ...) of a layer, quantised if that was asked for."""
-        if not self._quantised:
-            return self.floats(values)
-        flat = np.abs(values.reshape(len(values), -1)).max(1)
-        scales = (np.maximum(flat, 1e-12) / 127).astype(np.float32)  # symmetric: no zero point
-        whole = np.rint(values / scales.reshape(-1, *[1] * (values.ndim - 1)))
-        return self.node(
-            "DequantizeLinear",
-            self.constant(np.clip(whole, -127, 127).astype(np.int8)),
-            self.constant(scales),
-            axis=0,
-        )
-
-    def convolution(
-        self,
-        x: str,
-        weights: Doubles,
-        bias: Doubles,
-        stride: int,
-        pads: tuple[int, int],  # before, that is above and to the left, and after
-        groups: int = 1,
-    ) -> str:
-        return self.node(
-            "Conv",
-            x,
-            self.weights(weights),
-            self.floats(bias),
-            kernel_shape=weights.shape[2:],
-            strides=[stride] * 2,
-            pads=[pads[0]] * 2 + [pads[1]] * 2,
-            group=groups,
-        )
-
-    def linear(self, x: str, weights: Doubles, bias: Doubles) -> str:
-        flat = self.node("Flatten", x, axis=1)
-        return self.node("Gemm", flat, self.weights(weights), self.floats(bias), transB=1)
-
-    def prelu(self, x: str, act: PReLU) -> str:
-        return self.node("PRelu", x, self.floats(array(act.weight)[:, None, None]))
-
-    def pictures(self, channels: int) -> str:
-        """Add what turns RGB, 0 to 255, into pictures as in training; return their name.
-
-        One channel: ink, 1 - mean / 255; three: light, x / 255. Zero is the background, which
-        the padding of the next layer continues: so this cannot be folded into that layer.
-        """
-        if channels == 3:
-            weights, bias = np.eye(3)[:, :, None, None] / 255, np.zeros(3)
-        else:
-            weights, bias = np.full((1, 3, 1, 1), -1 / (3 * 255)), np.ones(1)
-        return self.node("Conv", "pictures", self.floats(weights), self.floats(bias))
-
-    def of_length_one(self, x: str) -> str:
-        """Add what scales the rows of `x` (n, numbers) to length 1."""
-        return self.node("Div", x, self.node("Sqrt", self.squared_length(x)))
-
-    def squared_length(self, x: str) -> str:
-        """Add the squared lengths (n, 1) of the rows of `x` (n, numbers)."""
-        axis = self.constant(np.array([1], np.int64))
-        return self.node("ReduceSum", self.node("Mul", x, x), axis, keepdims=1)
-
-    def join(self, model: onnx.ModelProto, result: str) -> None:
-        """Put the nodes into `model`, whose one output is then `result`, renamed `embeddings`."""
-        output = self._end(result)
-        model.graph.node.extend(self._nodes)
-        model.graph.initializer.extend(self._weights)
-        del model.graph.output[:]
-        model.graph.output.append(output)
-
-    def _end(self, result: str) -> onnx.ValueInfoProto:
-        """Rename `result`, which the last node gives, `embeddings`; return that output."""
-        self._nodes[-1].output[0] = "embeddings"
-        if self._nodes[-1].name != result:
-            raise ValueError(f"{result} is not the last node")
-        return helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", "dim"])
-
-    def serialised(self, side_px: int, result: str) -> bytes:
-        """Return the graph from `pictures` to `result`, renamed `embeddings`, as bytes."""
-        output = self._end(result)
-        graph = helper.make_graph(
-            self._nodes,
-            "branch",
-            [
-                helper.make_tensor_value_info(
-                    "pictures", TensorProto.FLOAT, ["n", 3, side_px, side_px]
-                )
-            ],
-            [output],
-            self._weights,
-        )
-        model = helper.make_model(
-            graph,
-            producer_name="facesearch",
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-        )
-        onnx.checker.check_model(model, full_check=True)
-        data: bytes = model.SerializeToString(deterministic=True)
-        return data
-
-
-def residual_embedding(graph: Graph, branch: ResidualBranch) -> str:
-    """Add a ResidualBranch, up to the embedding before it is scaled to length 1."""
-    trunks = [trunk for trunk in branch.trunks if isinstance(trunk, Trunk)]  # that is all of them
-    x = graph.pictures(trunks[0].stem.in_channels)
-    parts = [trunk_embedding(graph, trunk, x) for trunk in trunks]
-    return parts[0] if len(parts) == 1 else graph.node("Concat", *parts, axis=1)
-
-
-def trunk_embedding(graph: Graph, trunk: Trunk, x: str) -> str:
-    """Add one trunk that reads the pictures `x`."""
-
-    def normed(x: str, layer: nn.Conv2d, norm: nn.BatchNorm2d) -> str:
-        return graph.convolution(x, *folded(layer, norm), layer.stride[0], even_pads(layer))
-
-    x = graph.prelu(normed(x, trunk.stem, trunk.stem_norm), trunk.stem_act)
-    for block in trunk.blocks:
-        assert isinstance(block, ResidualBlock)  # for the type checker
-        y = graph.prelu(normed(x, block.first, block.first_norm), block.first_act)
-        y = normed(y, block.second, block.second_norm)
-        if block.shortcut is not None:
-            x = normed(x, block.shortcut, block.shortcut_norm)
-        x = graph.prelu(graph.node("Add", y, x), block.second_act)
-    return graph.linear(x, *folded(trunk.embedding, trunk.embedding_norm))
-
-
-def koch_embedding(graph: Graph, branch: KochBranch) -> str:
-    """Add a KochBranch, with one number more than its 4096 sigmoids s: a template has length 1.
-
-    The paper's head compares s as it is, of any length, while a template has length 1 everywhere
-    in this package. So the template is [s, sqrt(4096 - |s|^2)] / 64. Its length is 1 whatever s
-    is; the head gives the last number no weight, and its other weights make up for the 64.
-    """
-    x = graph.pictures(branch.features[0].in_channels)  # type: ignore[arg-type]
-    for layer in branch.features:
-        if isinstance(layer, nn.Conv2d):
-            x = graph.convolution(x, *folded(layer), layer.stride[0], even_pads(layer))
-        elif isinstance(layer, nn.ReLU):
-            x = graph.node("Relu", x)
-        else:
-            x = graph.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
-    s = graph.node("Sigmoid", graph.linear(x, *folded(branch.embedding)))
-    square = graph.node("Mul", s, s)
-    axis = graph.constant(np.array([1], np.int64))
-    used = graph.node("ReduceSum", square, axis, keepdims=1)
-    left = graph.node("Sub", graph.floats(np.array([KOCH_LENGTH**2])), used)
-    both = graph.node("Concat", s, graph.node("Sqrt", graph.node("Relu", left)), axis=1)
-    return graph.node("Mul", both, graph.floats(np.array([1 / KOCH_LENGTH])))
-
-
-def face_onnx(branch: FaceBranch) -> bytes:
-    """Return the graph of both trunks of a face model, always the same bytes.
-
-    The first trunk is the one that the branch was made from, of which no node is touched; its input
-    is the whole's. Output `embeddings` (n, 256) as FaceBranch gives them.
-    """
-    whole = onnx.load_from_string(branch.model)
-    until = [node.output[0] for node in whole.graph.node].index(FIRST_CODE) + 1
-    del whole.graph.node[until:]
-    for tensor in [t for t in whole.graph.initializer if t.name.startswith(SECOND)]:
-        whole.graph.initializer.remove(tensor)
-    graph = Graph(quantised=True, prefix=SECOND)
-    first = graph.of_length_one(FIRST_CODE)
-    second = mobile_embedding(graph, branch.second, whole.graph.input[0].name)
-    length = graph.node("Div", graph.floats(np.array([SHORT])), graph.squared_length(second))
-    second = graph.node("Mul", second, length)
-    graph.join(whole, graph.node("Concat", first, second, axis=1))
-    onnx.checker.check_model(whole, full_check=True)
-    serialised: bytes = whole.SerializeToString(deterministic=True)
-    return serialised
-
-
-def mobile_embedding(graph: Graph, trunk: MobileTrunk, crops: str) -> str:
-    """Add a MobileTrunk, up to its code as it comes out."""
-
-    def passed(x: str, part: Convolution) -> str:
-        layer = part.layer
-        x = graph.convolution(x, *folded(layer), layer.stride[0], part.pads, layer.groups)
-        return x if part.act is None else graph.prelu(x, part.act)
-
-    x = graph.node("Sub", crops, graph.floats(np.array([GREY])))
-    x = graph.node("Mul", x, graph.floats(np.array([1 / RANGE])))
-    for part in (*trunk.stem, *trunk.blocks, *trunk.end):
-        if isinstance(part, Block):
-            y = x
-            for inside in part.parts:
-                assert isinstance(inside, Convolution)  # for the type checker
-                y = passed(y, inside)
-            x = graph.node("Add", x, y) if part.beside else y
-        else:
-            assert isinstance(part, Convolution)  # for the type checker
-            x = passed(x, part)
-    return graph.linear(x, *folded(trunk.embedding))
-
-
-def folded(
-    layer: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None
-) -> tuple[Doubles, Doubles]:
-    """Return weights and bias of `layer` with the batch normalisation after it worked in."""
-    weights = array(layer.weight)
-    bias = np.zeros(len(weights)) if layer.bias is None else array(layer.bias)
-    if norm is None:
-        return weights, bias
-    assert norm.running_mean is not None and norm.running_var is not None  # noqa: PT018
-    gain = 1 / np.sqrt(array(norm.running_var) + norm.eps)
-    shift = -array(norm.running_mean) * gain
-    if norm.affine:
-        gain, shift = gain * array(norm.weight), shift * array(norm.weight) + array(norm.bias)
-    return weights * gain.reshape(-1, *[1] * (weights.ndim - 1)), bias * gain + shift
-
-
-def even_pads(layer: nn.Conv2d) -> tuple[int, int]:
-    """Return how far `layer` pads before and after."""
-    return int(layer.padding[0]), int(layer.padding[0])
-
-
-def array(tensor: Tensor) -> Doubles:
-    """Return `tensor` in double precision, so that folding loses nothing."""
-    return tensor.detach().cpu().double().numpy()

@@ -1,8 +1,8 @@
 """The Siamese network: one branch used twice, an L1 distance, a sigmoid.
 
 `KochBranch` is the network of Koch, Zemel and Salakhutdinov, "Siamese Neural Networks for One-shot
-Image Recognition" (2015), figure 4. `ResidualBranch` is a smaller one of today's parts: residual
-blocks (He et al. 2016), batch normalisation, PReLU. Both take pictures as `TrainingSet` holds
+Image Recognition" (2015), figure 4. `ResidualBranch` is smaller and has newer parts: residual
+blocks (He et al. 2016), batch normalization, PReLU. Both take pictures as `TrainingSet` holds
 them, (n, channels, side, side) in [0, 1], ink or light high, and give embeddings (n, dim).
 """
 
@@ -16,7 +16,6 @@ class KochBranch(nn.Module):
 
     side_px = 105
     dim = 4096
-    normalised = False
 
     def __init__(self, channels: int = 1) -> None:
         super().__init__()
@@ -52,9 +51,9 @@ class KochBranch(nn.Module):
 
 
 class PReLU(nn.Module):
-    """x where it is positive, else slope * x, with a learned slope a channel (He et al. 2015).
+    """x where it is positive, else slope * x, with one learned slope per channel (He et al. 2015).
 
-    nn.PReLU computes the same; its backward pass takes a third of the network's time on a CPU.
+    nn.PReLU computes the same, but its backward pass takes a third of the network's time on a CPU.
     """
 
     def __init__(self, channels: int) -> None:
@@ -62,12 +61,12 @@ class PReLU(nn.Module):
         self.weight = nn.Parameter(torch.full((channels,), 0.25))
 
     def forward(self, x: Tensor) -> Tensor:
-        towards = (1 - self.weight).to(x.dtype).view(1, -1, 1, 1)
-        return torch.lerp(x, F.relu(x), towards)
+        share = (1 - self.weight).to(x.dtype).view(1, -1, 1, 1)
+        return torch.lerp(x, F.relu(x), share)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; halves the picture if `stride` is 2."""
+    """Two 3x3 convolutions and a shortcut past them; halves the side if `stride` is 2."""
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -92,7 +91,7 @@ class ResidualBlock(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Residual blocks on a 5x5 stem, then one linear layer."""
+    """A 5x5 convolution as stem, residual blocks, then one linear layer."""
 
     def __init__(
         self,
@@ -128,12 +127,10 @@ class Trunk(nn.Module):
 
 
 class ResidualBranch(nn.Module):
-    """Trunks side by side, each of which sees the whole picture; embeddings of unit length.
+    """Trunks side by side, each of which sees the whole picture; embeddings have unit length.
 
-    Trunks that learn each by itself err in different ways, as networks trained apart do.
+    Each trunk has a loss of its own, so trunks make different errors, as separate networks do.
     """
-
-    normalised = True
 
     def __init__(
         self,
@@ -169,10 +166,10 @@ class ResidualBranch(nn.Module):
 class L1Head(nn.Module):
     """The learned comparison: logit = bias - weights . |code(a) - code(b)|, code = x @ projection.
 
-    Without a projection, `width` is None, it is the paper's: code(x) = x, weights of any sign. With
-    one, the projection starts as random rotations side by side, whose L1 distance keeps the order
-    of the Euclidean one, and the weights stay positive. The embedding may have equal `parts`, one
-    after the other: each has its own share of the code, and the logit's distance is their sum.
+    If `width` is None there is no projection, as in the paper: code(x) = x, and weights have any
+    sign. Otherwise the projection starts as random rotations side by side, whose L1 distances keep
+    the order of Euclidean distances, and weights stay positive. The embedding may consist of equal
+    `parts`, one after the other: each has its own share of the code, and their distances add up.
     """
 
     def __init__(self, dim: int, width: int | None = None, parts: int = 1) -> None:
@@ -183,21 +180,23 @@ class L1Head(nn.Module):
             self.weights = nn.Parameter(torch.full((dim,), 1 / dim))
             return
         if width % dim:
-            raise ValueError(f"a code of {width} numbers is no multiple of the embedding's {dim}")
-        own = dim // parts
+            raise ValueError(
+                f"a code of {width} numbers is not a multiple of the embedding's {dim}"
+            )
+        part_dim = dim // parts
         blocks = [
-            torch.cat([torch.linalg.qr(torch.randn(own, own))[0] for _ in range(width // dim)], 1)
+            torch.cat([random_rotation(part_dim) for _ in range(width // dim)], 1)
             for _ in range(parts)
         ]
         self.projection = nn.Parameter(torch.stack(blocks))  # (parts, dim / parts, width / parts)
-        # code gaps have a mean size of about |a - b| * sqrt(2 / (pi * dim))
+        # a number of the codes of a and b differs by about |a - b| * sqrt(2 / (pi * dim))
         start = 10.0 / (width * (2 / (torch.pi * dim)) ** 0.5)
         self.log_weights = nn.Parameter(torch.full((width,), start).log())
         self.bias = nn.Parameter(torch.tensor(10.0))
 
     @property
     def gains(self) -> Tensor:
-        """The weight of each number of the code."""
+        """The weight (width,) of each number of the code."""
         return self.weights if self.projection is None else self.log_weights.exp()
 
     def codes(self, embeddings: Tensor) -> Tensor:
@@ -205,8 +204,8 @@ class L1Head(nn.Module):
         embeddings = embeddings.float()
         if self.projection is None:
             return embeddings
-        each = zip(embeddings.chunk(len(self.projection), -1), self.projection, strict=True)
-        return torch.cat([part @ block for part, block in each], -1) * self.gains
+        parts = zip(embeddings.chunk(len(self.projection), -1), self.projection, strict=True)
+        return torch.cat([part @ block for part, block in parts], -1) * self.gains
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the logits (n,) of pairs of embeddings (n, dim); higher is more alike."""
@@ -223,15 +222,21 @@ class L1Head(nn.Module):
         return self.bias - self.part_distances(a, b).sum(0)
 
     def part_distances(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the distances (parts, ..., n, m) that each part of a head with a code sees."""
+        """Return the distances (parts, ..., n, m) by each part; the head must have a projection."""
         assert self.projection is not None  # for the type checker
         parts = len(self.projection)
-        both = zip(self.codes(a).chunk(parts, -1), self.codes(b).chunk(parts, -1), strict=True)
-        return torch.stack([torch.cdist(first, second, p=1) for first, second in both])
+        pairs = zip(self.codes(a).chunk(parts, -1), self.codes(b).chunk(parts, -1), strict=True)
+        return torch.stack([torch.cdist(first, second, p=1) for first, second in pairs])
+
+
+def random_rotation(dim: int) -> Tensor:
+    """Return a random orthogonal matrix (dim, dim)."""
+    rotation: Tensor = torch.linalg.qr(torch.randn(dim, dim))[0]
+    return rotation
 
 
 class SiameseNetwork(nn.Module):
-    """One branch used twice and a head; called with two batches it returns the pairs' logits."""
+    """A branch, used for both pictures of a pair, and a head."""
 
     def __init__(self, branch: nn.Module, head: L1Head) -> None:
         super().__init__()
@@ -240,7 +245,7 @@ class SiameseNetwork(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the logits (n,) that pictures `a` and `b` (n, channels, side, side) are mates.
 
-        Both go through the branch in one batch.
+        The branch sees both in one batch.
         """
         first, second = self.branch(torch.cat([a, b])).chunk(2)
         logits: Tensor = self.head(first, second)

@@ -1,6 +1,6 @@
-"""Pictures sorted into classes -> a model folder: the whole course on one screen.
+"""Pictures sorted into classes -> a model folder, step by step.
 
-pictures -> what to learn from and what to choose by -> training -> export, curves
+pictures -> training and validation classes -> training -> export and curves
 """
 
 import json
@@ -24,32 +24,41 @@ from facesearch.evaluation.pictures import (
 )
 from facesearch.ink import decode_for_ink, picture_crop
 from facesearch.photo import Photo
-from facesearch.training.export import About, check_free, export
-from facesearch.training.loop import LOG, Progress, Trained, train
-from facesearch.training.recipes import Recipe, TrainingSet
+from facesearch.training.data import Ids, TrainingSet
+from facesearch.training.export import About, check_replaceable, export
+from facesearch.training.koch import Koch
+from facesearch.training.loop import LOG, Progress, TrainingResult, train
+from facesearch.training.modern import Modern
+from facesearch.training.recipe import Recipe
 
-DRAWING_SAMPLE = 32  # pictures that tell whether all are drawings
-COLOURLESS = 24  # grey levels between the channels of a drawing's pixel, at most
-BETWEEN = 0.2  # share of a drawing's pixels that are neither paper nor ink, at most
+RECIPES: dict[str, type[Koch] | type[Modern]] = {"koch": Koch, "modern": Modern}
+
+DRAWING_SAMPLE = 32  # pictures looked at to decide whether all are drawings
+MAX_COLOR_SPREAD = 24  # of 255, between the channels of a pixel of a drawing
+MAX_MIDTONES = 0.2  # share of a drawing's pixels that are neither paper nor ink
 VALIDATION_SHARE = 0.15  # of the classes
-FEWEST_TO_SPLIT = 8  # classes with two pictures; below, all are trained on and validated by
-
-Ids = NDArray[np.int64]
+MIN_CLASSES_TO_SPLIT = 8  # with two pictures; fewer are both trained on and validated with
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
-    """What came of training a model on pictures."""
+class PictureTraining:
+    """The result of training a model on pictures."""
 
-    trained: Trained
+    trained: TrainingResult
     pictures: Pictures
     training_classes: int
     validation_classes: int
-    disjoint: bool  # no class of the validation was trained on
-    curves: Path | None  # None if the training was interrupted, as then there is no model
+    disjoint: bool  # no validation class was trained on
+    curves: Path | None  # None if the training was interrupted: then there is no model either
 
 
-def run_course(
+def make_recipe(name: str, *, seed: int = 0, steps: int | None = None) -> Recipe:
+    """Return the recipe of that name, one of RECIPES; `steps` if not the recipe's own."""
+    recipe: Recipe = RECIPES[name](seed=seed)
+    return recipe if steps is None else replace(recipe, steps=steps)
+
+
+def train_on_pictures(
     source: Path,
     recipe: Recipe,
     model: Path,
@@ -57,23 +66,22 @@ def run_course(
     resume: bool = False,
     reading: Callable[[int], object] | None = None,
     watch: Callable[[Progress], object] = lambda progress: None,
-) -> Course:
+) -> PictureTraining:
     """Train `recipe` on the pictures in `source`; write the model folder `model`.
 
-    What the run needs (checkpoint, log, curves) lies in a folder beside it, "<model>-training".
-    Raises DataError if the pictures cannot serve, TrainingError if the training cannot go on, or
-    `model` is something else already.
+    Checkpoint, log and curves are in a folder next to it, "<model>-training". Raises DataError if
+    the pictures cannot be used, TrainingError if the training fails or `model` cannot be written.
     """
     model = model.resolve()
-    check_place(model, source, resume=resume)
+    check_destination(model, source, resume=resume)
     drawn = are_drawings(sample_photos(source, DRAWING_SAMPLE))
     cut = cropper("ink" if drawn else "whole", recipe.side_px)
     pictures = read_pictures(source, cut, advance=reading)
-    learn, choose, disjoint = split(pictures, recipe.seed)
+    classes, held_out, disjoint = split(pictures, recipe.seed)
     folder = model.with_name(f"{model.name}-training")
-    validation = one_group(training_set(pictures.only(choose), drawn))
+    validation = one_group(training_set(pictures.only(held_out), drawn))
     trained = train(
-        one_group(training_set(pictures.only(learn), drawn)),
+        one_group(training_set(pictures.only(classes), drawn)),
         validation,
         recipe,
         folder,
@@ -81,28 +89,34 @@ def run_course(
         watch=watch,
     )
     if trained.ended == "interrupted":
-        return Course(trained, pictures, len(learn), len(choose), disjoint, None)
-    said = about(trained, recipe, pictures, learn, model.name, disjoint=disjoint)
-    export(trained.network, validation, model, said)
+        return PictureTraining(trained, pictures, len(classes), len(held_out), disjoint, None)
+    about = describe(trained, recipe, pictures, classes, model.name, disjoint=disjoint)
+    export(trained.network, validation, model, about)
     curves = draw_curves(folder / LOG, folder / "curves.png", recipe.validated_by)
-    return Course(trained, pictures, len(learn), len(choose), disjoint, curves)
+    return PictureTraining(trained, pictures, len(classes), len(held_out), disjoint, curves)
 
 
-def check_place(model: Path, source: Path, *, resume: bool) -> None:
-    """Raise TrainingError unless a model can be written to `model`, before hours were spent."""
+def check_destination(model: Path, source: Path, *, resume: bool) -> None:
+    """Raise TrainingError, before hours of work, if no model can be written to `model`."""
     if not model.name:
-        raise TrainingError(f"{model} is no name for a model's folder")
-    check_free(model)
+        raise TrainingError(f"{model} is not a valid folder for a model")
+    check_replaceable(model)
     if (model / "model.json").exists() and not resume:
-        raise TrainingError(f"there is a model in {model} already; name another folder")
+        raise TrainingError(f"there already is a model in {model}; name another folder")
     if source.is_dir() and model.is_relative_to(source.resolve()):
-        raise TrainingError(f"{model} lies among the pictures in {source}; name another folder")
+        raise TrainingError(f"{model} is inside the pictures' folder {source}; name another folder")
 
 
-def about(
-    trained: Trained, recipe: Recipe, pictures: Pictures, learn: Ids, name: str, *, disjoint: bool
+def describe(
+    trained: TrainingResult,
+    recipe: Recipe,
+    pictures: Pictures,
+    classes: Ids,
+    name: str,
+    *,
+    disjoint: bool,
 ) -> About:
-    """Return what the manifest and the card of a model say of its training."""
+    """Return what the manifest of a model says about its training on `classes`."""
     omniglot = bool(omniglot_parts(pictures))
     return About(
         name=name,
@@ -111,8 +125,8 @@ def about(
         training={
             "recipe": recipe.name,
             **asdict(recipe),
-            "classes": len(learn),
-            "pictures": int(np.isin(pictures.classes, learn).sum()),
+            "classes": len(classes),
+            "pictures": int(np.isin(pictures.classes, classes).sum()),
             "steps_done": trained.step,
             "best_step": trained.best_step,
             "minutes": round(trained.seconds / 60, 1),
@@ -123,54 +137,56 @@ def about(
 
 
 def cropper(alignment: str, side_px: int) -> Cropper:
-    """Return what cuts a picture as models of that alignment, "ink" or "whole", take it."""
+    """Return the cropper for models of that alignment, "ink" or "whole"."""
     return partial(picture_crop, alignment=alignment, side_px=side_px)
 
 
 def are_drawings(photos: list[Photo]) -> bool:
-    """Return whether pictures are strokes on paper: no colours, and hardly a tone between two."""
+    """Return whether most photos are strokes on paper: no colors, and few tones between two."""
 
     def is_drawing(pixels: NDArray[np.uint8]) -> bool:
         low, high = (part.astype(int) for part in (pixels.min(2), pixels.max(2)))
-        if (high - low > COLOURLESS).mean() > 0.01 or high.max() - low.min() < 64:
+        if (high - low > MAX_COLOR_SPREAD).mean() > 0.01 or high.max() - low.min() < 64:
             return False
         tone = (high - low.min()) / (high.max() - low.min())
-        return bool(((tone > 0.2) & (tone < 0.8)).mean() <= BETWEEN)
+        return bool(((tone > 0.2) & (tone < 0.8)).mean() <= MAX_MIDTONES)
 
     verdicts = [is_drawing(decode_for_ink(photo)) for photo in photos]
     return bool(verdicts) and sum(verdicts) > len(verdicts) / 2
 
 
-def split(pictures: Pictures, seed: int, fewest: int = 2) -> tuple[Ids, Ids, bool]:
-    """Return the classes to train on, those to validate by, and whether no class is in both.
+def split(pictures: Pictures, seed: int, n_validation: int = 2) -> tuple[Ids, Ids, bool]:
+    """Return the classes to train on, those to validate with, and whether no class is in both.
 
-    Omniglot as its literature does: the background alphabets, and the evaluation alphabets that
-    are in no trial. Else by chance, whole classes, `fewest` or more to validate by.
+    Omniglot is split as in the literature: into the background alphabets and the evaluation
+    alphabets that are in no trial. Other classes are split at random, with at least `n_validation`
+    to validate with. Raises DataError if there are too few.
     """
     parts = omniglot_parts(pictures)
     if parts:
         if not (len(parts["background"]) and len(parts["validation"])):
             raise DataError(
-                "of Omniglot it takes background alphabets to learn from and, to choose by, "
-                "evaluation alphabets that are in no trial"
+                "training on Omniglot takes background alphabets and, to validate with, evaluation "
+                "alphabets that are in no trial"
             )
         return parts["background"], parts["validation"], True
     counts = np.bincount(pictures.classes, minlength=len(pictures.class_names))
-    several = np.flatnonzero(counts > 1)
-    if len(several) < 2:
-        raise DataError("training needs two classes or more that have two pictures or more")
+    with_mates = np.flatnonzero(counts > 1)
+    if len(with_mates) < 2:
+        raise DataError("training takes two classes or more that have two pictures or more")
     everything = np.arange(len(counts))
-    if len(several) < FEWEST_TO_SPLIT:
+    if len(with_mates) < MIN_CLASSES_TO_SPLIT:
         return everything, everything, False
-    shuffled = np.random.default_rng(seed).permutation(several)
-    choose = np.sort(shuffled[: max(fewest, round(VALIDATION_SHARE * len(several)))])
-    return np.setdiff1d(everything, choose), choose, True
+    shuffled = np.random.default_rng(seed).permutation(with_mates)
+    n_validation = max(n_validation, round(VALIDATION_SHARE * len(with_mates)))
+    validation = np.sort(shuffled[:n_validation])
+    return np.setdiff1d(everything, validation), validation, True
 
 
 def one_group(data: TrainingSet) -> TrainingSet:
-    """Return `data` with all classes in one group, if no group of its own has two of them.
+    """Return `data` with all classes in one group, if each of its groups has only one class.
 
-    Families of one, years: their classes would never be compared.
+    Classes of different groups would otherwise never be compared.
     """
     if np.bincount(data.groups).max() > 1:
         return data
@@ -178,7 +194,7 @@ def one_group(data: TrainingSet) -> TrainingSet:
 
 
 def training_set(pictures: Pictures, drawn: bool) -> TrainingSet:
-    """Return `pictures` as networks take them: ink on nothing, or colours."""
+    """Return `pictures` as a TrainingSet: one channel of ink if `drawn`, else three of color."""
     crops = pictures.crops
     crops = 255 - crops[..., :1] if drawn else crops
     return TrainingSet(
@@ -190,8 +206,8 @@ def training_set(pictures: Pictures, drawn: bool) -> TrainingSet:
 
 
 def draw_curves(log: Path, picture: Path, validated_by: str) -> Path:
-    """Write a PNG of loss and validation over the steps of a training's log."""
-    from matplotlib.figure import Figure  # without pyplot: no window, no state
+    """Write a PNG of loss and validation over steps, from a training's log; return its path."""
+    from matplotlib.figure import Figure  # not pyplot, which has global state
 
     lines: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines()]
     steps = [line["step"] for line in lines]

@@ -21,7 +21,8 @@ import pytest
 import typer
 from PIL import Image, ImageEnhance, ImageOps
 
-from facesearch.model import SHIPPED, Model
+from facesearch.model import Model
+from facesearch.shipped import SHIPPED
 from facesearch_cli.main import app
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "facesearch"))
@@ -280,9 +281,10 @@ def test_the_answer_of_a_training_on_pictures_is_the_stored_one(run, files, tmp_
 
 @needs_torch
 def test_the_answer_of_an_adaptation_is_the_stored_one(run, tmp_path, monkeypatch):
+    from facesearch.training.recipes import TrainingSet
+
     from facesearch.training import train_faces
     from facesearch.training.faces import Faces
-    from facesearch.training.recipes import TrainingSet
 
     def people(n):
         return TrainingSet(None, np.repeat(np.arange(n), 2), np.zeros(n, np.int64), drawn=False)

@@ -101,7 +101,7 @@ def test_a_training_is_not_overwritten_unless_resumed(tmp_path):
     assert first.returncode == 0
     again = facesearch("train", data, "--out", tmp_path / "m", "--steps", 2)
     assert again.returncode == 4
-    assert "there is a model" in again.stderr
+    assert "already is a model" in again.stderr
     shutil.rmtree(tmp_path / "m")
     again = facesearch("train", data, "--out", tmp_path / "m", "--steps", 2)
     assert again.returncode == 4
@@ -146,16 +146,16 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path
 def a_face_course(after, *, before=0.5, ended="done", skipped=()):
     """Return what came of adapting a model: on 2 of 5 people, with these TPIR."""
     from facesearch.training import train_faces as course
+    from facesearch.training.data import TrainingSet
     from facesearch.training.faces import Faces
-    from facesearch.training.loop import Trained
-    from facesearch.training.recipes import TrainingSet
+    from facesearch.training.loop import TrainingResult
 
     def people(n):
         classes = np.repeat(np.arange(n), 2)
         return TrainingSet(None, classes, np.zeros(n, np.int64), drawn=False)
 
-    return course.FaceCourse(
-        trained=Trained(None, 0.6, 50, 40, ended, 9.0, 12.0, 0.1),
+    return course.FaceTraining(
+        trained=TrainingResult(None, 0.6, 50, 40, ended, 9.0, 12.0, 0.1),
         faces=Faces(people(3), people(2), ("people",), skipped),
         after=None if after is None else {"people": course.Rates(0.91, after)},
         before={"people": course.Rates(0.92, before)},
@@ -171,7 +171,7 @@ def adapted(monkeypatch, tmp_path):
     def run(done, *options):
         asked = []
         monkeypatch.setattr(
-            face_course, "run_face_course", lambda *a, **k: asked.append((a, k)) or done
+            face_course, "train_on_faces", lambda *a, **k: asked.append((a, k)) or done
         )
         arguments = ["train", str(tmp_path), "--out", str(tmp_path / "mine"), *options]
         said = CliRunner().invoke(app, arguments)

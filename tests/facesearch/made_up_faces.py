@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from facesearch.shipped import SHIPPED
-from facesearch.training.export import face_onnx
+from facesearch.training.data import TrainingSet
 from facesearch.training.face_network import FaceBranch
-from facesearch.training.recipes import TrainingSet
+from facesearch.training.onnx_graph import face_onnx
 
 
 def crops_of_people(n, photos, seed=0):

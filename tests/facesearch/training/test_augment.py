@@ -30,7 +30,7 @@ def test_a_probability_of_0_distorts_nothing():
     assert torch.allclose(still.apply(pictures, drawn()), pictures, atol=1e-5)
 
 
-def test_one_seed_gives_one_result_and_another_seed_another():
+def test_the_seed_decides_the_distortion():
     pictures, distortion = torch.rand(4, 1, 16, 16), Distortion(elastic=0.1, probability=1.0)
     first, again = (distortion.apply(pictures, drawn(1)) for _ in range(2))
     assert torch.equal(first, again)
@@ -43,7 +43,7 @@ def test_every_picture_is_distorted_in_its_own_way():
     assert len({tuple(r.flatten().tolist()) for r in results}) == 8
 
 
-def test_pictures_distorted_alike_stay_as_alike_as_they_were():
+def test_equal_pictures_distorted_alike_stay_equal():
     pictures = a_square().repeat(4, 1, 1, 1)
     wild = Distortion(elastic=0.2, probability=1.0)
     first, *others = wild.apply(pictures, drawn(), alike=True)
@@ -51,14 +51,14 @@ def test_pictures_distorted_alike_stay_as_alike_as_they_were():
     assert not torch.allclose(first, pictures[0], atol=0.1)
 
 
-def test_what_comes_in_from_outside_is_background():
+def test_what_moves_in_from_outside_is_background():
     pictures = torch.ones(16, 1, 20, 20)
     shifted = Distortion(**NOTHING | {"shift": 0.3}, probability=1.0).apply(pictures, drawn())
     assert shifted.amin() == 0
     assert shifted.amax() == pytest.approx(1.0)
 
 
-def test_maps_stay_within_what_the_paper_allows():
+def test_affine_maps_stay_within_the_papers_limits():
     paper = Distortion(probability=1.0)
     matrices = paper.matrices(4000, drawn()).double()
     assert matrices.shape == (4000, 2, 3)
@@ -77,7 +77,7 @@ def test_maps_stay_within_what_the_paper_allows():
     assert sheared[:, 1, 0].abs().max().item() == 0
 
 
-def test_each_part_happens_with_its_probability():
+def test_each_kind_of_distortion_is_applied_with_its_probability():
     half = Distortion(**NOTHING | {"rotation_degrees": 10}, probability=0.5)
     turned = half.matrices(4000, drawn())[:, 0, 1] != 0
     assert turned.float().mean().item() == pytest.approx(0.5, abs=0.03)
@@ -92,7 +92,7 @@ def test_a_shift_by_pixels_is_a_shift_by_pixels():
     assert torch.allclose(moved[0, 0, :, 3:], a_square()[0, 0, :, :-3], atol=1e-5)
 
 
-def test_elastic_moves_neighbours_together():
+def test_elastic_distortion_moves_neighbors_together():
     side = 64
     ramp = torch.linspace(0, 1, side).repeat(side, 1).view(1, 1, side, side)
     bent = Distortion(**NOTHING, elastic=0.05, probability=1.0).apply(ramp, drawn())
@@ -102,7 +102,7 @@ def test_elastic_moves_neighbours_together():
     assert (inside[:, 1:] - inside[:, :-1]).abs().max() < 5 / side  # and tears nothing
 
 
-def test_half_of_the_pictures_are_mirrored_and_nothing_else():
+def test_half_of_the_pictures_are_mirrored_and_the_others_unchanged():
     pictures = torch.rand(200, 3, 8, 8)
     found = Mirroring().apply(pictures, drawn())
     same = (found == pictures).flatten(1).all(1)

@@ -12,16 +12,15 @@ from facesearch.errors import TrainingError
 from facesearch.evaluation.metrics import expected_calibration_error
 from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.training.calibration import (
-    Searches,
     calibrate,
     fit_cohort,
     fit_pairs,
     logistic,
-    natural_pairs,
-    own_cohort,
-    report,
-    usual_evidence,
+    prior_evidence,
+    trained_head_cohort,
 )
+from facesearch.training.figures import report
+from facesearch.training.searches import Searches, natural_pairs
 from facesearch.vectors import unit
 
 DIM = 24
@@ -49,7 +48,7 @@ def made(n_people: int, pictures: int, seed: int, spread: float = 0.55, centres:
 # Pairs
 
 
-def test_the_logistic_regression_is_the_minimum_that_scipy_finds():
+def test_the_logistic_regression_agrees_with_scipys_minimum():
     rng = np.random.default_rng(0)
     mated = rng.random(300) < 0.2
     features = np.stack([np.ones(300), rng.normal(mated * 1.5, 1)], 1)
@@ -65,7 +64,7 @@ def test_the_logistic_regression_is_the_minimum_that_scipy_finds():
         assert logistic(features, mated, towards, strength) == pytest.approx(best, abs=1e-4)
 
 
-def test_half_of_the_pairs_of_two_people_are_of_one_group():
+def test_half_of_the_non_mated_pairs_are_within_a_group():
     people, templates, groups = made(60, 3, seed=1)
     pairs, mated = natural_pairs(Searches(people, templates, templates), groups)
     first, second = people[pairs[:, 0]], people[pairs[:, 1]]
@@ -75,7 +74,7 @@ def test_half_of_the_pairs_of_two_people_are_of_one_group():
     assert 0.5 < near.mean() < 0.65  # a sixth of the other half is of one group by chance
 
 
-def test_a_logit_that_is_off_comes_out_as_the_same_evidence():
+def test_a_wrongly_scaled_and_shifted_logit_gives_the_same_evidence():
     people, templates, groups = made(200, 4, seed=2, spread=0.9)
     searches = Searches(people, templates, templates)
     pairs, mated = natural_pairs(searches, groups)
@@ -87,7 +86,7 @@ def test_a_logit_that_is_off_comes_out_as_the_same_evidence():
     )
 
 
-def test_pairs_of_people_not_fitted_to_come_true_as_often_as_was_said():
+def test_pair_probabilities_hold_for_people_not_fitted_to():
     people, templates, groups = made(200, 4, seed=3)
     head, _ = calibrate(HEAD, people, templates, groups)
     people, templates, groups = made(200, 4, seed=4)
@@ -99,7 +98,7 @@ def test_pairs_of_people_not_fitted_to_come_true_as_often_as_was_said():
 
 
 @pytest.mark.parametrize("scale", [0.001, 1, 100], ids=["timid", "as trained", "far too sure"])
-def test_people_told_apart_without_an_error_do_not_make_the_head_infinitely_sure(scale):
+def test_a_head_that_makes_no_errors_does_not_become_infinitely_certain(scale):
     people, templates, groups = made(8, 5, seed=5, spread=0.02)
     searches = Searches(people, templates, templates)
     pairs, mated = natural_pairs(searches, groups)
@@ -108,7 +107,7 @@ def test_people_told_apart_without_an_error_do_not_make_the_head_infinitely_sure
     assert np.abs(head.llr(templates[0], templates)).max() < max(25, 1.5 * scale * 10)
 
 
-def test_a_head_that_has_learned_the_wrong_way_round_keeps_its_order():
+def test_a_head_that_learned_the_reverse_order_keeps_it():
     people, templates, groups = made(60, 3, seed=6)
     searches = Searches(people, templates, templates)
     wrong = replace(HEAD, weights=-HEAD.weights, bias=-10.0)
@@ -121,11 +120,13 @@ def test_a_head_that_has_learned_the_wrong_way_round_keeps_its_order():
 # Searches
 
 
-def test_simulated_searches_are_scored_by_the_head_and_never_find_the_reference_itself():
+def test_simulated_searches_score_by_the_head_and_never_probe_with_a_reference():
     people, templates, _ = made(50, 3, seed=7)
     head = replace(HEAD, unit_distance=5.0, exponent=1.3)
     searches = Searches(people, templates, templates, head)
-    strangers, mated, owners, non_mated = searches.simulate(20, 0, own_cohort(searches))
+    simulated = searches.simulate(20, 0, trained_head_cohort(searches))
+    strangers, mated, owners = simulated.strangers, simulated.mated, simulated.owners
+    non_mated = simulated.non_mated
     assert (mated.shape, non_mated.shape) == ((2 * 20, 20), (3 * 30, 20))
     assert owners.tolist() == np.repeat(np.arange(20), 2).tolist()
     itself = strangers.standard(np.ones(1, np.float32))[0]
@@ -137,11 +138,12 @@ def test_simulated_searches_are_scored_by_the_head_and_never_find_the_reference_
     assert mated[0, 0] == pytest.approx(strangers.standard(by_hand)[0], abs=1e-3)
 
 
-def test_a_model_without_a_head_of_its_own_is_searched_by_cosine():
+def test_a_model_whose_head_follows_the_cosine_is_searched_by_cosine():
     people, templates, _ = made(50, 3, seed=7)
     searches = Searches(people, templates, templates)
     cohort = fit_cohort(searches)
-    strangers, mated, _, _ = searches.simulate(20, 0, cohort)
+    simulated = searches.simulate(20, 0, cohort)
+    strangers, mated = simulated.strangers, simulated.mated
     rng = np.random.default_rng(0)
     order = rng.permutation(list(searches.rows))[:20]
     rows = [rng.permutation(searches.rows[person]) for person in order]
@@ -150,7 +152,7 @@ def test_a_model_without_a_head_of_its_own_is_searched_by_cosine():
     assert mated[0] == pytest.approx(strangers.standard(cosines), abs=1e-4)
 
 
-def test_strangers_get_a_name_as_often_as_asked_and_probabilities_come_true():
+def test_strangers_are_named_as_often_as_asked_and_probabilities_are_calibrated():
     people, templates, groups = made(200, 6, seed=8)
     head, calibration = calibrate(HEAD, people, templates, groups)
     assert calibration.note is None
@@ -163,7 +165,7 @@ def test_strangers_get_a_name_as_often_as_asked_and_probabilities_come_true():
             assert asked / 2 < figures[f"fpir_asked_{asked}_n{size}"] < asked * 2
 
 
-def test_the_evidence_is_not_lost_in_the_manifest():
+def test_the_manifest_holds_the_whole_calibration():
     people, templates, groups = made(60, 3, seed=10)
     _, calibration = calibrate(HEAD, people, templates, groups)
     stored = calibration.manifest()
@@ -179,10 +181,10 @@ def test_the_evidence_is_not_lost_in_the_manifest():
 @pytest.mark.parametrize(
     ("n_people", "pictures"), [(2, 1), (2, 2), (3, 1), (8, 4), (39, 2), (60, 1)], ids=str
 )
-def test_few_people_give_the_usual_shape_and_a_note(n_people, pictures):
+def test_few_people_give_the_prior_evidence_and_a_note(n_people, pictures):
     people, templates, groups = made(n_people, pictures, seed=11)
     head, calibration = calibrate(HEAD, people, templates, groups)
-    assert "the usual shape is taken" in calibration.manifest()["note"]
+    assert "the usual shape is used" in calibration.manifest()["note"]
     evidence = calibration.evidence
     z = np.linspace(-5, 8, 50, dtype=np.float32)
     assert (np.diff(evidence.llr(z)) > 0).all()
@@ -194,7 +196,7 @@ def test_few_people_give_the_usual_shape_and_a_note(n_people, pictures):
     assert 0.01 < calibration.cohort.score_std < 1
 
 
-def test_few_people_calibrate_about_as_well_as_many():
+def test_few_people_calibrate_roughly_as_well_as_many():
     people, templates, groups = made(8, 6, seed=12)
     head, calibration = calibrate(HEAD, people, templates, groups)
     people, templates, _ = made(80, 6, seed=13)
@@ -204,10 +206,10 @@ def test_few_people_calibrate_about_as_well_as_many():
     assert 0.01 / 5 < figures["fpir_asked_0.01_n20"] < 0.01 * 5
 
 
-def test_the_usual_evidence_is_that_of_two_normal_distributions_a_gap_apart():
+def test_the_prior_evidence_is_that_of_two_normal_distributions_a_gap_apart():
     people, templates, _ = made(30, 4, seed=14)
     searches = Searches(people, templates, templates, replace(HEAD, unit_distance=5.0))
-    evidence = usual_evidence(searches, own_cohort(searches))
+    evidence = prior_evidence(searches, trained_head_cohort(searches))
     gap = evidence.slope
     for z in (0.0, 1.0, gap):
         ratio = (-((z - gap) ** 2) + z**2) / 2
@@ -216,11 +218,11 @@ def test_the_usual_evidence_is_that_of_two_normal_distributions_a_gap_apart():
 
 def test_one_class_cannot_calibrate_a_model():
     people, templates, groups = made(1, 5, seed=15)
-    with pytest.raises(TrainingError, match="two classes or more, not on 1"):
+    with pytest.raises(TrainingError, match="two classes or more, not 1"):
         calibrate(HEAD, people, templates, groups)
 
 
-def test_the_evidence_grows_with_the_score_where_it_was_seen():
+def test_the_evidence_rises_with_the_score_between_its_limits():
     people, templates, groups = made(120, 4, seed=16)
     _, calibration = calibrate(HEAD, people, templates, groups)
     evidence = calibration.evidence
@@ -229,7 +231,7 @@ def test_the_evidence_grows_with_the_score_where_it_was_seen():
 
 
 @pytest.mark.parametrize("spread", [0.1, 0.3])
-def test_classes_that_are_never_mistaken_do_not_make_the_evidence_infinitely_sure(spread):
+def test_evidence_stays_finite_if_classes_are_never_confused(spread):
     people, templates, groups = made(60, 4, seed=1, spread=spread)
     _, calibration = calibrate(HEAD, people, templates, groups)
     evidence = calibration.evidence

@@ -12,20 +12,15 @@ from facesearch.errors import TrainingError  # noqa: E402
 from facesearch.figures import read_figures  # noqa: E402
 from facesearch.model import Model  # noqa: E402
 from facesearch.training import export as exporting  # noqa: E402
-from facesearch.training.export import (  # noqa: E402
-    About,
-    branch_onnx,
-    crops_of,
-    export,
-    plain_head,
-)
+from facesearch.training.data import TrainingSet  # noqa: E402
+from facesearch.training.export import About, crops_of, export, numpy_head  # noqa: E402
 from facesearch.training.network import (  # noqa: E402
     KochBranch,
     L1Head,
     ResidualBranch,
     SiameseNetwork,
 )
-from facesearch.training.recipes import TrainingSet  # noqa: E402
+from facesearch.training.onnx_graph import branch_onnx  # noqa: E402
 from facesearch.vectors import unit  # noqa: E402
 
 ABOUT = About("glyphs", "CC0-1.0", "drawn for the test", {"recipe": "modern", "seed": 3})
@@ -87,9 +82,9 @@ def by_torch(branch: torch.nn.Module, given: torch.Tensor) -> np.ndarray:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("channels", [1, 3], ids=["ink", "colours"])
-def test_the_graph_computes_what_torch_does(channels, engine, tmp_path):
+def test_the_onnx_graph_agrees_with_torch(channels, engine, tmp_path):
     branch, given = a_branch(channels), pictures(5, channels)
-    ours = unit(run(branch_onnx(branch, quantised=False), given, engine, tmp_path))
+    ours = unit(run(branch_onnx(branch, quantized=False), given, engine, tmp_path))
     theirs = by_torch(branch, given)
     if engine == "opencv":
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5)
@@ -97,10 +92,10 @@ def test_the_graph_computes_what_torch_does(channels, engine, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_picture_is_embedded_alike_alone_and_among_others(engine, tmp_path):
+def test_a_pictures_embedding_does_not_depend_on_its_batch(engine, tmp_path):
     branch, given = a_branch(), pictures(7)
     file = tmp_path / "branch.onnx"
-    file.write_bytes(branch_onnx(branch, quantised=True))
+    file.write_bytes(branch_onnx(branch, quantized=True))
     batch = np.ascontiguousarray(crops_of(given).transpose(0, 3, 1, 2), np.float32)
     shared = make_engine(engine, file)
     together, alone = shared.run(batch)["embeddings"], shared.run(batch[:1])["embeddings"]
@@ -112,15 +107,15 @@ def test_a_picture_is_embedded_alike_alone_and_among_others(engine, tmp_path):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_weights_of_eight_bits_keep_the_embedding(engine, tmp_path):
     branch, given = a_branch(), pictures(20)
-    ours = unit(run(branch_onnx(branch, quantised=True), given, engine, tmp_path))
+    ours = unit(run(branch_onnx(branch, quantized=True), given, engine, tmp_path))
     assert (ours * by_torch(branch, given)).sum(1).min() > 0.999
 
 
-def test_weights_of_eight_bits_are_a_quarter_and_off_by_half_a_step_at_most(tmp_path):
+def test_weights_of_eight_bits_take_a_quarter_and_are_off_by_at_most_half_a_step(tmp_path):
     branch = ResidualBranch(
         trunks=1, side_px=20, channels=1, stem=16, widths=(48,), depths=(2,), dim=64
     ).eval()
-    exact, rounded = (branch_onnx(branch, quantised=q) for q in (False, True))
+    exact, rounded = (branch_onnx(branch, quantized=q) for q in (False, True))
     assert len(rounded) < 0.3 * len(exact)
     (tmp_path / "rounded.onnx").write_bytes(rounded)
     shape = {1: "bias", 2: "Gemm", 4: "Conv"}
@@ -138,11 +133,11 @@ def test_weights_of_eight_bits_are_a_quarter_and_off_by_half_a_step_at_most(tmp_
 
 
 def test_the_same_network_gives_the_same_bytes():
-    assert branch_onnx(a_branch(), quantised=True) == branch_onnx(a_branch(), quantised=True)
+    assert branch_onnx(a_branch(), quantized=True) == branch_onnx(a_branch(), quantized=True)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_kochs_templates_have_length_one_and_his_head_compares_the_sigmoids(engine, tmp_path):
+def test_koch_templates_have_length_1_and_the_head_compares_their_sigmoids(engine, tmp_path):
     torch.manual_seed(4)
     branch = KochBranch().eval()
     branch.embedding.weight.data *= 60  # as after a training: not all sigmoids near one half
@@ -150,7 +145,7 @@ def test_kochs_templates_have_length_one_and_his_head_compares_the_sigmoids(engi
     head.weights.data = torch.randn(branch.dim) / 100
     head.bias.data += 0.7
     given = pictures(3, side_px=105)
-    templates = run(branch_onnx(branch, quantised=True), given, engine, tmp_path)
+    templates = run(branch_onnx(branch, quantized=True), given, engine, tmp_path)
     assert templates.shape == (3, 4097)
     assert np.linalg.norm(templates, axis=1) == pytest.approx(1, abs=1e-5)
     sigmoids = by_torch(branch, given)
@@ -162,17 +157,17 @@ def test_kochs_templates_have_length_one_and_his_head_compares_the_sigmoids(engi
     exact = sigmoids / 64
     last = np.sqrt(1 - (exact**2).sum(1, keepdims=True))
     exact = np.concatenate([exact, last], 1).astype(np.float32)
-    assert plain_head(network).llr(exact[0], exact[1:]) == pytest.approx(logits, abs=1e-3)
+    assert numpy_head(network).llr(exact[0], exact[1:]) == pytest.approx(logits, abs=1e-3)
 
 
 @pytest.mark.parametrize("width", [None, 32], ids=["no code", "code"])
-def test_the_head_in_numpy_is_the_head_in_torch(width):
+def test_the_head_in_numpy_agrees_with_the_head_in_torch(width):
     torch.manual_seed(5)
     network = SiameseNetwork(a_branch(), L1Head(8, width))
     a, b = (torch.nn.functional.normalize(torch.randn(6, 8)) for _ in range(2))
     with torch.no_grad():
         logits = network.head(a[:1].expand(6, 8), b).numpy()
-    head = plain_head(network)
+    head = numpy_head(network)
     assert head.llr(a[0].numpy(), b.numpy()) == pytest.approx(logits, abs=5e-3)
     assert not head.follows_cosine
 
@@ -200,7 +195,7 @@ def a_network(channels: int = 1) -> SiameseNetwork:
 
 
 @pytest.mark.parametrize("channels", [1, 3], ids=["ink", "colours"])
-def test_a_model_folder_embeds_and_compares_as_the_network_did(channels, tmp_path):
+def test_a_model_folder_embeds_and_compares_like_the_network(channels, tmp_path):
     network, data = a_network(channels), a_set(60, channels=channels)
     export(network, data, tmp_path / "glyphs", ABOUT)
     model = Model.load(tmp_path / "glyphs")
@@ -231,7 +226,7 @@ def test_the_manifest_says_where_a_model_comes_from(tmp_path):
     assert (tmp_path / "glyphs" / "MODEL_CARD.md").read_text() == "# Glyphs\n"
 
 
-def test_a_trained_model_says_what_it_does_on_the_classes_that_calibrated_it(tmp_path):
+def test_a_trained_model_has_figures_from_the_classes_that_calibrated_it(tmp_path):
     export(a_network(), a_set(6), tmp_path / "glyphs", ABOUT)
     model = Model.load(tmp_path / "glyphs")
     figures = read_figures(model.folder, model.manifest)
@@ -240,7 +235,7 @@ def test_a_trained_model_says_what_it_does_on_the_classes_that_calibrated_it(tmp
     assert figures.pairs.non_mated.sum() == 24 * 23 / 2 - 36
 
 
-def test_a_model_that_is_there_is_replaced_as_a_whole(tmp_path):
+def test_an_existing_model_is_replaced_completely(tmp_path):
     export(a_network(), a_set(6), tmp_path / "glyphs", About("old", "", "", {}, card="old"))
     export(a_network(), a_set(6), tmp_path / "glyphs", ABOUT)
     assert Model.load(tmp_path / "glyphs").name == "glyphs"
@@ -249,7 +244,7 @@ def test_a_model_that_is_there_is_replaced_as_a_whole(tmp_path):
 
 
 @pytest.mark.parametrize("when", ["write_model", "rename"])
-def test_the_old_model_stays_where_the_new_one_cannot_be_written(when, tmp_path, monkeypatch):
+def test_the_old_model_stays_if_the_new_one_cannot_be_written(when, tmp_path, monkeypatch):
     folder = tmp_path / "glyphs"
     export(a_network(), a_set(6), folder, About("old", "", "", {}))
 
@@ -273,9 +268,9 @@ def test_the_old_model_stays_where_the_new_one_cannot_be_written(when, tmp_path,
     assert [path.name for path in tmp_path.iterdir()] == ["glyphs"]
 
 
-def test_a_folder_that_is_no_model_is_left_alone(tmp_path):
+def test_a_folder_that_is_not_a_model_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(TrainingError, match="is no model; name another folder"):
+    with pytest.raises(TrainingError, match="is not a model; name another folder"):
         export(a_network(), a_set(6), tmp_path, ABOUT)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -287,7 +282,7 @@ def test_an_empty_folder_may_become_a_model(tmp_path):
     assert Model.load(tmp_path / "empty").name == "glyphs"
 
 
-def test_one_class_is_refused_and_nothing_is_left(tmp_path):
+def test_one_class_is_refused_and_leaves_no_files(tmp_path):
     with pytest.raises(TrainingError, match="two classes or more"):
         export(a_network(), a_set(1), tmp_path / "glyphs", ABOUT)
     assert list(tmp_path.iterdir()) == []

@@ -12,12 +12,8 @@ import torch
 from facesearch.engine import OpenCVEngine
 from facesearch.errors import TrainingError
 from facesearch.shipped import SHIPPED
-from facesearch.training.export import face_onnx
-from facesearch.training.face_network import (
-    Convolution,
-    dequantised,
-    start_branch,
-)
+from facesearch.training.face_network import Convolution, dequantized, start_branch
+from facesearch.training.onnx_graph import face_onnx
 from facesearch.vectors import unit
 
 SFACE = SHIPPED / "sface"
@@ -54,7 +50,7 @@ def test_the_first_trunk_is_sface(branch):
     )
 
 
-def test_a_graph_gives_what_the_branch_gives(branch, tmp_path):
+def test_the_face_graph_agrees_with_the_branch(branch, tmp_path):
     crops = noise(8)
     file = tmp_path / "branch.onnx"
     file.write_bytes(face_onnx(branch))
@@ -69,7 +65,7 @@ def test_a_graph_gives_what_the_branch_gives(branch, tmp_path):
     np.testing.assert_allclose(np.linalg.norm(found[:, :128], axis=1), 1, atol=1e-5)
 
 
-def test_the_second_code_is_as_long_as_it_came_out_short(branch):
+def test_the_length_of_the_second_code_is_inverted(branch):
     crops = as_pictures(noise(4))
     with torch.no_grad():
         first, second = branch.first(crops).numpy(), branch.second(crops).numpy()
@@ -79,7 +75,7 @@ def test_the_second_code_is_as_long_as_it_came_out_short(branch):
     np.testing.assert_allclose(codes[:, 128:], unit(second) * 47 / lengths, rtol=1e-4, atol=1e-6)
 
 
-def test_a_training_goes_on_from_the_graph_that_another_wrote(branch, tmp_path):
+def test_training_can_start_from_the_graph_of_another_training(branch, tmp_path):
     (tmp_path / "branch.onnx").write_bytes(face_onnx(branch))
     again = start_branch(tmp_path).eval()
     crops = noise(8)
@@ -91,14 +87,14 @@ def test_a_training_goes_on_from_the_graph_that_another_wrote(branch, tmp_path):
     assert len(names) == len(set(names))  # nothing of the former second trunk is left
 
 
-def test_sfaces_own_nodes_and_weights_are_not_touched(branch):
+def test_sfaces_nodes_and_weights_stay_unchanged(branch):
     before = onnx.load(SFACE / "branch.onnx").graph
     after = onnx.load_from_string(face_onnx(branch)).graph
     assert list(after.node)[: len(before.node)] == list(before.node)
     assert list(after.initializer)[: len(before.initializer)] == list(before.initializer)
 
 
-def test_in_training_the_first_trunk_stays_as_it_is(branch):
+def test_training_does_not_change_the_first_trunk(branch):
     before = {name: tensor.clone() for name, tensor in branch.first.state_dict().items()}
     branch.train()
     try:
@@ -116,7 +112,7 @@ def test_in_training_the_first_trunk_stays_as_it_is(branch):
 
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("block", [0, 4])
-def test_weights_of_8_bits_are_read_as_the_operator_defines_it(axis, block):
+def test_weights_of_8_bits_are_dequantized_as_the_operator_defines(axis, block):
     random = np.random.default_rng(0)
     stored = random.integers(-128, 128, (8, 12)).astype(np.int8)
     shape = [*stored.shape]
@@ -138,13 +134,13 @@ def test_weights_of_8_bits_are_read_as_the_operator_defines_it(axis, block):
         place[axis] //= block or 1
         at = tuple(place) if block else place[axis]
         expected[row, column] = (float(stored[row, column]) - float(zero[at])) * scale[at]
-    np.testing.assert_allclose(dequantised(graph)["w"], expected, rtol=1e-6)
+    np.testing.assert_allclose(dequantized(graph)["w"], expected, rtol=1e-6)
 
 
 # The weights that the second trunk begins with
 
 
-def test_the_second_trunk_begins_as_the_network_whose_weights_it_takes():
+def test_the_second_trunk_starts_as_the_network_whose_weights_it_loads():
     """The cosines are those that TensorFlow Lite's own runtime, LiteRT 2.3.0, gives these crops."""
     trunk = start_branch(SFACE).second.eval()
     with torch.no_grad():
@@ -171,13 +167,13 @@ def test_a_second_trunk_of_another_shape_is_refused(branch, tmp_path):
     lost = [node for node in model.graph.node if node.name.startswith("second_conv")][-1]
     model.graph.node.remove(lost)
     (tmp_path / "branch.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(TrainingError, match="cannot begin with"):
+    with pytest.raises(TrainingError, match="cannot start from"):
         start_branch(tmp_path)
 
 
-def test_a_model_that_is_no_face_model_is_refused(tmp_path):
-    with pytest.raises(TrainingError, match="cannot begin with"):
+def test_starting_from_another_kind_of_model_is_refused(tmp_path):
+    with pytest.raises(TrainingError, match="cannot start from"):
         start_branch(SHIPPED / "omniglot")
     (tmp_path / "branch.onnx").write_bytes(b"no graph")
-    with pytest.raises(TrainingError, match="cannot begin with"):
+    with pytest.raises(TrainingError, match="cannot start from"):
         start_branch(tmp_path)

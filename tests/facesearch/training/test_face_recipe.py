@@ -16,10 +16,10 @@ from made_up_faces import crops_of_people, untrained_graph
 
 from facesearch.evaluation.protocols import random_open_set_splits
 from facesearch.shipped import model_folder
-from facesearch.training.calibration import Searches, open_set_rates
 from facesearch.training.face_network import CODE, start_branch
-from facesearch.training.face_recipe import LEANING, Face
+from facesearch.training.face_recipe import ZERO_COHORT, Face
 from facesearch.training.loop import train
+from facesearch.training.searches import Searches, open_set_rates
 from facesearch.vectors import unit
 
 
@@ -48,7 +48,7 @@ def test_the_second_trunk_learns_and_the_first_does_not(recipe, tmp_path):
         assert torch.equal(tensor, first[name])
 
 
-def test_a_batch_says_which_pictures_it_shows(recipe):
+def test_a_batch_names_the_rows_of_its_pictures(recipe):
     data = crops_of_people(4, 3)
     batch = recipe.lesson(data).batch(0)
     plain = data.take(batch.rows.numpy())
@@ -57,19 +57,19 @@ def test_a_batch_says_which_pictures_it_shows(recipe):
     assert (data.classes[batch.rows.numpy()] == batch.classes.flatten().numpy()).all()
 
 
-def test_codes_are_held_to_those_of_the_start(recipe):
+def test_codes_are_kept_close_to_those_of_the_start(recipe):
     lesson = recipe.lesson(crops_of_people(4, 3))
     batch = lesson.batch(0)
-    held_to = lesson._held_to[lesson._rows]
+    start = lesson._start[lesson._rows]
     free = replace(recipe, held=0.0).lesson(crops_of_people(4, 3))
     free.batch(0)
-    for codes, gap in ((held_to, 0), (-held_to, 2)):
+    for codes, gap in ((start, 0), (-start, 2)):
         more = lesson.loss(codes, batch.classes) - free.loss(codes, batch.classes)
         assert more.item() == pytest.approx(gap * recipe.held, rel=1e-3, abs=1e-4)
-    assert len(held_to) == len(batch.pictures) == batch.classes.numel()
+    assert len(start) == len(batch.pictures) == batch.classes.numel()
 
 
-def test_what_codes_are_held_to_is_both_sides_of_the_face(recipe):
+def test_codes_are_kept_close_to_the_mean_of_picture_and_mirror_image(recipe):
     data = crops_of_people(4, 3)
     lesson = replace(recipe, start="sface").lesson(data)  # a trunk that tells sides apart
     trunk = start_branch(model_folder("sface")).second.eval()
@@ -77,19 +77,19 @@ def test_what_codes_are_held_to_is_both_sides_of_the_face(recipe):
     with torch.no_grad():
         sides = [unit(trunk(side).numpy()) for side in (pictures, pictures.flip(3))]
     expected = unit(sides[0] + sides[1])
-    found = lesson._held_to.numpy()
+    found = lesson._start.numpy()
     assert (found * expected).sum(1).min() > 0.995  # bfloat16
     assert np.abs(unit(sides[0]) - expected).max() > 1e-3
 
 
-def test_people_of_a_small_source_come_as_often_as_those_of_a_large_one(recipe):
+def test_small_sources_are_drawn_as_often_as_large_ones(recipe):
     people = replace(crops_of_people(24, 2), groups=np.array([0] * 20 + [1] * 4))
     episodes = replace(recipe, people=2).lesson(people)._episodes
     drawn = [people.groups[episodes.draw(step).classes[0, 0]] for step in range(200)]
     assert np.mean(drawn) == pytest.approx(0.5, abs=0.1)
 
 
-def test_the_lower_half_of_the_second_trunk_stays_as_it_is(recipe, tmp_path):
+def test_the_lower_half_of_the_second_trunk_stays_frozen(recipe, tmp_path):
     start = start_branch(Path(recipe.start)).second.state_dict()
     trained = train(crops_of_people(4, 3), crops_of_people(4, 2, 1), recipe, tmp_path)
     changed = {
@@ -103,35 +103,35 @@ def test_the_lower_half_of_the_second_trunk_stays_as_it_is(recipe, tmp_path):
     }
 
 
-def test_people_are_told_apart_by_both_codes(recipe):
-    """A second code that says nothing leaves the first to tell them apart, and the centres."""
+def test_the_classification_loss_reads_both_codes(recipe):
+    """A second code equal for all leaves the first code to classify by."""
     free = replace(recipe, held=0.0).lesson(crops_of_people(4, 3))
     batch = free.batch(0)
     same = torch.ones(len(free._rows), CODE)
     first = F.normalize(free._first[free._rows])
     templates = F.normalize(torch.cat([first, 47 * same / CODE], 1))
-    cosines = F.normalize(templates - free._centre) @ F.normalize(free.centres).T
+    cosines = F.normalize(templates - free._mean) @ F.normalize(free.centres).T
     right = F.one_hot(batch.classes.flatten(), 4)
     logits = recipe.scale * (cosines - recipe.margin * right)
     expected = -(logits.log_softmax(1) * right).sum(1).mean()
     assert free.loss(same, batch.classes).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_an_interrupted_training_of_faces_ends_as_an_uninterrupted_one(recipe, tmp_path):
-    data, judges = crops_of_people(4, 3), crops_of_people(4, 2, 1)
-    whole = train(data, judges, recipe, tmp_path / "whole")
+def test_a_resumed_training_of_faces_ends_like_an_uninterrupted_one(recipe, tmp_path):
+    data, others = crops_of_people(4, 3), crops_of_people(4, 2, 1)
+    whole = train(data, others, recipe, tmp_path / "whole")
 
     def stop(progress):
         if progress.step == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    half = train(data, judges, recipe, tmp_path / "half", watch=stop)
+    half = train(data, others, recipe, tmp_path / "half", watch=stop)
     assert (half.ended, half.step) == ("interrupted", 1)
-    again = train(data, judges, recipe, tmp_path / "half", resume=True)
+    again = train(data, others, recipe, tmp_path / "half", resume=True)
     assert torch.equal(weights(whole), weights(again))
 
 
-def test_a_share_is_found_as_written_out_search_by_search():
+def test_the_tpir_agrees_with_searches_done_one_by_one():
     random = np.random.default_rng(0)
     n, photos, dim = 12, 4, 8
     persons = np.repeat(np.arange(n), photos)
@@ -160,15 +160,15 @@ def test_a_share_is_found_as_written_out_search_by_search():
             found += place == owner and score > threshold
         shares.append(found / len(split.owners))
     assert 0.2 < np.mean(shares) < 0.98
-    leaning = replace(LEANING, mean=np.zeros(dim, np.float32))
-    found = open_set_rates(Searches(persons * 7, templates, templates), leaning).tpir
+    cohort = replace(ZERO_COHORT, mean=np.zeros(dim, np.float32))
+    found = open_set_rates(Searches(persons * 7, templates, templates), cohort).tpir
     assert found == pytest.approx(np.mean(shares), abs=1e-6)
 
 
-def test_each_set_of_people_is_judged_by_itself(recipe):
+def test_each_set_of_people_is_validated_separately(recipe):
     data = crops_of_people(4, 3)
-    judges = crops_of_people(8, 3, seed=2)
-    sets = replace(judges, groups=np.repeat([0, 1], 4))
+    others = crops_of_people(8, 3, seed=2)
+    sets = replace(others, groups=np.repeat([0, 1], 4))
     lesson = recipe.lesson(data)
     network = lesson.network.eval()
     both = lesson.validate(network, sets)
@@ -180,7 +180,7 @@ def test_each_set_of_people_is_judged_by_itself(recipe):
     assert both == pytest.approx(np.mean(parts))
 
 
-def test_a_persons_centre_begins_where_their_photos_are(recipe):
+def test_a_persons_center_starts_at_the_mean_of_their_photos(recipe):
     data = crops_of_people(4, 3)
     lesson = recipe.lesson(data)
     start = start_branch(Path(recipe.start)).eval()
@@ -192,7 +192,7 @@ def test_a_persons_centre_begins_where_their_photos_are(recipe):
         assert centre @ expected > 0.98  # bfloat16
 
 
-def test_a_training_from_two_codes_begins_with_the_codes_of_its_start(recipe):
+def test_training_from_a_model_of_two_codes_starts_with_its_codes(recipe):
     data = crops_of_people(4, 3)
     lesson = recipe.lesson(data)
     start = start_branch(Path(recipe.start)).eval()

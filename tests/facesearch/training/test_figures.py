@@ -1,4 +1,4 @@
-"""Curves of a model: measured on pairs that are counted once."""
+"""The measured figures of a model."""
 
 from dataclasses import replace
 
@@ -9,8 +9,8 @@ pytest.importorskip("scipy", reason="scipy, which fits the calibration, is not i
 
 from facesearch.head import L1SigmoidHead
 from facesearch.openset import Cohort, Evidence
-from facesearch.training.calibration import Searches, report
-from facesearch.training.figures import measure
+from facesearch.training.figures import measure, report
+from facesearch.training.searches import Searches
 from facesearch.vectors import unit
 
 DIM = 12
@@ -28,7 +28,7 @@ def searches_of(n_people, pictures, seed=0):
     return Searches(people, templates, templates, HEAD)
 
 
-def test_every_pair_of_a_few_people_is_counted_once_with_the_heads_score():
+def test_every_pair_of_a_few_people_counts_once_by_the_heads_llr():
     searches = searches_of(6, 4)
     figures = measure(searches, HEAD, COHORT, EVIDENCE, **ABOUT)
     assert figures.pairs.mated.sum() == 6 * 6  # 4 * 3 / 2 of each
@@ -41,7 +41,7 @@ def test_every_pair_of_a_few_people_is_counted_once_with_the_heads_score():
     assert np.abs(counted - figures.pairs.mated - figures.pairs.non_mated).sum() <= 4  # rounding
 
 
-def test_pairs_are_counted_as_they_are_compared_less_what_all_people_share():
+def test_pairs_are_centered_by_the_cohorts_mean():
     searches = searches_of(6, 4)
     shared = replace(COHORT, mean=np.full(DIM, 0.2, np.float32))
     counted = measure(searches, HEAD, shared, EVIDENCE, **ABOUT).pairs
@@ -51,7 +51,7 @@ def test_pairs_are_counted_as_they_are_compared_less_what_all_people_share():
     assert np.abs(expected - counted.mated - counted.non_mated).sum() <= 4  # rounding
 
 
-def test_searches_are_those_that_the_report_tells_of():
+def test_the_curves_and_the_report_agree_on_searches():
     searches = searches_of(60, 3)
     figures = measure(searches, HEAD, COHORT, EVIDENCE, **ABOUT)
     told = report(searches, COHORT, EVIDENCE)

@@ -13,14 +13,15 @@ from safetensors.torch import load_file  # noqa: E402
 
 from facesearch.errors import TrainingError  # noqa: E402
 from facesearch.training import loop  # noqa: E402
+from facesearch.training.data import TrainingSet  # noqa: E402
 from facesearch.training.loop import (  # noqa: E402
     CHECKPOINT,
     LOG,
     schedule,
-    shorten_log,
     train,
+    truncate_log,
 )
-from facesearch.training.recipes import Modern, ModernLesson, TrainingSet  # noqa: E402
+from facesearch.training.modern import Modern, ModernLesson  # noqa: E402
 from facesearch.training_log import NOW, WORST, read_training  # noqa: E402
 
 RECIPE = Modern(
@@ -87,7 +88,7 @@ def test_two_runs_with_one_seed_give_the_same_weights(tmp_path):
 
 
 @pytest.mark.parametrize("step", [1, 3, 4, 7])
-def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(tmp_path, step):
+def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(tmp_path, step):
     whole = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "whole")
     half = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "half", watch=stop_at(step))
     assert half.ended == "interrupted"
@@ -98,16 +99,16 @@ def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(tmp_pa
     assert rest.accuracy == whole.accuracy
 
 
-def test_telling_who_watches_changes_no_weight(tmp_path, monkeypatch):
-    told = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "told")
-    training = read_training(tmp_path / "told")
+def test_writing_progress_files_changes_no_weight(tmp_path, monkeypatch):
+    written = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "written")
+    training = read_training(tmp_path / "written")
     assert [line["step"] for line in training.evaluations] == [4, 8]
     assert (training.now["step"], training.now["steps"], training.now["ended"]) == (8, 8, "done")
     assert training.worst_step == 8
-    monkeypatch.setattr(loop.Run, "tell_worst", lambda self, file: torch.rand(1))
-    untold = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "untold")
-    assert same(weights(told), weights(untold))
-    states = [load_file(tmp_path / name / CHECKPOINT) for name in ("told", "untold")]
+    monkeypatch.setattr(loop.Run, "write_worst_pairs", lambda self, file: torch.rand(1))
+    unwritten = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "unwritten")
+    assert same(weights(written), weights(unwritten))
+    states = [load_file(tmp_path / name / CHECKPOINT) for name in ("written", "unwritten")]
     assert states[0].keys() == states[1].keys()
     assert same(*states)  # the average and the moments, too
     monkeypatch.setattr(loop, "NOW_S", 0.0)
@@ -115,11 +116,11 @@ def test_telling_who_watches_changes_no_weight(tmp_path, monkeypatch):
     train(shapes(), shapes(4, 1), RECIPE, half, watch=stop_at(6))
     assert read_training(half).now["ended"] == "interrupted"
     rest = train(shapes(), shapes(4, 1), RECIPE, half, resume=True)
-    assert same(weights(told), weights(rest))
+    assert same(weights(written), weights(rest))
     assert read_training(half).now["ended"] == "done"
 
 
-def test_a_training_goes_on_where_there_is_no_place_for_who_watches(tmp_path):
+def test_training_continues_if_progress_files_cannot_be_written(tmp_path):
     for name in (NOW, WORST):
         (tmp_path / name).mkdir()  # which no file can replace
     assert train(shapes(), shapes(4, 1), RECIPE, tmp_path).ended == "done"
@@ -128,7 +129,7 @@ def test_a_training_goes_on_where_there_is_no_place_for_who_watches(tmp_path):
 
 
 @pytest.mark.parametrize("where", ["loss", "validate", "save_file"])
-def test_ctrl_c_in_the_midst_of_a_step_changes_nothing(tmp_path, monkeypatch, where):
+def test_ctrl_c_in_the_middle_of_a_step_changes_nothing(tmp_path, monkeypatch, where):
     whole = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "whole")
     owner = loop if where == "save_file" else ModernLesson
     work, calls = getattr(owner, where), []
@@ -160,7 +161,7 @@ def test_ctrl_c_twice_ends_it_at_once(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
+def test_a_killed_run_continues_from_its_last_checkpoint(tmp_path, monkeypatch):
     whole = train(shapes(), shapes(4, 1), RECIPE, tmp_path / "whole")
 
     def killed(progress):
@@ -178,10 +179,10 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
     assert [line["step"] for line in lines] == [4, 8]
 
 
-def test_what_happened_after_the_checkpoint_leaves_the_log(tmp_path):
+def test_log_lines_after_the_checkpoint_are_removed(tmp_path):
     lines = [json.dumps({"step": step}) + "\n" for step in (2, 4, 6)]
     (tmp_path / LOG).write_text("".join(lines))
-    shorten_log(tmp_path / LOG, 4)
+    truncate_log(tmp_path / LOG, 4)
     assert (tmp_path / LOG).read_text() == "".join(lines[:2])
 
 
@@ -192,7 +193,7 @@ def test_the_log_has_a_line_for_each_validation(tmp_path):
     assert all(0 <= line["one_shot_validation"] <= line["best"] <= 1 for line in lines)
 
 
-def test_it_learns(tmp_path):
+def test_training_raises_the_validation_accuracy(tmp_path):
     recipe = replace(RECIPE, steps=150, evaluate_every=150, rate=1e-2, dropout=0.0, ways=8)
     noisy = [shapes(40, 0, noise=190), shapes(20, 1, noise=190)]
     before = train(*noisy, replace(recipe, steps=1), tmp_path / "before")
@@ -224,8 +225,8 @@ def test_no_gain_for_long_ends_the_training(tmp_path, monkeypatch):
     assert (again.ended, again.step) == ("early", 8)
 
 
-def test_a_loss_that_is_no_number_ends_it_with_a_sentence(tmp_path):
-    with pytest.raises(TrainingError, match=r"at step \d the loss is .*; another --seed"):
+def test_a_loss_that_is_not_finite_ends_the_training_with_a_sentence(tmp_path):
+    with pytest.raises(TrainingError, match=r"diverged: at step \d the loss is .*; another --seed"):
         train(shapes(), shapes(4, 1), replace(RECIPE, rate=1e30), tmp_path)
 
 
@@ -237,25 +238,25 @@ def test_a_folder_with_a_training_is_not_overwritten(tmp_path):
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     train(shapes(), shapes(4, 1), RECIPE, tmp_path, watch=stop_at(2))
-    with pytest.raises(TrainingError, match="differs in rate; train anew"):
+    with pytest.raises(TrainingError, match="differs in rate; start a new"):
         train(shapes(), shapes(4, 1), replace(RECIPE, rate=1.0), tmp_path, resume=True)
 
 
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
     train(shapes(), shapes(4, 1), RECIPE, tmp_path, watch=stop_at(2))
-    with pytest.raises(TrainingError, match="differs in data; train anew"):
+    with pytest.raises(TrainingError, match="differs in data; start a new"):
         train(shapes(6, 5), shapes(4, 1), RECIPE, tmp_path, resume=True)
-    with pytest.raises(TrainingError, match="differs in validation; train anew"):
+    with pytest.raises(TrainingError, match="differs in validation; start a new"):
         train(shapes(), shapes(4, 2), RECIPE, tmp_path, resume=True)
 
 
-def test_a_damaged_checkpoint_is_told(tmp_path):
+def test_a_damaged_checkpoint_is_refused(tmp_path):
     (tmp_path / CHECKPOINT).write_bytes(b"no tensors here")
-    with pytest.raises(TrainingError, match="cannot be read"):
+    with pytest.raises(TrainingError, match="cannot read the checkpoint"):
         train(shapes(), shapes(4, 1), RECIPE, tmp_path, resume=True)
 
 
-def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_old_checkpoint_intact(tmp_path, monkeypatch):
     train(shapes(), shapes(4, 1), RECIPE, tmp_path, watch=stop_at(3))
     before = (tmp_path / CHECKPOINT).read_bytes()
 
@@ -264,13 +265,13 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(loop, "save_file", full)
-    with pytest.raises(TrainingError, match=r"No space left.*the checkpoint before it is whole"):
+    with pytest.raises(TrainingError, match=r"No space left.*the previous one is intact"):
         train(shapes(), shapes(4, 1), RECIPE, tmp_path, resume=True)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == [CHECKPOINT, LOG, NOW, WORST]
 
 
-def test_a_disk_that_is_full_from_the_start_is_told(tmp_path, monkeypatch):
+def test_a_disk_that_is_full_from_the_start_is_reported(tmp_path, monkeypatch):
     def full(tensors, file, about):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -279,7 +280,7 @@ def test_a_disk_that_is_full_from_the_start_is_told(tmp_path, monkeypatch):
         train(shapes(), shapes(4, 1), RECIPE, tmp_path)
 
 
-def test_the_average_and_not_the_present_network_is_validated(tmp_path):
+def test_the_averaged_and_not_the_current_network_is_validated(tmp_path):
     trained = train(shapes(), shapes(4, 1), replace(RECIPE, rate=1e-2), tmp_path)
     stored = load_file(tmp_path / CHECKPOINT)
     name = "branch.trunks.0.embedding.weight"

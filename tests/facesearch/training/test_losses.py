@@ -9,7 +9,7 @@ from facesearch.training.losses import (  # noqa: E402
     contrastive,
     episode_matching,
     margin_softmax,
-    regularised_cross_entropy,
+    regularized_cross_entropy,
 )
 
 
@@ -17,7 +17,7 @@ def sigmoid(x):
     return 1 / (1 + math.exp(-x))
 
 
-def test_contrastive_of_angles_that_can_be_done_by_hand():
+def test_contrastive_of_angles_agrees_with_values_computed_by_hand():
     # 60 degrees apart: distance 1; 180 degrees apart: distance 2
     a = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
     b = torch.tensor([[0.5, math.sqrt(0.75)], [0.5, math.sqrt(0.75)], [-1.0, 0.0]])
@@ -50,11 +50,11 @@ def test_the_papers_cross_entropy_agrees_with_a_plain_loop():
     for logit, same, share in zip(*(x.tolist() for x in (logits, mated, shares)), strict=True):
         p = sigmoid(logit)
         total -= share * math.log(p if same else 1 - p)
-    loss = regularised_cross_entropy(logits, mated, shares, {weights: 0.1})
+    loss = regularized_cross_entropy(logits, mated, shares, {weights: 0.1})
     assert loss.item() == pytest.approx(total + 0.1 * (1 + 4), rel=1e-6)
 
 
-def test_balanced_cross_entropy_weighs_few_mates_as_much_as_many_others():
+def test_balanced_cross_entropy_weights_few_mates_as_much_as_many_others():
     logits = torch.tensor([[9.0, 1.0, -1.0], [1.0, 9.0, 2.0], [-1.0, 2.0, 9.0]])
     mated = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]]).bool()
     two = ~torch.eye(3, dtype=torch.bool)

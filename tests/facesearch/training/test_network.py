@@ -44,7 +44,7 @@ def test_kochs_feature_maps_have_the_papers_sizes():
     assert branch(torch.zeros(2, 1, 105, 105)).shape == (2, 4096)
 
 
-def test_the_papers_start_has_its_means_and_spreads():
+def test_the_papers_initialization_has_its_means_and_deviations():
     branch = KochBranch()
     branch.initialise_as_paper(torch.Generator().manual_seed(3))
     second = branch.features[3]
@@ -54,7 +54,7 @@ def test_the_papers_start_has_its_means_and_spreads():
     assert branch.embedding.bias.std().item() == pytest.approx(0.01, rel=0.1)
 
 
-def test_the_papers_head_is_a_sum_that_can_be_done_by_hand():
+def test_the_papers_head_agrees_with_a_sum_done_by_hand():
     head = L1Head(3)
     with torch.no_grad():
         head.weights.copy_(torch.tensor([2.0, -1.0, 0.5]))
@@ -134,7 +134,7 @@ def test_the_branchs_gradient_is_the_sum_over_both_sides():
         assert torch.allclose(both, left + right, atol=1e-5)
 
 
-def test_a_head_with_a_code_starts_in_the_order_of_the_distance():
+def test_a_new_head_with_a_code_orders_pairs_by_distance():
     torch.manual_seed(0)
     head = L1Head(64, 2048)
     points = torch.nn.functional.normalize(torch.randn(60, 64))
@@ -145,7 +145,7 @@ def test_a_head_with_a_code_starts_in_the_order_of_the_distance():
 
 
 @pytest.mark.parametrize("width", [None, 32], ids=["the paper's head", "with a code"])
-def test_all_pairs_are_the_pairs_one_by_one(width):
+def test_all_pairs_agrees_with_pairs_done_one_by_one(width):
     torch.manual_seed(0)
     head = L1Head(8, width)
     a, b = torch.randn(2, 4, 8), torch.randn(2, 3, 8)
@@ -158,7 +158,7 @@ def test_all_pairs_are_the_pairs_one_by_one(width):
                 assert table[e, i, j].item() == pytest.approx(one, abs=1e-4)
 
 
-def test_each_part_of_a_head_sees_its_part_of_the_embedding():
+def test_each_part_of_a_head_reads_its_part_of_the_embedding():
     torch.manual_seed(0)
     head = L1Head(8, 32, parts=2)
     a, b = torch.randn(3, 8), torch.randn(5, 8)
@@ -179,11 +179,11 @@ def test_embeddings_of_the_residual_branch_have_length_1():
 
 
 def test_a_code_must_be_a_multiple_of_the_embedding():
-    with pytest.raises(ValueError, match="no multiple"):
+    with pytest.raises(ValueError, match="not a multiple"):
         L1Head(8, 12)
 
 
-def test_prelu_is_torchs_own():
+def test_prelu_agrees_with_torchs():
     ours, torchs = PReLU(3), torch.nn.PReLU(3)
     with torch.no_grad():
         ours.weight.copy_(torch.tensor([0.1, 0.5, -0.3]))

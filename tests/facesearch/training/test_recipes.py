@@ -5,17 +5,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra train")
 
-from facesearch.training import recipes  # noqa: E402
 from facesearch.training.augment import Distortion  # noqa: E402
+from facesearch.training.data import TrainingSet  # noqa: E402
+from facesearch.training.episodes import Episodes  # noqa: E402
+from facesearch.training.koch import Koch, papers_pairs  # noqa: E402
 from facesearch.training.losses import mates  # noqa: E402
-from facesearch.training.recipes import (  # noqa: E402
-    Episodes,
-    Koch,
-    Modern,
-    TrainingSet,
-    make_recipe,
-    papers_pairs,
-)
+from facesearch.training.modern import Modern  # noqa: E402
+from facesearch.training.train_pictures import make_recipe  # noqa: E402
 
 
 def numbered(counts, groups=None, side=8):
@@ -36,16 +32,16 @@ def test_an_episode_has_several_pictures_of_classes_of_one_group():
     for step in range(20):
         draw = episodes_of(data).draw(step)
         assert draw.rows.shape == draw.classes.shape == (3, 8)
-        assert (draw.rows == draw.beside).all()
+        assert (draw.rows == draw.right_rows).all()
         assert (data.classes[draw.rows] == draw.classes).all()
-        assert set(draw.turned.tolist()) <= {0, 1, 2, 3}
+        assert set(draw.quarter_turns.tolist()) <= {0, 1, 2, 3}
         for some, of in zip(draw.rows, draw.classes, strict=True):
             assert len(set(some.tolist())) == 8  # never one picture twice
             assert np.unique(of, return_counts=True)[1].tolist() == [2] * 4
             assert len(set(data.groups[of].tolist())) == 1
 
 
-def test_groups_come_as_often_as_they_have_classes_or_evenly():
+def test_groups_are_drawn_in_proportion_to_their_classes_or_evenly():
     data = numbered([2] * 40, groups=[0] * 36 + [1] * 4)
 
     def share(**options):
@@ -63,7 +59,7 @@ def test_a_group_that_is_too_small_is_filled_from_others():
         assert len(set(classes[0].tolist())) == 4
 
 
-def test_a_class_with_one_picture_serves_as_different_only():
+def test_a_class_with_one_picture_has_no_mates():
     data = numbered([1, 4, 4])
     seen = set()
     for step in range(30):
@@ -85,7 +81,7 @@ def test_many_classes_with_one_picture_leave_room_for_mates():
             assert (counts == 2).sum() >= 4
 
 
-def test_a_data_set_is_told_from_others_by_its_digest():
+def test_different_data_sets_have_different_digests():
     first, same = numbered([3, 3]), numbered([3, 3])
     assert first.digest() == same.digest()
     same.pictures[0, 0, 0, 0] += 1
@@ -99,7 +95,7 @@ def test_a_data_set_smaller_than_an_episode_gives_smaller_episodes():
     assert sorted(draw.rows[0].tolist()) == [0, 1, 2, 3]
 
 
-def test_a_batch_depends_on_seed_and_step_alone():
+def test_a_batch_depends_on_seed_and_step_only():
     data, distortion = numbered([6] * 8), Distortion(elastic=0.1)
     first = episodes_of(data).batch(7, distortion)
     fresh = episodes_of(data)
@@ -128,7 +124,7 @@ def test_spliced_classes_have_the_left_half_of_one_class_and_the_right_half_of_a
     monkeypatch,
 ):
     still = Distortion(probability=0.0)
-    monkeypatch.setattr(recipes, "SCRIPT_DISTORTION", still)
+    monkeypatch.setattr("facesearch.training.episodes.SCRIPT_DISTORTION", still)
     data = numbered([5] * 12)
     episodes = episodes_of(data, episodes=2, ways=6, shots=3, turns=1, spliced=1.0)
     for step in range(10):
@@ -154,7 +150,7 @@ def test_spliced_classes_have_the_left_half_of_one_class_and_the_right_half_of_a
             assert len({str(right) for _, right in parents.values()}) == 3
 
 
-def test_a_made_up_script_is_bent_in_one_way_and_another_one_in_another():
+def test_spliced_pictures_of_an_episode_are_distorted_alike_and_those_of_another_differently():
     data = numbered([5] * 12, side=16)
     data.pictures[:] = 0
     data.pictures[:, :, 4:12, 7:9] = 255  # one stroke down the middle, the same in all
@@ -167,7 +163,7 @@ def test_a_made_up_script_is_bent_in_one_way_and_another_one_in_another():
     assert not torch.allclose(first[0], data.take(np.array([0]))[0, 0], atol=0.1)
 
 
-def test_a_share_of_the_episodes_is_spliced_and_the_others_are_as_they_were():
+def test_a_share_of_the_episodes_is_spliced_and_the_others_stay_the_same():
     data = numbered([5] * 12)
     some, none = episodes_of(data, ways=4, spliced=0.5), episodes_of(data, ways=4)
     spliced = 0
@@ -186,7 +182,7 @@ def test_classes_with_too_few_pictures_are_not_spliced():
     assert (draw.classes >= 0).all()
 
 
-def test_made_up_classes_take_part_in_the_episodes_but_not_in_the_softmax():
+def test_spliced_classes_take_part_in_the_matching_but_not_in_the_softmax():
     small = {"side_px": 32, "stem": 4, "widths": (8,), "depths": (1,), "dim": 16, "code": 64}
     recipe = Modern(**small, episodes=1, ways=4, shots=2, spliced=1.0)
     lesson = recipe.lesson(numbered([4] * 8, side=32))
@@ -197,10 +193,10 @@ def test_made_up_classes_take_part_in_the_episodes_but_not_in_the_softmax():
     assert lesson.network.branch.trunks[0].stem.weight.grad.abs().sum() > 0
 
 
-def test_the_contrastive_loss_adds_that_of_all_pairs_of_an_episode():
+def test_the_contrastive_loss_is_added_for_all_pairs_of_an_episode():
     small = {"side_px": 32, "stem": 4, "widths": (8,), "depths": (1,), "dim": 16, "code": 64}
     data = numbered([4] * 8, side=32)
-    without, beside = (
+    without, with_it = (
         Modern(**small, episodes=2, ways=3, shots=2, contrastive_weight=weight).lesson(data)
         for weight in (0.0, 0.5)
     )
@@ -212,11 +208,11 @@ def test_the_contrastive_loss_adds_that_of_all_pairs_of_an_episode():
             gap = float((rows[i] - rows[j]).norm())
             total += gap**2 if of[i] == of[j] else max(0.0, 1 - gap) ** 2
             n += 1
-    added = beside.loss(embeddings, batch.classes) - without.loss(embeddings, batch.classes)
+    added = with_it.loss(embeddings, batch.classes) - without.loss(embeddings, batch.classes)
     assert added.item() == pytest.approx(0.5 * total / n, rel=1e-3)
 
 
-def test_pairs_weigh_half_mated_and_a_picture_with_itself_counts_nothing():
+def test_mated_pairs_have_half_of_the_weight_and_a_picture_with_itself_none():
     classes = torch.tensor([[0, 0, 0, 1, 1, 2], [3, 3, 4, 4, 5, 6]])
     mated, shares = papers_pairs(classes)
     flat = classes.flatten().tolist()
@@ -230,13 +226,13 @@ def test_pairs_weigh_half_mated_and_a_picture_with_itself_counts_nothing():
     assert total == pytest.approx({"mated": 0.5, "near": 0.25, "far": 0.25})
 
 
-def test_pairs_of_one_episode_alone_weigh_one_in_all():
+def test_the_weights_of_a_single_episode_add_up_to_1():
     _, shares = papers_pairs(torch.tensor([[0, 0, 1]]))
     assert shares.sum().item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", ["koch", "modern"])
-def test_a_recipe_learns_to_tell_two_shapes_apart(name):
+def test_a_recipe_learns_to_distinguish_two_shapes(name):
     side = {"koch": 105, "modern": 32}[name]
     torch.manual_seed(0)
     pictures = torch.zeros(12, 1, side, side, dtype=torch.uint8)
@@ -265,7 +261,7 @@ def test_a_recipe_learns_to_tell_two_shapes_apart(name):
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
 
 
-def test_each_trunk_learns_the_classes_by_itself():
+def test_each_trunk_has_a_classification_loss_of_its_own():
     small = {"side_px": 32, "stem": 4, "widths": (8,), "depths": (1,), "dim": 16, "code": 64}
     alone = {"matching_weight": 0.0, "pair_weight": 0.0, "spliced": 0.0}
     lesson = Modern(**small, **alone, episodes=1, ways=4, shots=2).lesson(
@@ -285,7 +281,7 @@ def test_each_trunk_learns_the_classes_by_itself():
     assert loss.item() == pytest.approx(expected, rel=1e-3)
 
 
-def test_one_seed_initialises_one_network():
+def test_the_seed_decides_the_initial_network():
     data = numbered([4] * 4, side=32)
     small = {"side_px": 32, "stem": 4, "widths": (8,), "depths": (1,), "dim": 16, "code": 64}
     a, b, c = (Modern(seed=seed, **small).lesson(data) for seed in (1, 1, 2))
@@ -296,6 +292,6 @@ def test_one_seed_initialises_one_network():
     )
 
 
-def test_a_recipe_is_made_by_name_with_other_steps_if_asked():
+def test_a_recipe_is_made_by_name_with_other_steps_if_given():
     assert make_recipe("koch", seed=3, steps=10) == Koch(seed=3, steps=10)
     assert make_recipe("modern").steps == Modern().steps

@@ -17,14 +17,15 @@ from facesearch.identification import REFERENCE_VIEWS, look_again
 from facesearch.manifest import read_manifest
 from facesearch.model import Model
 from facesearch.openset import Cohort, Evidence
-from facesearch.training import train_faces as course
-from facesearch.training.calibration import Calibration, Rates, Searches, open_set_rates
+from facesearch.training import train_faces
+from facesearch.training.calibration import Calibration
+from facesearch.training.data import TrainingSet
 from facesearch.training.export import About, crops_of
 from facesearch.training.face_recipe import Face
 from facesearch.training.faces import Faces
-from facesearch.training.loop import Trained
-from facesearch.training.recipes import TrainingSet
-from facesearch.training.train_faces import Looks, Tuned, run_face_course
+from facesearch.training.loop import TrainingResult
+from facesearch.training.searches import Rates, Searches, open_set_rates
+from facesearch.training.train_faces import CalibratedHead, Embeddings, train_on_faces
 from facesearch.vectors import unit
 
 COHORT = Cohort(np.zeros(256, np.float32), 0.0, 0.1, 10.0, 0.99)
@@ -36,44 +37,44 @@ FACES = Faces(crops_of_people(4, 3), crops_of_people(4, 2, seed=1), ("people",))
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """A made-up model of two codes: SFace, and a second trunk that has learned nothing."""
+    """A made-up model of two codes: SFace, and an untrained second trunk."""
     folder = tmp_path_factory.mktemp("models") / "start"
     folder.mkdir()
     (folder / "branch.onnx").write_bytes(untrained_graph())
     head = L1SigmoidHead(rotation_code(256, 1, 0), np.full(256, 3.0, np.float32), 9.0, 30.0)
     templates = unit(np.random.default_rng(0).normal(size=(6, 256)))
     calibration = Calibration(Evidence(-5.0, 2.0, 0.3, -1.0, 8.0), COHORT, "7 made-up people")
-    rest = Searches(np.arange(6) // 2, templates, templates)
+    held_out = Searches(np.arange(6) // 2, templates, templates)
     about = About("start", "CC0-1.0 weights", "made up", {})
-    course.write_beside(folder, about, Tuned(head, calibration, rest))
+    train_faces.write_rest(folder, about, CalibratedHead(head, calibration, held_out))
     return folder
 
 
 @pytest.fixture
 def run(monkeypatch, start, tmp_path):
-    """Adapt the start to FACES in two steps; `before` and `after` are what searches give."""
+    """Adapt the start to FACES; `before` and `after` are the measured rates."""
 
     def run(before, after, **options):
-        monkeypatch.setattr(course, "read_faces", lambda *_: FACES)
+        monkeypatch.setattr(train_faces, "read_faces", lambda *_: FACES)
         rates = iter([before, after])
-        monkeypatch.setattr(course, "rates_by_set", lambda *_: next(rates))
+        monkeypatch.setattr(train_faces, "rates_by_set", lambda *_: next(rates))
         recipe = Face(start=str(start), rate=1e-2)
-        return run_face_course(tmp_path / "photos", recipe, tmp_path / "out" / "mine", **options)
+        return train_on_faces(tmp_path / "photos", recipe, tmp_path / "out" / "mine", **options)
 
     return run
 
 
 @pytest.fixture
 def untrained(monkeypatch):
-    """In place of the training: the start as it is."""
+    """Replaces training: the network stays as at the start."""
 
     def train(data, validation, recipe, folder, **_):
         folder.mkdir(parents=True)
         network = recipe.lesson(data).network.eval()
-        return Trained(network, 0.5, recipe.steps, recipe.steps, "done", 1.0, 1.0, 0.0)
+        return TrainingResult(network, 0.5, recipe.steps, recipe.steps, "done", 1.0, 1.0, 0.0)
 
-    monkeypatch.setattr(course, "train", train)
-    monkeypatch.setattr(course, "draw_curves", lambda log, picture, _: picture)
+    monkeypatch.setattr(train_faces, "train", train)
+    monkeypatch.setattr(train_faces, "draw_curves", lambda log, picture, _: picture)
 
 
 def test_a_better_model_is_written_and_keeps_the_calibration_of_its_start(run, start, tmp_path):
@@ -82,7 +83,7 @@ def test_a_better_model_is_written_and_keeps_the_calibration_of_its_start(run, s
     assert (done.trained.step, done.before, done.after) == (2, BAD, GOOD)
     folder, begun = tmp_path / "out" / "mine", Model.load(start)
     model = Model.load(folder)
-    crops = crops_of(FACES.learn.pictures[:3])
+    crops = crops_of(FACES.training.pictures[:3])
     templates = model.embed(crops)
     first = Model.load("sface").embed(crops)
     np.testing.assert_allclose(unit(templates[:, :128]), first, atol=1e-4)
@@ -116,29 +117,29 @@ def test_a_model_that_is_not_better_is_not_written(run, untrained, tmp_path, aft
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine-training"]
 
 
-def test_nothing_is_trained_where_the_start_finds_everybody(run, tmp_path):
+def test_nothing_is_trained_if_the_start_identifies_everybody(run, tmp_path):
     perfect = {"people": Rates(1.0, 1.0)}
-    with pytest.raises(DataError, match="already finds all 4 people"):
+    with pytest.raises(DataError, match="already identifies all 4 people"):
         run(perfect, perfect, adapt=True, steps=2)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_that_is_no_adaptation_is_written_however_good_it_is(run, untrained, tmp_path):
+def test_a_model_that_is_not_an_adaptation_is_written_however_good_it_is(run, untrained, tmp_path):
     done = run(BAD, None, steps=2)
     assert (done.written, done.before, done.after) == (True, None, BAD)
     assert "MobileFaceNet" in read_manifest(tmp_path / "out" / "mine")["licence"]["weights"]
 
 
-def test_what_is_better_is_decided_by_the_mean_of_the_sets_tpir():
-    nobody = Trained(None, 0.0, 1, 1, "done", 1.0, 1.0, 0.0)
+def test_models_are_compared_by_the_mean_tpir_of_the_sets():
+    result = TrainingResult(None, 0.0, 1, 1, "done", 1.0, 1.0, 0.0)
     before = {"val": Rates(0.9, 0.5), "fiw": Rates(0.9, 0.7)}
     after = {"val": Rates(0.1, 0.8), "fiw": Rates(0.1, 0.41)}
-    assert course.FaceCourse(nobody, FACES, after, before, None).written
-    assert not course.FaceCourse(nobody, FACES, before, after, None).written
-    assert not course.FaceCourse(nobody, FACES, None, before, None).written  # interrupted
+    assert train_faces.FaceTraining(result, FACES, after, before, None).written
+    assert not train_faces.FaceTraining(result, FACES, before, after, None).written
+    assert not train_faces.FaceTraining(result, FACES, None, before, None).written  # interrupted
 
 
-def test_rates_are_those_of_searches_done_one_by_one():
+def test_open_set_rates_agree_with_searches_done_one_by_one():
     random = np.random.default_rng(5)
     people = np.repeat(np.arange(30), 4)
     own = random.normal(size=(30, 8)).repeat(4, 0)
@@ -169,18 +170,18 @@ def test_rates_are_those_of_searches_done_one_by_one():
     assert 0.1 < rates.tpir < rates.rank_1 < 1
 
 
-def test_crops_are_looked_at_as_probes_and_references_are(start):
-    looks = course.looks_of(start, FACES.validation)
+def test_crops_are_embedded_as_probes_and_as_references(start):
+    embeddings = train_faces.embed_all(start, FACES.validation)
     crops = crops_of(FACES.validation.pictures)
     model = Model.load(start, "opencv")
     once = model.embed(crops)
     references = look_again(model, crops, once, REFERENCE_VIEWS)
-    assert (looks.once * once).sum(1).min() > 0.999  # in bfloat16, where OpenVINO has it
-    assert (looks.references * references).sum(1).min() > 0.999
+    assert (embeddings.probes * once).sum(1).min() > 0.999  # in bfloat16, where OpenVINO has it
+    assert (embeddings.references * references).sum(1).min() > 0.999
     assert (once * references).sum(1).max() < 0.995
 
 
-def test_each_set_is_searched_by_itself():
+def test_each_set_is_searched_separately():
     faces = replace(
         FACES,
         validation=replace(FACES.validation, groups=np.array([1, 0, 1, 0])),
@@ -188,7 +189,7 @@ def test_each_set_is_searched_by_itself():
     )
     people = faces.validation.classes
     once, references = unit(np.random.default_rng(0).normal(size=(2, 8, 256)))
-    rates = course.rates_by_set(faces, Looks(once, references), COHORT)
+    rates = train_faces.rates_by_set(faces, Embeddings(once, references), COHORT)
     rows = np.flatnonzero((people == 0) | (people == 2))
     assert list(rates) == ["val", "fiw"]
     assert rates["fiw"] == open_set_rates(
@@ -196,30 +197,30 @@ def test_each_set_is_searched_by_itself():
     )
 
 
-def test_a_new_calibration_is_measured_on_people_whom_it_was_not_fitted_to(monkeypatch):
-    monkeypatch.setattr(course, "ROTATIONS", 4)
+def test_a_new_calibration_is_measured_on_people_it_was_not_fitted_to(monkeypatch):
+    monkeypatch.setattr(train_faces, "ROTATIONS", 4)
     random = np.random.default_rng(3)
-    n, n_kin = 120, 30  # of whom the last are kin, and in another set
+    n, n_relatives = 120, 30  # the last people are relatives, in another set
     own = random.normal(size=(n, 64)).repeat(3, 0)
     once, references = (unit(own + random.normal(0, 0.8, (3 * n, 64))) for _ in range(2))
     people = np.repeat(np.arange(n), 3)
-    sets = (np.arange(n) >= n - n_kin).astype(np.int64)
+    sets = (np.arange(n) >= n - n_relatives).astype(np.int64)
     validation = TrainingSet(torch.zeros(0), people, sets, drawn=False)
-    faces = Faces(FACES.learn, validation, ("val", "fiw"), kin=("fiw",))
-    tuned = course.calibrated(faces, Looks(once, references), None)
-    assert sorted(tuned.rest.rows) == list(range(1, n - n_kin, 2))
-    measured = (people % 2 == 1) & (people < n - n_kin)
-    np.testing.assert_array_equal(tuned.rest.probes, once[measured])
-    np.testing.assert_array_equal(tuned.rest.references, references[measured])
+    faces = Faces(FACES.training, validation, ("val", "fiw"), relatives=("fiw",))
+    tuned = train_faces.calibrated_head(faces, Embeddings(once, references), None)
+    assert sorted(tuned.held_out.rows) == list(range(1, n - n_relatives, 2))
+    measured = (people % 2 == 1) & (people < n - n_relatives)
+    np.testing.assert_array_equal(tuned.held_out.probes, once[measured])
+    np.testing.assert_array_equal(tuned.held_out.references, references[measured])
     assert tuned.calibration.note is None
-    n_fitted = (n - n_kin) // 2
+    n_fitted = (n - n_relatives) // 2
     assert tuned.calibration.made_from == f"{n_fitted} people, {3 * n_fitted} faces"
-    fitted = (people % 2 == 0) & (people < n - n_kin)
+    fitted = (people % 2 == 0) & (people < n - n_relatives)
     length = np.mean([once[row] @ references[row] for row in np.flatnonzero(fitted)])
     assert tuned.calibration.cohort.probe_length == pytest.approx(length, abs=1e-6)
     assert tuned.head.projection.shape == (64, 256)
     assert tuned.head.follows_cosine
-    one, mate, other = (tuned.rest.references[row] for row in (0, 1, 3))
+    one, mate, other = (tuned.held_out.references[row] for row in (0, 1, 3))
     assert tuned.head.llr(one, mate[None])[0] > 0 > tuned.head.llr(one, other[None])[0]
 
 
@@ -229,7 +230,7 @@ def test_a_new_calibration_is_measured_on_people_whom_it_was_not_fitted_to(monke
     ids=["few photos", "401 photos", "many photos"],
 )
 def test_an_adaptation_sees_each_photo_thirty_times_within_bounds(photos, steps):
-    recipe = course.adaptation(Face(people=64, photos=2), np.array(photos))
+    recipe = train_faces.adaptation(Face(people=64, photos=2), np.array(photos))
     assert recipe.steps == steps
     assert recipe.evaluate_every == steps // 10
 
@@ -242,30 +243,30 @@ def people_with_photos(folder, n):
     return folder
 
 
-def test_nobody_judges_a_model_that_was_trained_on_them(tmp_path):
+def test_people_who_were_trained_on_do_not_validate_the_model(tmp_path):
     source = people_with_photos(tmp_path, 9)
-    faces = course.read_faces(source, FakeModel(), 0, None)
-    learned, judging = (
-        set(data.pictures[:, 0, 56, 56].tolist()) for data in (faces.learn, faces.validation)
+    faces = train_faces.read_faces(source, FakeModel(), 0, None)
+    trained_on, validated_with = (
+        set(data.pictures[:, 0, 56, 56].tolist()) for data in (faces.training, faces.validation)
     )
-    assert learned | judging == {*range(1, 10), 99}
-    assert not learned & judging
-    assert (len(judging), 99 in learned) == (4, True)
+    assert trained_on | validated_with == {*range(1, 10), 99}
+    assert not trained_on & validated_with
+    assert (len(validated_with), 99 in trained_on) == (4, True)
     assert faces.sets == ("people",)
-    assert not faces.learn.drawn
-    with pytest.raises(DataError, match=r"are 7 people with two photos or more.*it takes 8"):
-        course.read_faces(people_with_photos(tmp_path / "fewer", 7), FakeModel(), 0, None)
+    assert not faces.training.drawn
+    with pytest.raises(DataError, match=r"has 7 people with two usable photos or more; it takes 8"):
+        train_faces.read_faces(people_with_photos(tmp_path / "fewer", 7), FakeModel(), 0, None)
 
 
-def test_few_people_keep_a_calibration_only_where_there_is_one_of_two_codes():
+def test_few_people_keep_the_starts_calibration_only_if_it_has_two_codes():
     few, many = FACES, replace(FACES, validation=crops_of_people(200, 0))
-    assert course.keeps_calibration(few, FakeModel(dim=256))
-    assert not course.keeps_calibration(many, FakeModel(dim=256))
-    assert not course.keeps_calibration(many, FakeModel())
+    assert train_faces.keeps_calibration(few, FakeModel(dim=256))
+    assert not train_faces.keeps_calibration(many, FakeModel(dim=256))
+    assert not train_faces.keeps_calibration(many, FakeModel())
     with pytest.raises(DataError, match="takes 200; --from default keeps"):
-        course.keeps_calibration(few, FakeModel())
+        train_faces.keeps_calibration(few, FakeModel())
 
 
-def test_only_a_model_of_faces_is_begun_with():
+def test_training_on_faces_starts_only_from_a_face_model():
     with pytest.raises(TrainingError, match="omniglot compares drawings"):
-        course.face_model("omniglot")
+        train_faces.face_model("omniglot")

@@ -12,7 +12,7 @@ from facesearch.evaluation.pictures import Pictures
 from facesearch.photo import Photo
 from facesearch.training.train_pictures import (
     are_drawings,
-    check_place,
+    check_destination,
     cropper,
     draw_curves,
     one_group,
@@ -52,7 +52,7 @@ def test_strokes_on_paper_are_drawings_and_scenes_are_not():
     assert not are_drawings([])
 
 
-def test_a_grey_scene_is_no_drawing():
+def test_a_gray_scene_is_not_a_drawing():
     grey = scene(0).pixels().mean(2).astype(np.uint8)
     assert not are_drawings([Photo.from_pixels("grey", np.repeat(grey[:, :, None], 3, 2))])
 
@@ -62,12 +62,12 @@ def test_one_photo_among_drawings_changes_nothing():
     assert not are_drawings([page(), scene(0), scene(1)])
 
 
-def test_omniglot_is_split_as_its_literature_does():
+def test_omniglot_is_split_as_in_the_literature():
     groups = [sorted(BACKGROUND)[0], sorted(VALIDATION)[0], sorted(TRIAL)[0]]
     names = [f"{group}/character{number:02d}" for group in groups for number in (1, 2)]
     omniglot = pictures_of([20] * 6, names, [0, 0, 1, 1, 2, 2], groups)
-    learn, choose, disjoint = split(omniglot, seed=0)
-    assert (learn.tolist(), choose.tolist(), disjoint) == ([0, 1], [2, 3], True)
+    training, validation, disjoint = split(omniglot, seed=0)
+    assert (training.tolist(), validation.tolist(), disjoint) == ([0, 1], [2, 3], True)
 
 
 def test_omniglots_trial_alphabets_are_never_trained_on():
@@ -88,56 +88,59 @@ def test_groups_of_one_class_each_become_one_group():
 @pytest.mark.parametrize(
     ("place", "sentence"),
     [
-        ("/", "no name"),
-        ("file", "is no model"),
-        ("full", "is no model"),
-        ("model", "is a model"),
-        ("data/model", "among the pictures"),
+        ("/", "not a valid folder"),
+        ("file", "is not a model"),
+        ("full", "is not a model"),
+        ("model", "already is a model"),
+        ("data/model", "inside the pictures' folder"),
     ],
 )
-def test_a_place_for_the_model_is_checked_before_the_training(tmp_path, place, sentence):
+def test_the_destination_of_the_model_is_checked_before_training(tmp_path, place, sentence):
     (tmp_path / "file").write_text("mine")
     for folder, file in (("full", "mine.txt"), ("model", "model.json"), ("data", "1.png")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / file).write_text("{}")
     with pytest.raises(TrainingError, match=sentence):
-        check_place((tmp_path / place).resolve(), tmp_path / "data", resume=False)
+        check_destination((tmp_path / place).resolve(), tmp_path / "data", resume=False)
 
 
-def test_a_model_that_is_there_is_replaced_by_its_own_training(tmp_path):
+def test_resuming_may_replace_the_model_that_the_training_wrote(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.json").write_text("{}")
-    check_place(tmp_path / "model", tmp_path / "data", resume=True)
+    check_destination(tmp_path / "model", tmp_path / "data", resume=True)
 
 
-def test_other_classes_are_split_by_chance_and_whole():
+def test_other_classes_are_split_at_random():
     data = pictures_of([3] * 40)
-    learn, choose, disjoint = split(data, seed=0)
+    training, validation, disjoint = split(data, seed=0)
     assert disjoint
-    assert sorted([*learn, *choose]) == list(range(40))
-    assert len(choose) == 6
-    assert [part.tolist() for part in split(data, 0)[:2]] == [learn.tolist(), choose.tolist()]
-    assert split(data, seed=1)[1].tolist() != choose.tolist()
+    assert sorted([*training, *validation]) == list(range(40))
+    assert len(validation) == 6
+    assert [part.tolist() for part in split(data, 0)[:2]] == [
+        training.tolist(),
+        validation.tolist(),
+    ]
+    assert split(data, seed=1)[1].tolist() != validation.tolist()
 
 
-def test_classes_with_one_picture_are_never_for_validation():
+def test_classes_with_one_picture_are_never_validated_with():
     data = pictures_of([1] * 30 + [2] * 10)
     for seed in range(5):
         assert split(data, seed)[1].min() >= 30
 
 
-def test_few_classes_are_trained_on_and_validated_by():
-    learn, choose, disjoint = split(pictures_of([2, 2, 1]), seed=0)
+def test_few_classes_are_both_trained_on_and_validated_with():
+    training, validation, disjoint = split(pictures_of([2, 2, 1]), seed=0)
     assert not disjoint
-    assert learn.tolist() == choose.tolist() == [0, 1, 2]
+    assert training.tolist() == validation.tolist() == [0, 1, 2]
 
 
-def test_classes_of_one_picture_each_teach_nothing():
+def test_training_takes_two_classes_with_two_pictures():
     with pytest.raises(DataError, match="two classes or more that have two pictures"):
         split(pictures_of([1, 1, 5]), seed=0)
 
 
-def test_networks_see_ink_as_light_and_photos_as_they_are():
+def test_drawings_become_ink_and_photos_keep_their_colors():
     data = pictures_of([2, 2])
     data.crops[0] = 255
     data.crops[1, 0, 0] = (10, 20, 30)
@@ -149,14 +152,14 @@ def test_networks_see_ink_as_light_and_photos_as_they_are():
     assert photos.pictures[1, :, 0, 0].tolist() == [10, 20, 30]
 
 
-def test_a_drawing_is_cut_around_its_ink_and_a_picture_shows_all():
+def test_a_drawing_is_cut_around_its_ink_and_a_picture_is_kept_whole():
     assert cropper("ink", 32)(page()).shape == (32, 32, 3)
     wide = Photo.from_pixels("wide", np.full((10, 40, 3), 90, np.uint8))
     assert (cropper("whole", 32)(wide) == 90).all()
     assert cropper("ink", 32)(wide) is None
 
 
-def test_curves_are_a_picture(tmp_path):
+def test_curves_are_drawn_as_a_picture(tmp_path):
     lines = [{"step": s, "loss": 1 / s, "one_shot_validation": 0.5} for s in (10, 20)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     file = draw_curves(tmp_path / "log.jsonl", tmp_path / "curves.png", "one-shot accuracy")

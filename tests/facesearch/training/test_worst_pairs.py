@@ -9,8 +9,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="training needs the extra train")
 
+from facesearch.training.data import TrainingSet  # noqa: E402
 from facesearch.training.network import L1Head  # noqa: E402
-from facesearch.training.recipes import TrainingSet  # noqa: E402
 from facesearch.training.worst_pairs import CLASSES, sampled_rows, worst_pairs  # noqa: E402
 
 
@@ -30,7 +30,7 @@ def shade(picture):
 
 
 @pytest.mark.parametrize("width", [None, 16], ids=["no code", "code"])
-def test_the_worst_pairs_are_those_of_all_pairs_and_no_two_classes_come_twice(width):
+def test_the_worst_pairs_are_the_worst_of_all_and_no_two_classes_come_twice(width):
     data = a_set([3, 2, 4, 3, 2, 2, 2])
     rows = np.arange(len(data.classes))
     embeddings = torch.nn.functional.normalize(
@@ -57,7 +57,7 @@ def test_the_worst_pairs_are_those_of_all_pairs_and_no_two_classes_come_twice(wi
             assert [shade(picture) for picture in pair.pictures] == [a, b]
 
 
-def test_pictures_are_taken_evenly_from_classes_with_two():
+def test_pictures_are_sampled_evenly_from_classes_with_two():
     data = a_set([1, 3, 2, 1, 5])
     assert sampled_rows(data).tolist() == [1, 2, 4, 5, 7, 8]
     many = sampled_rows(a_set([2] * 250))
@@ -68,7 +68,7 @@ def test_pictures_are_taken_evenly_from_classes_with_two():
     assert worst_pairs(L1Head(8), torch.zeros(0, 8), none, a_set([1, 1])) == ()
 
 
-def test_colours_stay_colours():
+def test_colors_stay_colors():
     data = a_set([2, 2], drawn=False)
     found = worst_pairs(L1Head(8), torch.eye(4, 8), np.arange(4), data)
     assert [shade(picture).tolist() for picture in found[0].pictures] in (
