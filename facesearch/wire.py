@@ -41,14 +41,9 @@ def to_json(**fields: Any) -> str:
     return json.dumps({"schema_version": SCHEMA_VERSION, **fields}, allow_nan=False)
 
 
-def finite(number: float, digits: int = 6) -> float | None:
-    """Return `number` rounded, None if it is infinite or not a number."""
-    return round(number, digits) if math.isfinite(number) else None
-
-
-def rounded(number: float | None, digits: int = 6) -> float | None:
-    """Return `number` rounded, None if there is none."""
-    return None if number is None else round(number, digits)
+def finite(number: float | None) -> float | None:
+    """Return `number` to six digits; None if it is infinite, not a number or None."""
+    return None if number is None or not math.isfinite(number) else round(number, 6)
 
 
 def rounded_box(box: Iterable[float]) -> list[float]:
@@ -367,9 +362,9 @@ def evaluation(report: "Report", pictures: "Pictures") -> Object:
             f"{name}_auc": round(way.auc, 6),
             f"{name}_eer": round(way.eer, 6),
             f"{name}_best_accuracy": round(way.best_accuracy, 6),
-            f"{name}_tar_at_far_0.01": rounded(way.tar_at(0.01)),
-            f"{name}_tar_at_far_0.001": rounded(way.tar_at(0.001)),
-            f"{name}_roc": [[far, rounded(tar)] for far, tar in way.roc],
+            f"{name}_tar_at_far_0.01": finite(way.tar_at(0.01)),
+            f"{name}_tar_at_far_0.001": finite(way.tar_at(0.001)),
+            f"{name}_roc": [[far, finite(tar)] for far, tar in way.roc],
             **_estimate(f"{name}_one_shot", way.one_shot),
             **_estimate(f"{name}_lake_400", way.lake),
         }
@@ -379,5 +374,5 @@ def evaluation(report: "Report", pictures: "Pictures") -> Object:
 def _estimate(key: str, estimate: "Estimate | None") -> Object:
     if estimate is None:
         return {key: None, f"{key}_interval": None}
-    interval = [rounded(estimate.low), rounded(estimate.high)]
-    return {key: rounded(estimate.accuracy), f"{key}_interval": interval}
+    interval = [finite(estimate.low), finite(estimate.high)]
+    return {key: finite(estimate.accuracy), f"{key}_interval": interval}

@@ -146,8 +146,8 @@ def migrate(
 ) -> None:
     """Migrate the gallery to another model; people and decisions stay as they are.
 
-    Every photo is analyzed again. The gallery changes only when all of them are done; an
-    interrupted migration goes on with the same command.
+    Every photo is analyzed again. The gallery changes only when all of them are done; the same
+    command continues an interrupted migration.
     """
     from facesearch import Refused, wire
     from facesearch.gallery.migration import migrate_gallery, photos_to_see

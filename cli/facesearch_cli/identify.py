@@ -55,8 +55,8 @@ Fpir = Annotated[
     float,
     typer.Option(
         callback=between_0_and_1,
-        help="Share of strangers who may get a name, measured against this gallery: 0.01 is one in "
-        "a hundred. Lower is stricter.",
+        help="Largest share of strangers who may get a name (false positive identification rate), "
+        "measured against this gallery: 0.01 is one in a hundred. Lower is stricter.",
     ),
 ]
 Prior = Annotated[

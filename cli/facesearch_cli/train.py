@@ -1,7 +1,7 @@
 """facesearch train: pictures sorted into classes, or photos of people -> a model of your own."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
@@ -129,19 +129,33 @@ def leave_if_interrupted(trained: "TrainingResult") -> None:
 
 def pictures_as_object(course: "PictureTraining", out: Path) -> dict[str, Any]:
     """Return the JSON of a training on pictures."""
-    trained = course.trained
-    return {
-        "model": str(out) if course.curves else None,
-        "ended": trained.ended,
-        "step": trained.step,
-        "one_shot_validation": round(trained.accuracy, 5),
+    figures = {
+        "one_shot_validation": round(course.trained.accuracy, 5),
         "training_classes": course.training_classes,
         "validation_classes": course.validation_classes,
         "validation_is_disjoint": course.disjoint,
+    }
+    model = out if course.curves else None
+    return as_object(course.trained, model, figures, course.curves, course.pictures.skipped)
+
+
+def as_object(
+    trained: "TrainingResult",
+    model: Path | None,
+    figures: dict[str, Any],
+    curves: Path | None,
+    skipped: Iterable[tuple[str, str]],
+) -> dict[str, Any]:
+    """Return the JSON of any training."""
+    return {
+        "model": model and str(model),
+        "ended": trained.ended,
+        "step": trained.step,
+        **figures,
         "pictures_per_s": round(trained.pictures_per_s, 1),
         "data_share": round(trained.data_share, 4),
-        "curves": str(course.curves) if course.curves else None,
-        "skipped": [list(pair) for pair in course.pictures.skipped],
+        "curves": curves and str(curves),
+        "skipped": [list(pair) for pair in skipped],
     }
 
 
@@ -219,21 +233,16 @@ def faces_as_object(course: "FaceTraining", out: Path) -> dict[str, Any]:
     """Return the JSON of a training on faces."""
     from facesearch.training.train_faces import rate_figures
 
-    trained, faces = course.trained, course.faces
-    return {
-        "model": str(out) if course.written else None,
-        "ended": trained.ended,
-        "step": trained.step,
+    faces = course.faces
+    figures = {
         "training_people": len(faces.training.groups),
         "training_faces": len(faces.training.classes),
         "validation_people": len(faces.validation.groups),
         "figures": None if course.after is None else rate_figures(course.after),
         "figures_before": None if course.before is None else rate_figures(course.before),
-        "pictures_per_s": round(trained.pictures_per_s, 1),
-        "data_share": round(trained.data_share, 4),
-        "curves": str(course.curves) if course.curves else None,
-        "skipped": [list(pair) for pair in faces.skipped],
     }
+    model = out if course.written else None
+    return as_object(course.trained, model, figures, course.curves, faces.skipped)
 
 
 def faces_summary(course: "FaceTraining", out: Path) -> str:

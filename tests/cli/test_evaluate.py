@@ -68,7 +68,7 @@ def small_omniglot(tmp_path_factory):
     return file
 
 
-def test_a_report_names_what_was_measured_and_on_what(facesearch, letters_model, letters):
+def test_a_report_names_the_figures_and_the_data(facesearch, letters_model, letters):
     result = facesearch("evaluate", letters_model, letters)
     assert result.exit_code == 0
     assert result.stderr == ""
@@ -110,7 +110,7 @@ def test_json_is_one_flat_object(facesearch, letters_model, letters):
 
 
 def test_the_seed_decides_the_figures(facesearch, letters_model, letters):
-    (letters / "A" / "0.png").rename(letters / "M" / "wrong.png")  # else all is told apart
+    (letters / "A" / "0.png").rename(letters / "M" / "wrong.png")  # else no pair would be wrong
     run = [
         facesearch("evaluate", letters_model, letters, "--json", "--pairs", 12, "--seed", seed)
         for seed in (0, 0, 1)
@@ -120,7 +120,7 @@ def test_the_seed_decides_the_figures(facesearch, letters_model, letters):
     assert first != other
 
 
-def test_what_could_not_be_used_is_named_and_exits_3(facesearch, letters_model, letters):
+def test_unusable_pictures_are_listed_and_exit_3(facesearch, letters_model, letters):
     (letters / "A" / "broken.png").write_bytes(b"no picture")
     Image.new("RGB", (60, 60), "white").save(letters / "M" / "blank.png")
     result = facesearch("evaluate", letters_model, letters)
@@ -132,7 +132,7 @@ def test_what_could_not_be_used_is_named_and_exits_3(facesearch, letters_model, 
     assert lines[1] == f"  {letters / 'M' / 'blank.png'}: there is nothing to see in it"
 
 
-def test_omniglot_is_measured_on_the_trials_and_set_beside_the_paper(
+def test_omniglot_is_measured_on_lakes_trials_and_compared_with_the_paper(
     facesearch, letters_model, small_omniglot
 ):
     result = facesearch("evaluate", letters_model, small_omniglot)
@@ -178,7 +178,7 @@ def test_a_sheet_that_cannot_be_a_new_file_is_refused_before_anything_is_read(
     assert (tmp_path / "mine.csv").read_text() == "dear"
 
 
-def test_of_many_that_could_not_be_used_twenty_are_named(facesearch, letters_model, letters):
+def test_only_twenty_unusable_pictures_are_listed_by_path(facesearch, letters_model, letters):
     for number in range(23):
         (letters / "A" / f"broken{number:02d}.png").write_bytes(b"no picture")
     _, *lines = facesearch("evaluate", letters_model, letters).stderr.splitlines()
@@ -189,7 +189,7 @@ def test_of_many_that_could_not_be_used_twenty_are_named(facesearch, letters_mod
     assert len(answer["skipped"]) == 23
 
 
-def test_groups_of_different_sizes_are_not_said_to_be_of_one(facesearch, letters_model, letters):
+def test_groups_of_different_sizes_are_reported_as_a_range(facesearch, letters_model, letters):
     (letters / "few").mkdir()
     for text in "AM":
         (letters / text).rename(letters / "few" / text)
@@ -211,7 +211,7 @@ def test_groups_of_different_sizes_are_not_said_to_be_of_one(facesearch, letters
     ],
     ids=["no model", "no classes", "no data"],
 )
-def test_what_cannot_be_measured_is_one_sentence(
+def test_data_that_cannot_be_measured_is_one_sentence(
     facesearch, letters_model, letters, model, data, exit_code, message
 ):
     result = facesearch("evaluate", model or letters_model, letters.parent / data)
