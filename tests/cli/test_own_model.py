@@ -113,11 +113,11 @@ def test_the_command_to_verify_a_look_alike_names_the_model_that_found_it(
 
 
 def test_the_page_uses_the_model_of_the_gallery(of_old, facesearch, monkeypatch):
-    server = pytest.importorskip(
-        "facesearch.serving.server", reason="the extra web is not installed"
-    )
-    served = []
-    monkeypatch.setattr(server, "serve", lambda *arguments, **_: served.append(arguments[:2]))
+    app = pytest.importorskip("facesearch.web.app", reason="the extra web is not installed")
+    server = pytest.importorskip("facesearch.serving.server", reason="see above")
+    made = []
+    monkeypatch.setattr(app, "make_app", lambda *arguments, **_: made.append(arguments[:2]))
+    monkeypatch.setattr(server, "serve", lambda *_: None)
     assert facesearch("web", "--no-browser", "--gallery", of_old).exit_code == 0
     ((gallery, load),) = made
     assert load().fingerprint == gallery.model.fingerprint == Model.load("old").fingerprint
