@@ -47,17 +47,19 @@ UNKNOWN = Look(frame=(216, 222, 229), label=(38, 47, 56), text=(232, 237, 242))
 
 # Pillow's own font has little beyond ASCII, not even accented letters. Windows, macOS and Linux
 # come with these; Pillow finds them by name in the system's folders.
+# fmt: off
 _SYSTEM_FONTS = (
-    *("segoeui.ttf", "HelveticaNeue.ttc", "Arial Unicode.ttf", "arial.ttf"),
-    *("NotoSans-Regular.ttf", "DejaVuSans.ttf", "LiberationSans-Regular.ttf", "FreeSans.ttf"),
-    *("msyh.ttc", "YuGothR.ttc", "malgun.ttf"),  # Chinese, Japanese, Korean on Windows
-    *("Hiragino Sans GB.ttc", "AppleSDGothicNeo.ttc", "PingFang.ttc"),  # and on macOS
-    *("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-microhei.ttc", "wqy-zenhei.ttc"),
-    *("NotoSansArabic-Regular.ttf", "NotoSansHebrew-Regular.ttf", "GeezaPro.ttc"),
-    *("Nirmala.ttc", "Nirmala.ttf", "NotoSansDevanagari-Regular.ttf", "Kohinoor.ttc"),
-    *("NotoSansBengali-Regular.ttf", "NotoSansTamil-Regular.ttf", "Lohit-Devanagari.ttf"),
-    *("LeelawUI.ttf", "NotoSansThai-Regular.ttf", "Thonburi.ttc"),
+    "segoeui.ttf", "HelveticaNeue.ttc", "Arial Unicode.ttf", "arial.ttf",
+    "NotoSans-Regular.ttf", "DejaVuSans.ttf", "LiberationSans-Regular.ttf", "FreeSans.ttf",
+    "msyh.ttc", "YuGothR.ttc", "malgun.ttf",  # Chinese, Japanese, Korean on Windows
+    "Hiragino Sans GB.ttc", "AppleSDGothicNeo.ttc", "PingFang.ttc",  # and on macOS
+    "NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-microhei.ttc", "wqy-zenhei.ttc",
+    "NotoSansArabic-Regular.ttf", "NotoSansHebrew-Regular.ttf", "GeezaPro.ttc",
+    "Nirmala.ttc", "Nirmala.ttf", "NotoSansDevanagari-Regular.ttf", "Kohinoor.ttc",
+    "NotoSansBengali-Regular.ttf", "NotoSansTamil-Regular.ttf", "Lohit-Devanagari.ttf",
+    "LeelawUI.ttf", "NotoSansThai-Regular.ttf", "Thonburi.ttc",
 )
+# fmt: on
 _LATIN = re.compile(r"LATIN (SMALL|CAPITAL) LETTER ([A-Z]{1,2})(?: WITH .*)?")
 
 

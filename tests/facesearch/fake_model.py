@@ -1,4 +1,4 @@
-"""A model without a net: photos are rows of coloured squares, and a square's colour is its face.
+"""A model without a network: photos are rows of colored squares, and a square's color is its face.
 
 Red and green say which person, blue which picture of them. Everything else (reading, alignment,
 storing, searching, naming) is the real thing, so that hundreds of enrollments take a second.
@@ -89,8 +89,8 @@ class FakeModel:
     manifest: dict = field(default_factory=lambda: {"name": "fake"})
 
     def embed(self, crops):
-        colours = crops[:, 56, 56].astype(int)
-        rows = [embedding(red + 256 * green, blue) for red, green, blue in colours]
+        colors = crops[:, 56, 56].astype(int)
+        rows = [embedding(red + 256 * green, blue) for red, green, blue in colors]
         return np.stack(rows) if rows else np.zeros((0, DIM), np.float32)
 
     def search_codes(self, templates):

@@ -98,7 +98,7 @@ def test_a_blurred_crop_is_less_sharp():
 
 
 class Finding:
-    """Finds a face where it is told to, in pixels of the crop, and another one beside it."""
+    """A detector that finds a face at each of `places`, in pixels of the crop, and another."""
 
     def __init__(self, *places):
         self.places, self.sides = iter(places), []

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facesearch.detection.factory import YUNET_FILE
+from facesearch.detection import factory
+from facesearch.detection.factory import YUNET_FILE, make_detector
 from facesearch.detection.yunet import MIN_SCORE, UPRIGHT_SCORE, YuNet, best_rows, overlap
 from facesearch.engine import OpenCVEngine
+from facesearch.errors import ModelError
 from facesearch.photo import photo_from_bytes, read_photo
 
 
@@ -136,3 +138,35 @@ def test_overlap_is_intersection_over_union():
     box = np.array([0, 0, 10, 10], np.float32)
     others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
     assert overlap(box, others).tolist() == pytest.approx([1, 1 / 3, 0])
+
+
+# Every detector
+
+
+@pytest.fixture(params=[("yunet", False), ("whole", True), ("whole", False)], ids=str)
+def any_detector(request):
+    name, ink = request.param
+    return make_detector(name, engine="opencv", ink=ink)
+
+
+def test_every_detector_gives_five_landmarks_and_a_score_per_face(any_detector, portraits):
+    photo = read_photo(portraits.eileen)
+    faces = any_detector.detect(photo)
+    assert len(faces) == 1
+    assert faces[0].landmarks.shape == (5, 2)
+    assert faces[0].landmarks.dtype == np.float32
+    assert 0 < faces[0].score <= 1
+    assert any_detector.landmarks(photo.pixels()).shape[1:] == (5, 2)
+
+
+def test_an_unknown_detector_is_refused_with_the_known_ones():
+    with pytest.raises(ModelError, match="no detector 'retina'; there are yunet, whole"):
+        make_detector("retina", engine="opencv")
+
+
+def test_a_damaged_detector_is_never_run(tmp_path, monkeypatch):
+    damaged = tmp_path / "detector.onnx"
+    damaged.write_bytes(YUNET_FILE.read_bytes() + b"\0")
+    monkeypatch.setattr(factory, "YUNET_FILE", damaged)
+    with pytest.raises(ModelError, match="damaged"):
+        make_detector("yunet", engine="opencv")

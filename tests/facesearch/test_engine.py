@@ -140,7 +140,7 @@ for thread in threads:
 
 @needs_openvino
 def test_threads_that_run_openvino_for_the_first_time_do_not_deadlock():
-    """An enrollment hung so: in most of such starts, if not one thread was there alone first."""
+    """Enrollments hung: most such starts did unless one thread ran first, alone."""
     command = [sys.executable, "-c", FIRST_RUNS]
     for process in [subprocess.Popen(command) for _ in range(3)]:
         with process:

@@ -68,8 +68,8 @@ def test_every_awkward_file_is_expected():
 
 
 def thumbnail(name):
-    grey = Image.fromarray(read_photo(PHOTOS / "hard" / name).pixels()).convert("L")
-    return np.asarray(grey.resize((32, 32), Image.Resampling.BOX), np.float32)
+    gray = Image.fromarray(read_photo(PHOTOS / "hard" / name).pixels()).convert("L")
+    return np.asarray(gray.resize((32, 32), Image.Resampling.BOX), np.float32)
 
 
 @pytest.mark.parametrize(

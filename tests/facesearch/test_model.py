@@ -27,7 +27,7 @@ from facesearch.shipped import SHIPPED
 
 @pytest.fixture
 def copied(tmp_path):
-    """A model folder of one's own."""
+    """A copy of a model's folder, to be changed."""
     return shutil.copytree(SHIPPED / "sface", tmp_path / "mine")
 
 
@@ -62,9 +62,9 @@ def test_verifying_two_photos_takes_a_closer_look_at_both_faces(model, portraits
 
 def test_a_closer_look_averages_the_crop_the_crop_cut_again_and_mirror_images(model, portraits):
     crops = look(read_photo(portraits.grace), model).crops
-    anew = realigned(crops, model.detector)
-    assert np.abs(anew.astype(int) - crops).mean() > 1
-    views = [crops, anew[:, :, ::-1], crops[:, :, ::-1], anew]
+    again = realigned(crops, model.detector)
+    assert np.abs(again.astype(int) - crops).mean() > 1
+    views = [crops, again[:, :, ::-1], crops[:, :, ::-1], again]
     rows = np.concatenate([model.embed(view) for view in views])
     once, *several = embed_by_views(model.embed, model.detector, [crops], 2, 4)
     np.testing.assert_allclose(once, rows[:1], atol=1e-3)
@@ -180,12 +180,12 @@ def test_a_file_whose_hash_the_manifest_lacks_is_not_loaded(copied, hashes):
 )
 def test_a_head_that_is_not_an_npz_file_is_a_damaged_model(copied, content):
     (copied / "head.npz").write_bytes(content)
-    hash_head_anew(copied)
+    update_head_hash(copied)
     with pytest.raises(ModelError, match="is damaged"):
         Model.load(copied)
 
 
-def hash_head_anew(folder):
+def update_head_hash(folder):
     manifest = read_manifest(folder)
     found = hashlib.sha256((folder / "head.npz").read_bytes()).hexdigest()
     manifest["sha256"]["head.npz"] = found
@@ -212,7 +212,7 @@ SOUND = {"projection": None, "weights": np.ones(128, "f4"), "bias": 1.0, "unit_d
 )
 def test_a_head_that_cannot_compare_the_models_embeddings_is_refused(copied, changes, reason):
     L1SigmoidHead(**SOUND | changes).save(copied / "head.npz")
-    hash_head_anew(copied)
+    update_head_hash(copied)
     if reason is None:
         assert Model.load(copied).dim == 128
     else:

@@ -113,7 +113,7 @@ def test_a_trained_head_compares_only_a_sample_of_a_large_gallery():
 
 @pytest.mark.parametrize("skew", [-0.2, 0.1, 0.2])
 def test_skewed_scores_are_made_normal(skew):
-    """As skewed as Cornish and Fisher (1938) make normal ones: what is done is undone."""
+    """Normal scores skewed after Cornish and Fisher (1938) become normal again."""
     normal = np.linspace(-3.5, 3.5, 29)
     way = skew / 6 * (normal**2 - 1) - skew**2 / 36 * (2 * normal**3 - 5 * normal)
     strangers = Strangers(100, np.zeros(2, np.float32), 0.3, 0.1, skew)

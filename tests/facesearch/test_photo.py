@@ -165,8 +165,8 @@ def test_transparency_becomes_white():
 @pytest.mark.parametrize("multiplied", [False, True])
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 def test_premultiplied_alpha_of_a_tiff_becomes_white_too(mode, multiplied):
-    grey, alpha = (50, 128) if multiplied else (100, 128)
-    image = Image.new(mode, (40, 30), (grey,) * (len(mode) - 1) + (alpha,))
+    gray, alpha = (50, 128) if multiplied else (100, 128)
+    image = Image.new(mode, (40, 30), (gray,) * (len(mode) - 1) + (alpha,))
     straight, associated = (struct.pack("<HHIH", 338, 3, 1, value) for value in (2, 1))
     data = encoded(image, "TIFF")
     assert straight in data

@@ -72,9 +72,9 @@ PROBES = {
     "black on white": letter("A"),
     "elsewhere, finer and smaller": letter("A", size=1.2, thickness=2, at=(0.6, 0.4)),
     "light on dark": letter("A", paper=(20, 20, 20), ink=WHITE),
-    "in colour": letter("A", paper=YELLOW, ink=BLUE),
+    "in color": letter("A", paper=YELLOW, ink=BLUE),
     "in pencil": letter("A", paper=(225, 225, 220), ink=(170, 170, 172)),
-    "16 bits of grey": letter("A")[..., 0].astype(np.uint16) * 256,
+    "16 bits of gray": letter("A")[..., 0].astype(np.uint16) * 256,
     "see-through": np.dstack([np.zeros_like(letter()), 255 - letter("A")[..., 0]]),
     "tiny": letter("A", side=24),
     "huge": letter("A", side=4000),
@@ -145,9 +145,9 @@ def test_two_drawings_of_one_letter_verify_and_of_two_letters_do_not(ink_model, 
 
 
 def test_a_search_finds_the_other_drawings_of_the_letter_first(letter_gallery, tmp_path):
-    ((_, neighbours),) = letter_gallery.search(save(tmp_path / "x.png", letter("X")), k=8)
-    assert [n.person for n in neighbours[:2]] == ["X", "X"]
-    assert neighbours[0].score >= neighbours[1].score > neighbours[2].score
+    ((_, neighbors),) = letter_gallery.search(save(tmp_path / "x.png", letter("X")), k=8)
+    assert [n.person for n in neighbors[:2]] == ["X", "X"]
+    assert neighbors[0].score >= neighbors[1].score > neighbors[2].score
 
 
 def test_a_drawing_unlike_its_class_is_enrolled_without_a_remark(letter_gallery, tmp_path):
@@ -212,8 +212,8 @@ def test_a_damaged_picture_is_unreadable_not_blank(ink_model, letters, tmp_path)
 
 
 def test_whole_pictures_are_told_apart_by_color_even_without_ink(tmp_path):
-    def picture(name, *colour, height=60, salt=0):
-        pixels = np.full((height, 60, 3), colour, np.uint8)
+    def picture(name, *color, height=60, salt=0):
+        pixels = np.full((height, 60, 3), color, np.uint8)
         pixels[:, 30:] //= 2
         pixels[0, 0] = salt
         return save(tmp_path / "pictures" / f"{name}.png", pixels)
@@ -222,9 +222,9 @@ def test_whole_pictures_are_told_apart_by_color_even_without_ink(tmp_path):
     with Gallery(tmp_path / "pictures.db", model) as gallery:
         jobs = [("red", picture("red", 200, 20, 20)), ("green", picture("green", 20, 180, 20))]
         assert [result.status for result in gallery.enroll(jobs)] == ["enrolled"] * 2
-        ((face, neighbours),) = gallery.search(picture("probe", 190, 30, 20, salt=9))
+        ((face, neighbors),) = gallery.search(picture("probe", 190, 30, 20, salt=9))
         assert face.box == (0, 0, 60, 60)
-        assert neighbours[0].person == "red"
+        assert neighbors[0].person == "red"
         blank = save(tmp_path / "blank.png", np.full((40, 90, 3), 128, np.uint8))
         (result,) = gallery.identify([blank])
         assert [face.box for face in result.faces] == [(0, 0, 90, 40)]

@@ -1,4 +1,4 @@
-"""Index files under faults: the right index comes back or none, never a wrong one."""
+"""Index files under faults: the right index is loaded or none, never a wrong one."""
 
 import errno
 import hashlib
@@ -43,7 +43,7 @@ def assert_is(loaded, index, seq):
 
 
 def plant(folder, content, generation=GENERATION, seq=5):
-    """Put a file there whose name has the right checksum."""
+    """Write a file whose name has the right checksum."""
     path = folder / f"{generation}-{seq}-{hashlib.sha256(content).hexdigest()}.index"
     path.write_bytes(content)
     return path
@@ -131,7 +131,7 @@ def test_a_state_that_no_gallery_has_is_refused(folder, generation, seq):
 
 
 def damages():
-    """Every way a disk may spoil 180,000 bytes, as (name, function of the content)."""
+    """Ways in which a disk may damage 180,000 bytes, as (name, function of the content)."""
     for share in (0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.99999):
         yield (
             f"truncated to {share}",
