@@ -29,7 +29,7 @@ class IdentifyPage:
     """The page for dropped photos, and a card for each photo."""
 
     def __init__(self, desk: Desk, templates: Templates) -> None:
-        self._desk, self._templates = desk, templates
+        self._desk, self._gallery, self._templates = desk, desk.gallery, templates
         self.routes = [
             Route("/", self.page),
             Route("/photos", self.receive, methods=["POST"]),
@@ -43,7 +43,7 @@ class IdentifyPage:
 
     async def page(self, _: Request) -> Response:
         """Return the page for dropping photos."""
-        n_people = await self._desk.ask(self._desk.gallery.n_people)
+        n_people = await self._desk.ask(self._gallery.n_people)
         return self._templates.html("identify.html", n_people=n_people, max_bytes=MAX_BYTES)
 
     async def receive(self, request: Request) -> Response:
@@ -72,12 +72,11 @@ class IdentifyPage:
         decoded = upload.decoded
         assert decoded is not None
         faces = await self._desk.ask(lambda: self._identify(decoded))
-        return self._templates.html(
-            "card.html", status, photo=upload, seen=decoded.seen, faces=faces
-        )
+        values = {"photo": upload, "seen": decoded.seen, "faces": faces}
+        return self._templates.html("card.html", status, **values)
 
     def _identify(self, photo: DecodedPhoto) -> list[IdentifiedFace]:
-        return self._desk.gallery.identify_faces(photo.seen, fpir=FPIR)
+        return self._gallery.identify_faces(photo.seen, fpir=FPIR)
 
     def _upload(self, request: Request) -> tuple[Upload, DecodedPhoto]:
         upload = self._desk.uploads.get(request.path_params["photo"])
@@ -91,12 +90,9 @@ class IdentifyPage:
 
         def known() -> dict[str, Any]:
             face = self._identify(decoded)[number - 1]
-            people = list(dict.fromkeys(candidate.person for candidate in face.candidates))
-            covers = {
-                name: self._desk.gallery.cover(name)
-                for name in [*people, *filter(None, [face.person])]
-            }
-            return {"face": face, "covers": covers, "n_people": self._desk.gallery.n_people()}
+            people = {c.person for c in face.candidates} | set(filter(None, [face.person]))
+            covers = {name: self._gallery.cover(name) for name in people}
+            return {"face": face, "covers": covers, "n_people": self._gallery.n_people()}
 
         values = await self._desk.ask(known)
         return self._templates.html("panel.html", photo=upload, number=number, fpir=FPIR, **values)
@@ -115,13 +111,11 @@ class IdentifyPage:
 
         def decide() -> Decision:
             if not new:
-                self._desk.gallery.faces_of(
-                    name
-                )  # raises before the photo is copied if nobody has that name
+                self._gallery.person_id(name)  # raises before the photo is copied
             person_name(name)
-            photo = self._desk.gallery.keep_photo(upload.path, content_hash)
-            decision = self._desk.gallery.curation.confirm(photo, name, number, new=new)
-            self._desk.gallery.keep_photo(upload.path, content_hash)
+            photo = self._gallery.keep_photo(upload.path, content_hash)
+            decision = self._gallery.curation.confirm(photo, name, number, new=new)
+            self._gallery.keep_photo(upload.path, content_hash)
             return decision
 
         return decided(await self._desk.ask(decide))
@@ -130,7 +124,7 @@ class IdentifyPage:
         """Reject a person for a face; the rejection is remembered."""
         upload, _, number = self._upload_face(request)
         name = required_text(await json_body(request), "name")
-        curation = self._desk.gallery.curation
+        curation = self._gallery.curation
         return decided(await self._desk.ask(lambda: curation.reject(upload.path, name, number)))
 
     def _upload_face(self, request: Request) -> tuple[Upload, DecodedPhoto, int]:
