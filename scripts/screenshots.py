@@ -260,7 +260,7 @@ def nothing(page: Page, home: Path) -> None:
 
 def person(page: Page, home: Path) -> None:
     page.get_by_role("link", name="Kora").click()
-    page.locator("#alike li").first.wait_for()
+    page.locator("#alike > div > *").wait_for()
     for face in page.get_by_role("checkbox").all()[-3:]:
         face.check()  # drawings of another character
     page.evaluate("scrollTo(0, 0)")

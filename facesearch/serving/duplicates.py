@@ -16,14 +16,7 @@ from facesearch.duplicates.photos import PhotoGroup, find_duplicates
 from facesearch.duplicates.same_person import expected_wrong
 from facesearch.errors import FacesearchError, Refused
 from facesearch.gallery import Decision, Gallery
-from facesearch.serving.duplicate_cards import (
-    Card,
-    CardView,
-    Proposal,
-    Side,
-    new_card,
-    view_of,
-)
+from facesearch.serving.duplicate_cards import Card, CardView, Proposal, Side, new_card, view_of
 
 KINDS = ("people", "names", "faces", "photos")
 AT_LEAST = 0.5  # smallest probability of a proposal about people, as in `facesearch dedupe`

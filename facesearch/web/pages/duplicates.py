@@ -37,7 +37,7 @@ class DuplicatesPage:
 
     def __init__(self, desk: Desk, templates: Templates) -> None:
         self._desk, self._templates = desk, templates
-        self._found = desk.duplicates
+        self._found, self._gallery = desk.duplicates, desk.gallery
         self.routes = [
             Route("/duplicates", self.page),
             Route("/duplicates/look", self.look, methods=["POST"]),
@@ -89,17 +89,20 @@ class DuplicatesPage:
         kind, after = request.path_params["kind"], window_start(request)
         if kind not in KINDS:
             raise HTTPException(404)
-        found, gallery = self._found, self._desk.gallery
-        view = await self._desk.ask(lambda: found.next_after(gallery, kind, after))
+        view = await self._next_after(kind, after)
         if view is not None:
             return self._shown(view)
-        skipped = await self._desk.ask(lambda: found.next_after(gallery, kind, 0)) is not None
-        return self._templates.html("duplicates_end.html", kind=kind, found=found, skipped=skipped)
+        skipped = await self._next_after(kind, 0) is not None
+        values = {"kind": kind, "found": self._found, "skipped": skipped}
+        return self._templates.html("duplicates_end.html", **values)
+
+    async def _next_after(self, kind: str, number: int) -> CardView | None:
+        return await self._desk.ask(lambda: self._found.next_after(self._gallery, kind, number))
 
     async def card(self, request: Request) -> Response:
         """Return a card as it is now."""
         card = self._card(request)
-        view = await self._desk.ask(lambda: self._found.view(self._desk.gallery, card))
+        view = await self._desk.ask(lambda: self._found.view(self._gallery, card))
         if view is None:
             raise HTTPException(404, "There is nothing left to decide here.")
         return self._shown(view)
@@ -120,16 +123,16 @@ class DuplicatesPage:
         if isinstance(card.proposal, PhotoGroup):  # copies of photos are moved instead
             raise HTTPException(404)
         stamp, keep = required_text(body, "stamp"), side_number(body, "keep")
-        found, gallery = self._found, self._desk.gallery
-        return await self._decide(card, lambda: found.same(gallery, card, stamp, keep))
+        return await self._decide(card, lambda: self._found.same(self._gallery, card, stamp, keep))
 
     async def not_same(self, request: Request) -> Response:
         """Decide that the sides are not the same."""
         card, body = self._card(request), await json_body(request)
         stamp, keep = required_text(body, "stamp"), side_number(body, "keep")
         name = required_text(body, "name") if isinstance(card.proposal, PerhapsTwo) else ""
-        found, gallery = self._found, self._desk.gallery
-        return await self._decide(card, lambda: found.not_same(gallery, card, stamp, keep, name))
+        return await self._decide(
+            card, lambda: self._found.not_same(self._gallery, card, stamp, keep, name)
+        )
 
     async def _decide(self, card: Card, decide: Callable[[], Decision]) -> Response:
         return decided(await self._desk.ask(decide), card=card.id)

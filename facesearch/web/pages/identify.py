@@ -30,7 +30,7 @@ class IdentifyPage:
     """The page for dropped photos, and a card for each photo."""
 
     def __init__(self, desk: Desk, templates: Templates) -> None:
-        self._desk, self._templates = desk, templates
+        self._desk, self._gallery, self._templates = desk, desk.gallery, templates
         self.routes = [
             Route("/", self.page),
             Route("/photos", self.receive, methods=["POST"]),
@@ -44,7 +44,7 @@ class IdentifyPage:
 
     async def page(self, _: Request) -> Response:
         """Return the page for dropping photos."""
-        n_people = await self._desk.ask(self._desk.gallery.people.count)
+        n_people = await self._desk.ask(self._gallery.people.count)
         return self._templates.html("identify.html", n_people=n_people, max_bytes=MAX_BYTES)
 
     async def receive(self, request: Request) -> Response:
@@ -73,12 +73,11 @@ class IdentifyPage:
         decoded = upload.decoded
         assert decoded is not None
         faces = await self._desk.ask(lambda: self._identify(decoded))
-        return self._templates.html(
-            "card.html", status, photo=upload, seen=decoded.seen, faces=faces
-        )
+        values = {"photo": upload, "seen": decoded.seen, "faces": faces}
+        return self._templates.html("card.html", status, **values)
 
     def _identify(self, photo: DecodedPhoto) -> list[IdentifiedFace]:
-        return self._desk.gallery.identify_faces(photo.seen, fpir=FPIR)
+        return self._gallery.identify_faces(photo.seen, fpir=FPIR)
 
     def _upload(self, request: Request) -> tuple[Upload, DecodedPhoto]:
         upload = self._desk.uploads.get(request.path_params["photo"])
@@ -92,12 +91,9 @@ class IdentifyPage:
 
         def known() -> dict[str, Any]:
             face = self._identify(decoded)[number - 1]
-            people = list(dict.fromkeys(candidate.person for candidate in face.candidates))
-            covers = {
-                name: self._desk.gallery.people.cover(name)
-                for name in [*people, *filter(None, [face.person])]
-            }
-            return {"face": face, "covers": covers, "n_people": self._desk.gallery.people.count()}
+            people = {c.person for c in face.candidates} | set(filter(None, [face.person]))
+            covers = {name: self._gallery.people.cover(name) for name in people}
+            return {"face": face, "covers": covers, "n_people": self._gallery.people.count()}
 
         values = await self._desk.ask(known)
         return self._templates.html("panel.html", photo=upload, number=number, fpir=FPIR, **values)
@@ -116,15 +112,13 @@ class IdentifyPage:
 
         def decide() -> Decision:
             if not new:
-                self._desk.gallery.people.faces_of(
-                    name
-                )  # raises before the photo is copied if nobody has that name
+                self._gallery.people.id_of(name)  # raises before the photo is copied
             person_name(name)
-            photo = self._desk.gallery.faces.keep_photo(upload.path, content_hash)
-            face = self._desk.gallery.faces.look_at(photo, number)
+            photo = self._gallery.faces.keep_photo(upload.path, content_hash)
+            face = self._gallery.faces.look_at(photo, number)
             who: Who = "enrolled or new" if new else "enrolled"
-            decision = self._desk.gallery.faces.confirm([face], name, who=who)
-            self._desk.gallery.faces.keep_photo(upload.path, content_hash)
+            decision = self._gallery.faces.confirm([face], name, who=who)
+            self._gallery.faces.keep_photo(upload.path, content_hash)
             return decision
 
         return decided(await self._desk.ask(decide))
@@ -133,7 +127,7 @@ class IdentifyPage:
         """Reject a person for a face; the rejection is remembered."""
         upload, _, number = self._upload_face(request)
         name = required_text(await json_body(request), "name")
-        faces = self._desk.gallery.faces
+        faces = self._gallery.faces
 
         def decide() -> Decision:
             return faces.reject([faces.locate(upload.path, number, name)], name)

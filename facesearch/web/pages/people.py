@@ -38,7 +38,7 @@ class PeoplePages:
     """The grid of people, and the page of a person."""
 
     def __init__(self, desk: Desk, templates: Templates) -> None:
-        self._desk, self._templates = desk, templates
+        self._desk, self._gallery, self._templates = desk, desk.gallery, templates
         self.routes = [
             Route("/people", self.people),
             Route("/people/rows", self.people_rows),
@@ -66,7 +66,7 @@ class PeoplePages:
         start = window_start(request)
 
         def found() -> dict[str, Any]:
-            some, n_found = self._desk.gallery.people.find(searched, start, WINDOW)
+            some, n_found = self._gallery.people.find(searched, start, WINDOW)
             more = start + WINDOW if n_found > start + WINDOW else None
             return {"people": some, "n_found": n_found, "more": more}
 
@@ -75,59 +75,51 @@ class PeoplePages:
     async def person(self, request: Request) -> Response:
         """Return the page of a person."""
 
-        def known(name: str) -> dict[str, Any]:
-            faces = self._desk.gallery.people.faces_of(name)
-            history = self._desk.gallery.history.list(name, SHOWN_DECISIONS)
+        def values_of(name: str) -> dict[str, Any]:
+            faces = self._gallery.people.faces_of(name)
+            history = self._gallery.history.list(name, SHOWN_DECISIONS)
             return {"name": name, "n_faces": len(faces), "history": history, **window(faces, 0)}
 
-        person, values = await self._of_person(request, known)
+        person, values = await self._of_person(request, values_of)
         return self._templates.html("person.html", person=person, **values)
 
     async def person_faces(self, request: Request) -> Response:
         """Return the next faces of a person."""
         start = window_start(request)
         person, values = await self._of_person(
-            request, lambda name: window(self._desk.gallery.people.faces_of(name), start)
+            request, lambda name: window(self._gallery.people.faces_of(name), start)
         )
         return self._templates.html("person_faces.html", person=person, **values)
 
     async def alike(self, request: Request) -> Response:
         """Return the people who look most like a person, with some of their faces."""
 
-        def known(name: str) -> dict[str, Any]:
-            alike = self._desk.gallery.duplicates.look_alikes(name)
+        def values_of(name: str) -> dict[str, Any]:
+            alike = self._gallery.duplicates.look_alikes(name)
             others = []
             for one in [a for a in alike if a.apart or a.probability >= ALIKE_FROM][:SHOWN_ALIKE]:
-                faces = [face.id for _, face in self._desk.gallery.people.faces_of(one.person)]
-                others.append(
-                    (one, self._desk.gallery.people.id_of(one.person), faces[:SIDE_BY_SIDE])
-                )
+                faces = [face.id for _, face in self._gallery.people.faces_of(one.person)]
+                others.append((one, self._gallery.people.id_of(one.person), faces[:SIDE_BY_SIDE]))
             return {"name": name, "alike": others}
 
-        person, values = await self._of_person(request, known)
+        person, values = await self._of_person(request, values_of)
         return self._templates.html("person_alike.html", person=person, **values)
 
     async def give(self, request: Request) -> Response:
         """Move some of a person's faces to another person, enrolled or new."""
         body = await json_body(request)
         other, chosen = required_text(body, "name"), required_numbers(body, "faces")
-        _, decision = await self._of_person(
-            request,
-            lambda name: self._desk.gallery.people.give(self._faces(chosen), name, other),
-        )
-        return decided(decision)
+        give = self._gallery.people.give
+        return await self._decide(request, lambda name: give(self._faces(chosen), name, other))
 
     async def reject(self, request: Request) -> Response:
         """Remove some of a person's faces, which are somebody else's."""
         chosen = required_numbers(await json_body(request), "faces")
-        _, decision = await self._of_person(
-            request,
-            lambda name: self._desk.gallery.faces.reject(self._faces(chosen), name),
-        )
-        return decided(decision)
+        reject = self._gallery.faces.reject
+        return await self._decide(request, lambda name: reject(self._faces(chosen), name))
 
     def _faces(self, ids: Sequence[int]) -> list[KnownFace]:
-        found = [self._desk.gallery.faces.get(face) for face in ids]
+        found = [self._gallery.faces.get(face) for face in ids]
         if None in found:
             raise Refused(f"one {self._desk.subject} is no longer enrolled; nothing was changed")
         return [face for _, face in filter(None, found)]
@@ -135,26 +127,24 @@ class PeoplePages:
     async def not_same(self, request: Request) -> Response:
         """Decide that two people are not the same; this is remembered."""
         other = required_text(await json_body(request), "name")
-        _, decision = await self._of_person(
-            request, lambda name: self._desk.gallery.people.not_same(name, other)
-        )
-        return decided(decision)
+        not_same = self._gallery.people.not_same
+        return await self._decide(request, lambda name: not_same(name, other))
 
     async def rename(self, request: Request) -> Response:
         """Give a person another name."""
         new_name = required_text(await json_body(request), "name")
-        _, decision = await self._of_person(
-            request, lambda name: self._desk.gallery.people.rename(name, new_name)
-        )
-        return decided(decision)
+        return await self._decide(request, lambda name: self._gallery.people.rename(name, new_name))
+
+    async def _decide(self, request: Request, decide: Callable[[str], Decision]) -> Response:
+        return decided((await self._of_person(request, decide))[1])
 
     async def merge(self, request: Request) -> Response:
         """Merge a person into another, whose page the answer names."""
         into = required_text(await json_body(request), "name")
 
         def decide(name: str) -> tuple[Decision, int]:
-            decision = self._desk.gallery.people.merge([name], into)
-            return decision, self._desk.gallery.people.id_of(into)
+            decision = self._gallery.people.merge([name], into)
+            return decision, self._gallery.people.id_of(into)
 
         _, (decision, target) = await self._of_person(request, decide)
         return decided(decision, go=f"/people/{target}")
@@ -168,9 +158,9 @@ class PeoplePages:
                 raise Refused(f"{again} is not the name of {name}; nothing was deleted")
             self._desk.uploads.clear()  # any of them may show the person
             try:
-                gone = self._desk.gallery.forget(name)
+                gone = self._gallery.forget(name)
             except GalleryError:
-                if not self._desk.duplicates.searching or name in self._desk.gallery.people.names():
+                if not self._desk.duplicates.searching or name in self._gallery.people.names():
                     raise
                 return LATER
             finally:
@@ -187,7 +177,7 @@ class PeoplePages:
         person = path_number(request, "person")
 
         def asked() -> Result:
-            name = self._desk.gallery.people.names_of([person]).get(person)
+            name = self._gallery.people.names_of([person]).get(person)
             if name is None:
                 raise UnknownPerson("This person is no longer in the gallery.")
             return work(name)

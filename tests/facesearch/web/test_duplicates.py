@@ -1,85 +1,22 @@
 """Duplicates: found while the page answers, shown side by side, decided, undone."""
 
 import re
-import shutil
 import threading
-import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from duplicates_steps import Card, again, card, searched, text, undo
 from PIL import Image
 
 from facesearch import Gallery
 from facesearch.storage import sqlite
 
 
-def text(site, path, expected=200):
-    status, _, body = site.ask("GET", path)
-    assert status == expected
-    return body.decode()
-
-
-def looked(site):
-    """Search for duplicates and wait for the end."""
-    assert site.tell("/duplicates/look")[0] == 200
-    while b'"looking":true' in site.ask("GET", "/duplicates/progress")[2]:
-        time.sleep(0.05)
-    return site
-
-
 @pytest.fixture
 def twins(open_app, gallery_of_twins):
     """The page of the gallery of twins after a search."""
-    return looked(open_app(gallery_of_twins))
-
-
-@pytest.fixture
-def photos(portraits, tmp_path):
-    """Three photos of Eileen, in two sizes and in gray, and two identical files of Grace."""
-    folder = tmp_path / "album"
-    folder.mkdir()
-    eileen = Image.open(portraits.eileen).convert("RGB")
-    eileen.save(folder / "eileen.png")
-    eileen.resize((300, 300)).save(folder / "eileen small.png")
-    eileen.convert("L").save(folder / "eileen grey.png")
-    shutil.copy(portraits.grace, folder / "grace.jpg")
-    shutil.copy(portraits.grace, folder / "grace again.jpg")
-    return folder
-
-
-class Card:
-    """A card of the page."""
-
-    def __init__(self, site, html):
-        self.site, self.html = site, html.replace("<wbr>", "")  # where a line may break
-        found = re.search(r'data-card="(\d+)" data-stamp="(\w+)"', html)
-        self.number, self.stamp = found.groups() if found else (None, None)
-
-    @property
-    def sides(self):
-        return re.findall(r'aria-label="Side \d: ([^"]*)"', self.html)
-
-    @property
-    def stays(self):
-        return int(re.search(r'value="(\d)" checked', self.html)[1])
-
-    def decide(self, verb, **values):
-        return self.site.tell(
-            f"/duplicates/cards/{self.number}/{verb}", **{"stamp": self.stamp, **values}
-        )
-
-
-def card(site, kind, start=0):
-    return Card(site, text(site, f"/duplicates/{kind}/next?start={start}"))
-
-
-def again(card):
-    return Card(card.site, text(card.site, f"/duplicates/cards/{card.number}"))
-
-
-def undo(site, answer):
-    assert site.tell("/undo", number=answer["undo"])[0] == 200
+    return searched(open_app(gallery_of_twins))
 
 
 def people(gallery):
@@ -92,7 +29,7 @@ def test_the_page_claims_nothing_before_a_search_and_says_how_sure_it_is_after(
 ):
     site = open_app(gallery_of_twins)
     assert "It changes nothing" in text(site, "/duplicates")
-    looked(site)
+    searched(site)
     html = text(site, "/duplicates")
     assert re.search(r"35 people checked\.\s+Of 2 proposals, (about|fewer)", html)
     assert "of=photos" not in html
@@ -130,13 +67,13 @@ def test_people_who_are_not_the_same_are_not_proposed_again_until_undo(twins):
     assert (status, "are two people" in said["said"]) == (200, True)
     second = card(twins, "people")
     assert second.sides != first.sides
-    looked(twins)
+    searched(twins)
     assert "Of 1 proposal," in text(twins, "/duplicates")
     assert "That was the last one." in text(
         twins, f"/duplicates/people/next?start={card(twins, 'people').number}"
     )
     undo(twins, said)
-    looked(twins)
+    searched(twins)
     assert "Of 2 proposals," in text(twins, "/duplicates")
 
 
@@ -193,7 +130,7 @@ def test_a_proposal_decided_by_another_program_is_skipped(twins, gallery_of_twin
 def test_a_name_that_may_be_two_people_is_not_merged_without_a_warning(open_app, gallery_of_twins):
     with closing(Gallery(gallery_of_twins)) as gallery:
         gallery.people.rename("Person 03", "ZOE")
-    site = looked(open_app(gallery_of_twins))
+    site = searched(open_app(gallery_of_twins))
     html = text(site, "/duplicates/people/next?start=0")
     while "ZOE" not in html:
         html = text(site, f"/duplicates/people/next?start={Card(site, html).number}")
@@ -218,10 +155,10 @@ def test_a_name_that_covers_two_people_is_split_and_restored_by_undo(twins, gall
 
     status, said = shown.decide("same")
     assert (status, "a face is Zoe" in said["said"]) == (200, True)
-    looked(twins)
+    searched(twins)
     assert "No name is likely to be two people." in card(twins, "names").html
     undo(twins, said)
-    looked(twins)
+    searched(twins)
     assert card(twins, "names").sides == ["Zoe", "Zoe"]
 
 
@@ -245,7 +182,7 @@ def test_a_face_enrolled_twice_is_removed_once_or_kept_twice(open_app, tmp_path,
     Image.open(portraits.eileen).convert("RGB").save(copy, quality=95)
     with closing(Gallery(tmp_path / "a.db")) as gallery:
         list(gallery.enroll([("Eileen", portraits.eileen), ("Ellen", copy)]))
-    site = looked(open_app(tmp_path / "a.db"))
+    site = searched(open_app(tmp_path / "a.db"))
     shown = card(site, "faces")
     assert shown.sides == ["Eileen", "Ellen"]
     assert "Their only face" in shown.html
@@ -258,117 +195,8 @@ def test_a_face_enrolled_twice_is_removed_once_or_kept_twice(open_app, tmp_path,
     undo(site, out)
     status, kept = again(shown).decide("not-same")
     assert (status, "not one picture" in kept["said"]) == (200, True)
-    looked(site)
+    searched(site)
     assert "No face is enrolled twice." in card(site, "faces").html
-
-
-def files(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def named(card):
-    """Return the places of the photos on a card, by the names of their files."""
-    stays, *gone = re.findall(r'class="quiet path">[^<]*/([^<]*)</p>', card.html)
-    return stays, {name: place for place, name in enumerate(gone, 1)}
-
-
-def test_duplicate_photos_are_moved_to_the_command_lines_trash_and_back(
-    start_site, photos, tmp_path
-):
-    site = looked(start_site(photos, "--gallery", tmp_path / "home.db"))
-    assert "5 photos checked. 2 pictures exist twice or more" in text(site, "/duplicates?of=photos")
-    shown = card(site, "photos")
-    stays, gone = named(shown)
-    assert (stays, set(gone)) == ("eileen.png", {"eileen grey.png", "eileen small.png"})
-    assert "it has most bytes" in shown.html
-    for number in (1, 3):
-        picture = f"/duplicates/cards/{shown.number}/photos/{number}/picture"
-        assert site.ask("GET", picture)[1]["content-type"] == "image/jpeg"
-    text(site, f"/duplicates/cards/{shown.number}/photos/4/picture", 404)
-
-    before = files(photos)
-    assert shown.decide("same")[0] == 404  # copies of photos are moved instead
-    assert shown.decide("move", photos=[])[0] == 400
-    assert shown.decide("move", photos=["x"])[0] == 400
-    assert shown.decide("move", photos=[7])[0] == 409
-    status, moved = shown.decide("move", photos=[gone["eileen grey.png"]])
-    trash = tmp_path / "facesearch-trash"
-    assert (status, moved["said"].startswith(f"Moved 1 photo to {trash}")) == (200, True)
-    assert files(photos) == [name for name in before if name != "eileen grey.png"]
-    assert named(card(site, "photos"))[0].startswith("grace")
-    status, back = site.tell("/duplicates/trash/move-back", operation=moved["operation"])
-    assert (status, back["said"]) == (200, "Moved 1 photo back.")
-    assert files(photos) == before
-    assert named(card(site, "photos")) == (stays, gone)
-    assert site.tell("/duplicates/trash/move-back", operation=9)[0] == 409
-    assert site.tell("/duplicates/trash/move-back", operation="../..")[0] == 400
-    assert site.tell("/duplicates/trash/move-back")[0] == 409  # nothing else was moved
-
-
-def test_all_sure_duplicates_are_moved_at_once_and_back_by_a_later_run(open_app, photos, tmp_path):
-    before = files(photos)
-    site = looked(open_app(tmp_path / "home.db", folders=[photos]))
-    assert "Move all 3 sure duplicates" in text(site, "/duplicates?of=photos")
-    status, moved = site.tell("/duplicates/trash/move-all")
-    assert (status, moved["said"].startswith("Moved 3 photos")) == (200, True)
-    assert len(files(photos)) == 2
-    assert "All are decided." in card(site, "photos").html
-
-    later = looked(open_app(tmp_path / "home.db", folders=[photos]))
-    assert "Undo the last move" in text(later, "/duplicates?of=photos")
-    assert later.tell("/duplicates/trash/move-back")[0] == 200
-    assert files(photos) == before
-
-
-def test_photos_that_are_not_the_same_are_not_grouped_again(open_app, photos, tmp_path):
-    site = looked(open_app(tmp_path / "home.db", folders=[photos]))
-    shown = card(site, "photos")
-    status, said = shown.decide("not-same")
-    assert (status, "not one picture" in said["said"]) == (200, True)
-    looked(site)
-    assert named(card(site, "photos"))[0] != "eileen.png"
-    undo(site, said)
-    looked(site)
-    assert named(card(site, "photos"))[0] == "eileen.png"
-    same_bytes = card(site, "photos", card(site, "photos").number)
-    assert same_bytes.decide("not-same")[0] == 409  # identical bytes are one picture
-
-
-def test_a_photo_that_changed_since_it_was_found_is_not_moved(open_app, photos, tmp_path):
-    site = looked(open_app(tmp_path / "home.db", folders=[photos]))
-    shown = card(site, "photos")
-    Image.new("RGB", (9, 9)).save(photos / "eileen small.png")
-    status, moved = shown.decide("move", photos=list(named(shown)[1].values()))
-    assert status == 200
-    assert re.search(
-        r"Moved 1 photo to .*Not moved: .*eileen small.png: it has changed", moved["said"]
-    )
-    assert (photos / "eileen small.png").exists()
-
-
-def test_an_interrupted_move_is_reported_and_can_be_finished(open_app, photos, tmp_path):
-    site = looked(open_app(tmp_path / "home.db", folders=[photos]))
-    assert site.tell("/duplicates/trash/move-all")[0] == 200
-    (folder,) = (tmp_path / "facesearch-trash").iterdir()
-    (folder / "moved").unlink()  # as if it had been killed before the end
-    plan = (folder / "facesearch-plan.jsonl").read_text().splitlines()
-    gone = next(path for path in folder.iterdir() if path.name.endswith("eileen grey.png"))
-    gone.rename(photos / "eileen grey.png")
-    assert len(plan) == 4
-    html = text(site, "/duplicates?of=photos")
-    assert "Moving 3 photos was interrupted" in html
-    status, finished = site.tell("/duplicates/trash/finish")
-    assert (status, finished["said"]) == (200, "Finished: 3 photos moved.")
-    assert not (photos / "eileen grey.png").exists()
-    assert "interrupted" not in text(site, "/duplicates?of=photos")
-
-
-def test_a_missing_folder_is_reported_and_the_page_keeps_working(open_app, photos, tmp_path):
-    site = open_app(tmp_path / "home.db", folders=[photos])
-    shutil.rmtree(photos)
-    looked(site)
-    assert "cannot read" in text(site, "/duplicates")
-    assert text(site, "/people")
 
 
 def test_without_a_folder_no_file_is_touched(twins):
@@ -404,7 +232,7 @@ def test_a_person_forgotten_during_a_search_is_erased_when_it_ends(
     go_on.set()
     assert (status, "as soon as the search ends" in said["said"]) == (200, True)
     text(app, page, 404)
-    looked(app)
+    searched(app)
     assert "Of 1 proposal," in text(app, "/duplicates")
     files = [file for file in gallery_of_twins.parent.rglob("*") if file.is_file()]
     assert files

@@ -111,25 +111,57 @@ def decided(home):
         return [d.summary for d in history if d.kind != "undo" and d.undone_by is None][1:]
 
 
+class Keyboard:
+    """Presses keys, and remembers them."""
+
+    def __init__(self, page):
+        self.page, self.pressed = page, set()
+
+    def press(self, key):
+        self.pressed.add(key.lower())
+        press(self.page, key)
+
+
 def test_every_key_in_the_list_does_what_the_list_says(review, home):
     page = review()
+    keyboard = Keyboard(page)
     left(page, 9)
-    asks(page, "Who is this? (2 photos)")
-    tried = set()
+    documented = keys_in_the_list(keyboard)
+    name_a_group_and_undo(keyboard)
+    keyboard.press("t")
+    said(page, "Said that 2 faces are a stranger's.")
+    say_yes(keyboard, ("y", "Enter", "1"))
+    left(page, 5)
+    say_no(keyboard, ("n", "Backspace"))
+    left(page, 3)
+    move_without_deciding(keyboard)
+    left(page, 3)
+    assert documented == keyboard.pressed
+    assert decided(home) == [
+        "said that 2 faces are a stranger's",
+        *["said that a face is Eileen"] * 3,
+        *["said that a face is not Eileen", "said that what was taken for a face is none"] * 2,
+    ]
 
-    def by(key):
-        tried.add(key)
-        press(page, key)
 
-    by("?")
+def keys_in_the_list(keyboard):
+    """Open the list of keys; return the keys in it, of 1 to 9 only the 1."""
+    page = keyboard.page
+    keyboard.press("?")
     page.get_by_role("dialog", name="Keys").wait_for()
     documented = page.locator("#keys dt").all_inner_texts()
     press(page, "t")  # no key decides behind the list
     page.keyboard.press("Escape")
     left(page, 9)
+    keys = {key for line in documented for key in line.replace(" to ", " or ").split(" or ")}
+    return {key.lower() for key in keys - {"9"}}
 
+
+def name_a_group_and_undo(keyboard):
+    page = keyboard.page
     group = case(page)
-    by("/")
+    asks(page, "Who is this? (2 photos)")
+    keyboard.press("/")
     page.keyboard.type("Nurse ")  # keys such as s and u are letters here
     expect(page.get_by_label("Another name")).to_have_value("Nurse ")
     page.keyboard.press("Escape")
@@ -143,55 +175,51 @@ def test_every_key_in_the_list_does_what_the_list_says(review, home):
     said(page, "Said that 2 faces are Grace Hopper.")
     asks(page, "Is this Eileen?")
     left(page, 8)
-
-    by("u")
+    keyboard.press("u")
     asks(page, "Who is this? (2 photos)")
     shows(page, group)
-    by("t")
-    said(page, "Said that 2 faces are a stranger's.")
 
-    for key in ("y", "Enter", "1"):
+
+def say_yes(keyboard, keys):
+    page = keyboard.page
+    for key in keys:
         asks(page, "Is this Eileen?")
         before = case(page)
-        by(key)
+        keyboard.press(key)
         said(page, "Said that a face is Eileen.")
         moves_on(page, before)
         page.locator("#said").evaluate("place => { place.textContent = ''; }")
-    left(page, 5)
 
-    for key in ("n", "Backspace"):
+
+def say_no(keyboard, keys):
+    """Reject the proposal by each key, then dismiss the case with X."""
+    page = keyboard.page
+    for key in keys:
         asks(page, "Is this Eileen?")
         before = case(page)
-        by(key)
+        keyboard.press(key)
         said(page, "Said that a face is not Eileen.")
         asks(page, "Who is this?")
         shows(page, before)
         expect(page.locator("[data-does=yes]")).to_be_disabled()
         press(page, "y")  # no person is asked about
-        by("x")
+        keyboard.press("x")
         said(page, "Said that what was taken for a face is none.")
-    left(page, 3)
 
+
+def move_without_deciding(keyboard):
+    page = keyboard.page
     asks(page, "Is this Eileen?")
     first = case(page)
-    by("j")
+    keyboard.press("j")
     second = moves_on(page, first)
-    by("k")
+    keyboard.press("k")
     shows(page, first)
-    by("s")
+    keyboard.press("s")
     shows(page, second)
     press(page, "s")
     press(page, "s")
     shows(page, first)  # skipped cases come again
-    left(page, 3)
-
-    keys = {key for line in documented for key in line.replace(" to ", " or ").split(" or ")}
-    assert {key.lower() for key in keys - {"9"}} == {key.lower() for key in tried}
-    assert decided(home) == [
-        "said that 2 faces are a stranger's",
-        *["said that a face is Eileen"] * 3,
-        *["said that a face is not Eileen", "said that what was taken for a face is none"] * 2,
-    ]
 
 
 def test_every_decision_has_a_button_and_keys_with_ctrl_are_the_browsers(review, home):
