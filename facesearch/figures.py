@@ -1,8 +1,8 @@
-"""figures.json of a model folder -> curves of what the model was measured to do.
+"""figures.json of a model folder -> measured curves of the model.
 
 {
   "figures_version": 1,
-  "sha256": {"branch.onnx": ..., "head.npz": ...},  of the files that were measured
+  "sha256": {"branch.onnx": ..., "head.npz": ...},  of the measured files
   "made_from": "2,000 people, 9,000 faces",
   "calibrated_on": true if the model's calibration was made from the same people
   "pairs": {"low": -20.0, "step": 0.2, "mated": [...], "non_mated": [...]},
@@ -11,9 +11,9 @@
                 "n": [...], "stated": [...], "true": [...]}, ...]
 }
 
-`pairs` counts log-likelihood ratios in bins of one width; `searches` are those of one size of
-gallery, with the shown probabilities in bins of one width from 0 to 1. The file is no part of what
-makes a model: without it everything works and there is less to see.
+`pairs` counts log-likelihood ratios in bins of equal width. Each of `searches` is of one gallery
+size, with the shown probabilities in bins of equal width from 0 to 1. The file is optional: a model
+without it works, but its page shows no curves.
 """
 
 import json
@@ -37,16 +37,16 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairFigures:
-    """How many pairs of one person, and of two, got which log-likelihood ratio."""
+    """Histograms of the log-likelihood ratios of mated and of non-mated pairs."""
 
-    low: float  # where the first bin begins, in nats
-    step: float  # width of each
+    low: float  # lower edge of the first bin, in nats
+    step: float  # width of a bin, in nats
     mated: Counts  # (bins,)
     non_mated: Counts  # (bins,)
 
     @classmethod
     def of(cls, llrs: Floats, mated: NDArray[np.bool_], bins: int = 160) -> "PairFigures":
-        """Return the counts of pairs with these `llrs` (n,); `mated` (n,) says of which kind."""
+        """Return the histograms of pairs with `llrs` (n,); `mated` (n,) tells the kinds apart."""
         low, high = float(np.floor(llrs.min())), float(np.floor(llrs.max())) + 1
         step = (high - low) / bins
         place = np.minimum(((llrs - low) / step).astype(np.int64), bins - 1)
@@ -55,7 +55,7 @@ class PairFigures:
 
     @property
     def edges(self) -> Shares:
-        """The log-likelihood ratios (bins + 1,) at which bins meet."""
+        """The edges (bins + 1,) of the bins, in nats."""
         edges: Shares = self.low + self.step * np.arange(len(self.mated) + 1, dtype=np.float64)
         return edges
 
@@ -65,51 +65,51 @@ class PairFigures:
         return shares
 
     def strangers_above(self, llr: float) -> float:
-        """Return the share of pairs of two people at or above `llr`; even within a bin."""
+        """Return the share of non-mated pairs at or above `llr`, interpolated within a bin."""
         return float(np.interp(llr, self.edges, self.at_least(self.non_mated)))
 
     def density(self, counts: Counts) -> Shares:
-        """Return what share (bins,) of `counts` (bins,) lies in each bin, a nat of width."""
+        """Return the density (bins,) of `counts` (bins,): the share in each bin, per nat."""
         density: Shares = counts / counts.sum() / self.step
         return density
 
     def reliability(self, bins: int = 10) -> tuple[Counts, Shares, Shares]:
-        """Return the pairs, the mean probability and the share that came true of each bin.
+        """Return the pairs, the mean stated probability and the true share of each bin.
 
-        As if mated and non-mated pairs were alike many, which is what the probability means.
-        Bins without a pair are left out.
+        Mated and non-mated pairs are weighted as if there were equally many, which is what the
+        probability assumes. Bins without a pair are left out.
         """
         stated = 1 / (1 + np.exp(-(self.edges[:-1] + self.step / 2)))
         place = np.minimum((stated * bins).astype(np.int64), bins - 1)
         mated, non_mated = self.mated / self.mated.sum(), self.non_mated / self.non_mated.sum()
         n = np.bincount(place, self.mated + self.non_mated, bins).astype(np.int64)
         weight = np.bincount(place, mated + non_mated, bins)
-        said = np.bincount(place, (mated + non_mated) * stated, bins)
+        expected = np.bincount(place, (mated + non_mated) * stated, bins)
         true = np.bincount(place, mated, bins)
         some = n > 0
-        return n[some], said[some] / weight[some], true[some] / weight[some]
+        return n[some], expected[some] / weight[some], true[some] / weight[some]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchFigures:
-    """What searches in galleries of one size gave, as many mated as non-mated ones."""
+    """The results of searches in galleries of one size."""
 
     people: int  # in the gallery
     mated: int  # searches whose person is enrolled
     non_mated: int  # searches by strangers, all galleries together
     asked: tuple[float, ...]  # false-positive rates
-    reached: tuple[float, ...]  # what strangers got, the mean of the galleries
-    n: Counts  # (bins,) searches by the probability that was shown, from 0 to 1
+    reached: tuple[float, ...]  # the rates of non-mated searches, the mean of the galleries
+    n: Counts  # (bins,) searches by the shown probability, as many mated as non-mated
     stated: Shares  # (bins,) the sum of those probabilities
-    true: Counts  # (bins,) in how many it was that person
+    true: Counts  # (bins,) searches in which it was that person
 
     @property
     def calibration_error(self) -> float:
-        """The mean gap between stated probability and share that came true."""
+        """The mean gap between stated probability and true share."""
         return float(np.abs(self.stated - self.true).sum() / self.n.sum())
 
     def reliability(self) -> tuple[Counts, Shares, Shares]:
-        """Return searches, mean probability and share that came true of each bin with any."""
+        """Return searches, mean stated probability and true share of each bin that has any."""
         some = self.n > 0
         n = self.n[some]
         return n, self.stated[some] / n, self.true[some] / n
@@ -117,24 +117,24 @@ class SearchFigures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Figures:
-    """All of it."""
+    """The content of figures.json."""
 
     made_from: str
     calibrated_on: bool
     pairs: PairFigures
-    searches: tuple[SearchFigures, ...]  # smallest galleries first; none if people were too few
+    searches: tuple[SearchFigures, ...]  # smallest gallery first; () if there were too few people
 
     def save(self, folder: Path, manifest: Mapping[str, Any]) -> None:
-        """Write them into the model folder with that manifest."""
+        """Write them into the model's `folder`, for the files that `manifest` names."""
         stored = asdict(self) | {"figures_version": VERSION, "sha256": manifest["sha256"]}
         text = json.dumps(stored, default=lambda array: array.tolist())
         (folder / FILE).write_text(text + "\n", "utf-8")
 
 
 def read_figures(folder: Path, manifest: Mapping[str, Any]) -> Figures | None:
-    """Return the figures of the model in `folder`, None if it has none.
+    """Return the figures of the model in `folder`; None if it has none.
 
-    Raises ModelError if they cannot be read or are those of other files.
+    Raises ModelError if they cannot be read or belong to other files.
     """
     file = folder / FILE
     try:
@@ -158,7 +158,7 @@ def read_figures(folder: Path, manifest: Mapping[str, Any]) -> Figures | None:
 
 
 def arrays(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return stored fields with their lists as arrays; those of rates stay lists, as tuples."""
+    """Return stored fields with lists as arrays, but lists of rates as tuples."""
     return {
         key: value
         if not isinstance(value, list)
@@ -170,7 +170,7 @@ def arrays(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(figures: Figures) -> None:
-    """Raise ValueError unless there are numbers enough to draw."""
+    """Raise ValueError unless the figures can be drawn."""
     pairs = figures.pairs
     if not len(pairs.mated) == len(pairs.non_mated) > 0 or not pairs.step > 0:
         raise ValueError("pairs")

@@ -1,12 +1,12 @@
-"""The folder of a training -> how far it is, for who watches from elsewhere.
+"""The folder of a training -> its progress, for readers in other processes.
 
-log.jsonl     a line an evaluation: step, seconds, loss, one_shot_validation, best, ...; whatever
-              the recipe is validated by is called one_shot_validation, and now.json says what it is
-now.json      the step that was done last, replaced every few seconds
-worst.json    the pairs of the last evaluation that the head gets most wrong, with their pictures
+log.jsonl     a line per evaluation: step, seconds, loss, one_shot_validation, best, ...; whatever
+              the recipe measures is called one_shot_validation, and now.json says what it is
+now.json      the last step, replaced every few seconds
+worst.json    the pairs that the head gets most wrong in the last evaluation, with their pictures
 
-The trainer writes them (facesearch.training.loop), and whoever reads them may come in the middle
-of it: half a line is no line yet, and what cannot be read is as if it were not there.
+The trainer (facesearch.training.loop) may be writing them while they are read: an incomplete line
+is ignored, and an unreadable file counts as missing.
 """
 
 import json
@@ -25,27 +25,27 @@ NUMBERS = ("step", "seconds", "loss", "one_shot_validation", "best", "pictures_p
 
 @dataclass(frozen=True, slots=True)
 class WorstPair:
-    """Two pictures of the validation on which the head errs."""
+    """Two validation pictures on which the head errs."""
 
     mated: bool  # of one class
-    probability: float  # that they are, as the network says now; not calibrated yet
+    probability: float  # that they are mated, by the network's head, not yet calibrated
     pictures: tuple[str, str]  # PNG, in base64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """What a training's folder tells."""
+    """The content of a training's folder."""
 
     evaluations: tuple[dict[str, float], ...]  # NUMBERS of each, in order of the steps
-    now: dict[str, Any] | None  # what `write_now` was given
-    worst_step: int | None  # the step of the pairs
+    now: dict[str, Any] | None  # the content of now.json; None if it is missing
+    worst_step: int | None  # the step that `worst` is from; None if worst.json is missing
     worst: tuple[WorstPair, ...]
 
 
 def replace_file(file: Path, content: object) -> None:
-    """Write `content` as JSON in the place of `file`, whole or not at all; without a disk, not.
+    """Replace `file` with `content` as JSON, completely or not at all.
 
-    Nothing depends on it, so nothing waits for the disk and nobody is told.
+    No other work depends on the file, so a disk error is ignored and nothing waits for the disk.
     """
     new = file.with_name(f"{file.name}.{os.getpid()}.new")
     with suppress(OSError):
@@ -57,9 +57,9 @@ def replace_file(file: Path, content: object) -> None:
 
 
 def training_folder(named: Path) -> Path | None:
-    """Return the folder of the training that `named` means; None if there is none yet.
+    """Return the folder of the training `named`; None if it does not exist yet.
 
-    Itself, or the one beside the model folder of that name.
+    `named` is that folder itself or the model folder next to it.
     """
     for folder in (named.resolve(), named.resolve().with_name(f"{named.resolve().name}-training")):
         if (folder / LOG).is_file():
@@ -68,7 +68,7 @@ def training_folder(named: Path) -> Path | None:
 
 
 def read_training(folder: Path) -> Training:
-    """Return what is told in a training's folder by now."""
+    """Return the current content of a training's folder."""
     now = read_json(folder / NOW)
     step: int | None = None
     worst: tuple[WorstPair, ...] = ()
@@ -80,25 +80,28 @@ def read_training(folder: Path) -> Training:
 
 
 def pair_of(stored: dict[str, Any]) -> WorstPair:
+    """Return a pair as worst.json stores it. Raises KeyError, TypeError or ValueError."""
     a, b = map(str, stored["pictures"])
     return WorstPair(stored["mated"] is True, float(stored["probability"]), (a, b))
 
 
 def read_log(file: Path) -> tuple[dict[str, float], ...]:
-    """Return the NUMBERS of each whole line; a line that is none is passed over."""
+    """Return the NUMBERS of each complete line; lines without all of them are skipped."""
     lines = []
     with suppress(OSError):
-        for line in file.read_bytes().split(b"\n")[:-1]:  # behind the last end nothing is whole
+        for line in file.read_bytes().split(b"\n")[
+            :-1
+        ]:  # what follows the last newline is incomplete
             with suppress(ValueError, KeyError, TypeError):
-                told = json.loads(line)
-                numbers = {name: float(told[name]) for name in NUMBERS}
+                stored = json.loads(line)
+                numbers = {name: float(stored[name]) for name in NUMBERS}
                 if all(map(isfinite, numbers.values())):
                     lines.append(numbers)
     return tuple(lines)
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
-    """Return the object in a file, None if there is none."""
+    """Return the JSON object in a file; None if there is none."""
     with suppress(OSError, ValueError):
         value = json.loads(file.read_bytes())
         return value if isinstance(value, dict) else None

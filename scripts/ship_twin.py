@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from facesearch import Model
 from facesearch.embedding import embed_by_views
 from facesearch.engine import engine_for_many
-from facesearch.evaluation.metrics import named_rightly, threshold_at
+from facesearch.evaluation.metrics import on_top, threshold_at
 from facesearch.evaluation.protocols import (
     Ids,
     centred_scores,
@@ -117,7 +117,7 @@ def found_at_fpir(model: Model, people: Ids, probes: Floats, references: Floats)
         scores = centred_scores(split, probes, references, model.cohort)
         limit = threshold_at(FPIR, scores["non_mated"])
         mated = split.probes["mated"]
-        right = named_rightly(scores["mated"], split.owners) & (scores["mated"].max(1) > limit)
+        right = on_top(scores["mated"], split.owners) & (scores["mated"].max(1) > limit)
         np.add.at(asked, mated, 1)
         np.add.at(found, mated, right)
     with np.errstate(invalid="ignore"):

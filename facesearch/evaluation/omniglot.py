@@ -1,12 +1,12 @@
 """Omniglot's files -> its drawings, one by one, and Lake's 400 one-shot trials.
 
-    omniglot.npz.xz            everything packed into one file, or a folder that has it
-    images_background.zip      as Brenden Lake publishes it: a folder with this or
-    images_evaluation.zip      this, or both,
-    all_runs.zip               and his trials; or any of these unpacked
+    omniglot.npz.xz            everything packed into one file, or a folder with this file
+    images_background.zip      as Brenden Lake publishes it: a folder with either or both of these
+    images_evaluation.zip      zips, and perhaps
+    all_runs.zip               his trials; or any of the three unpacked
 
 Lake, Salakhutdinov and Tenenbaum, "Human-level concept learning through probabilistic program
-induction", Science 350 (2015), 1332-1338. In every form a drawing is named by its character,
+induction", Science 350 (2015), 1332-1338. In every form a drawing is identified by its character,
 "Greek/character01", and its drawer, 1 to 20.
 """
 
@@ -39,14 +39,14 @@ XZ = b"\xfd7zXZ\x00"  # the first bytes of every .xz file
 
 SIDE_PX = 105
 DRAWERS = 20
-RUNS, WAYS = 20, 20  # of the trials: a run is 20 characters of one alphabet, each to be named once
-# Drawings have 150 to 300 bytes, Lake's zips 10 MB, the packed file 45 MB unpacked and 65 MB of
-# xz's memory: what is far beyond is damaged or a bomb.
+RUNS, WAYS = 20, 20  # of the trials: a run has 20 characters of one alphabet, each probed once
+# Drawings have 150 to 300 bytes, Lake's zips 10 MB; the packed file has 45 MB unpacked and takes 65
+# MB of xz's memory. Anything far larger is damaged or a decompression bomb.
 MAX_DRAWING_BYTES, MAX_DRAWING_PIXELS = 100_000, 1_000_000
 MAX_ARCHIVE_BYTES, MAX_XZ_MEMORY = 200_000_000, 256_000_000
 
-# The alphabets as Lake's folders are called. He gives 30 as background, to learn from, and 20 for
-# evaluation. His trials use ten of those; the ten others are free to choose models by.
+# The alphabets, by the names of Lake's folders: 30 for training (background) and 20 for evaluation.
+# His trials use ten of the latter; the other ten serve to validate models.
 BACKGROUND = frozenset(
     {
         "Alphabet_of_the_Magi",
@@ -124,38 +124,39 @@ PACKED_ARRAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A picture that a source has, not yet read."""
+    """A picture in a source, not yet read."""
 
     path: str  # for messages
-    group: str  # of Omniglot: the alphabet
-    class_name: str  # of Omniglot: alphabet/character
-    drawer: int  # 1 to 20, -1 where nothing says it
+    group: str  # for Omniglot: the alphabet
+    class_name: str  # for Omniglot: alphabet/character
+    drawer: int  # 1 to 20; -1 if unknown
     read: Callable[[], Photo]  # raises PhotoError
 
 
 def is_character(group: str, class_name: str) -> bool:
-    """Return whether a class is one of Omniglot's characters, by the names."""
+    """Return whether a class is one of Omniglot's characters, judging by its name."""
     return group in ALPHABETS and bool(
         re.fullmatch(rf"{re.escape(group)}/character\d\d", class_name)
     )
 
 
 def are_characters(classes: Iterable[tuple[str, str]]) -> bool:
-    """Return whether `classes`, (group, class name) each, are Omniglot's; raises DataError if some.
+    """Return whether `classes`, pairs of group and class name, are Omniglot's characters.
 
-    What is half of Omniglot would be split by chance, and its trials would be trained on.
+    Raises DataError if only some are: they would be split at random, and the characters of Lake's
+    trials would be trained on.
     """
-    told = {is_character(group, name): name for group, name in reversed([*classes])}
-    if len(told) == 2:
+    examples = {is_character(group, name): name for group, name in reversed([*classes])}
+    if len(examples) == 2:
         raise DataError(
-            f"{told[False]} is no character of Omniglot, as {told[True]} is; keep Omniglot in a "
-            "folder of its own, without other pictures"
+            f"{examples[True]} is a character of Omniglot, but {examples[False]} is not; keep "
+            "Omniglot in a folder of its own, without other pictures"
         )
-    return True in told
+    return True in examples
 
 
 def drawer_of(stem: str) -> int:
-    """Return who made the drawing that Lake calls "0709_03" (3), or -1."""
+    """Return the drawer of the drawing named `stem`: 3 for "0709_03"; -1 for other names."""
     match = re.fullmatch(r"\d{4}_(\d\d)", stem)
     return int(match[1]) if match else -1
 
@@ -166,9 +167,9 @@ def has_zips(source: Path) -> bool:
 
 
 def packed_file(source: Path) -> Path | None:
-    """Return the packed Omniglot that `source` is, or has; None if it is something else.
+    """Return the file with the packed Omniglot, `source` or a file in it; None if there is none.
 
-    Raises DataError if it cannot be read.
+    Raises DataError if the file cannot be read.
     """
     file = source / PACKED if source.is_dir() else source
     if not file.is_file():
@@ -184,7 +185,7 @@ def packed_file(source: Path) -> Path | None:
 
 
 def packed_entries(file: Path) -> list[Entry]:
-    """Return all drawings of the packed Omniglot in order; raises DataError if it is not that."""
+    """Return all drawings of the packed Omniglot in order. Raises DataError if it is damaged."""
     arrays = _packed_arrays(file)
     entries = []
     for number, character in enumerate(_characters(arrays)):
@@ -197,7 +198,7 @@ def packed_entries(file: Path) -> list[Entry]:
 
 
 def packed_trials(file: Path) -> tuple[list[Drawn], list[Drawn], Ids]:
-    """Return the 400 drawings given, the 400 to name and the answers, as `lake_trials` does."""
+    """Return support, probes and answers of Lake's trials, as `lake_trials` does."""
     arrays = _packed_arrays(file)
     characters = _characters(arrays)
     support, probes = (
@@ -213,20 +214,20 @@ def _packed_arrays(file: Path) -> dict[str, NDArray[np.generic]]:
     try:
         content = decompressor.decompress(packed, MAX_ARCHIVE_BYTES)
         if not decompressor.eof:
-            raise ValueError("it is cut short or far too large")
+            raise ValueError("it is truncated or far too large")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_ARCHIVE_BYTES:
                 raise ValueError("it is far too large")
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             missing = [name for name in PACKED_ARRAYS if name not in stored.files]
             if missing:
-                raise ValueError(f"it has no {missing[0]}")
+                raise ValueError(f"it lacks {missing[0]}")
             arrays = {name: stored[name] for name in PACKED_ARRAYS}
         names, n = arrays["alphabet_names"], arrays["character_alphabet"].size
         if names.ndim != 1 or not set(names.tolist()) <= ALPHABETS:
-            raise ValueError("alphabet_names has names that are none of Omniglot's")
+            raise ValueError("alphabet_names has names that are not Omniglot's")
         trials = RUNS, WAYS
-        expected = {  # shape, and what all numbers are below
+        expected = {  # shape, and upper limit of all numbers (excluded)
             "character_alphabet": ((n,), len(names)),
             "drawings": ((n, DRAWERS, (SIDE_PX**2 + 7) // 8), 256),
             "character_lake_id": ((n,), 10_000),
@@ -237,16 +238,16 @@ def _packed_arrays(file: Path) -> dict[str, NDArray[np.generic]]:
         for name, (shape, limit) in expected.items():
             array = arrays[name]
             if array.shape != shape:
-                raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
+                raise ValueError(f"{name} has shape {array.shape}, not {shape}")
             if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= limit:
-                raise ValueError(f"{name} has not only whole numbers from 0 to {limit - 1}")
+                raise ValueError(f"{name} has values other than integers from 0 to {limit - 1}")
         return arrays
-    except Exception as error:  # bad bytes make numpy and zipfile raise nearly anything
+    except Exception as error:  # damaged files make numpy and zipfile raise almost anything
         raise DataError(f"{file} is not the packed Omniglot, or damaged ({error})") from error
 
 
 def _characters(arrays: dict[str, NDArray[np.generic]]) -> list[str]:
-    """Return the name of each character: those of an alphabet are numbered from 01 in order."""
+    """Return the name of each character; those of an alphabet are numbered from 01 in order."""
     names: list[str] = []
     seen: dict[str, int] = {}
     for number in arrays["character_alphabet"].astype(int):
@@ -269,9 +270,9 @@ def _unpacker(path: str, bits: NDArray[np.generic]) -> Callable[[], Photo]:
 
 
 def zipped_entries(source: Path) -> tuple[list[Entry], Skipped]:
-    """Return the drawings of the zips in a folder in order, and pictures out of place there.
+    """Return the drawings of the zips in a folder in order, and misplaced pictures in them.
 
-    Raises DataError if one is no zip.
+    Raises DataError if a zip is damaged.
     """
     entries: list[Entry] = []
     skipped: Skipped = []
@@ -299,7 +300,7 @@ def zipped_entries(source: Path) -> tuple[list[Entry], Skipped]:
 
 
 def trial_runs(source: Path) -> Path | None:
-    """Return where Lake's trials are: all_runs.zip, or the folder that has run01; None: nowhere."""
+    """Return all_runs.zip or the folder that has run01; None if `source` has no trials."""
     if (source / TRIALS_ZIP).is_file():
         return source / TRIALS_ZIP
     tests = sorted(source.rglob("run[0-9][0-9]/test"))
@@ -307,18 +308,18 @@ def trial_runs(source: Path) -> Path | None:
 
 
 def lake_trials(runs: Path, entries: Iterable[Entry]) -> tuple[list[Drawn], list[Drawn], Ids]:
-    """Return the trials in `runs`: the 400 drawings given, the 400 to name, the answers.
+    """Return the trials in `runs`: the 400 support drawings, the 400 probes and the answers.
 
-    Both lists go run by run; answers (20, 20): run, item -> which class of the run. The pictures
-    there carry no names, so they are found among the drawings, `entries`, by their pixels. Raises
-    DataError.
+    Both lists are in order of the runs; answers (20, 20) give for run and item the class in the
+    run. Pictures of trials have no names of characters, so they are looked up among the drawings,
+    `entries`, by their pixels. Raises DataError.
     """
     drawn = {}
     for entry in entries:
         try:
             drawn[entry.read().pixels().tobytes()] = (entry.class_name, entry.drawer)
         except PhotoError:
-            continue  # told where the drawings are read for good; if a trial needs it, below
+            continue  # reported when drawings are read; an error below if a trial needs it
     files = _run_files(runs)
     support: list[Drawn] = []
     probes: list[Drawn] = []
@@ -330,22 +331,22 @@ def lake_trials(runs: Path, entries: Iterable[Entry]) -> tuple[list[Drawn], list
             pairs = dict(line.split() for line in labels.splitlines() if line.strip())
             items, classes = sorted(pairs), sorted(set(pairs.values()))
             if (len(items), len(classes)) != (WAYS, WAYS):
-                raise DataError(f"{runs}: run {run} has not {WAYS} items and {WAYS} classes")
+                raise DataError(f"{runs}: run {run} does not have {WAYS} items and {WAYS} classes")
             for found, wanted in ((support, classes), (probes, items)):
                 for name in wanted:
                     pixels = _drawing(files[_in_run(name)], f"{runs}/{name}").pixels()
                     found.append(drawn[pixels.tobytes()])
             answers[run - 1] = [classes.index(pairs[item]) for item in items]
     except (KeyError, ValueError, PhotoError) as error:
-        what = "a file or a drawing is missing" if isinstance(error, KeyError) else str(error)
+        reason = "a file or a drawing is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(
-            f"{runs} does not hold Lake's trials with these drawings: {what}"
+            f"{runs} does not hold Lake's trials of these drawings: {reason}"
         ) from error
     return support, probes, answers
 
 
 def _run_files(runs: Path) -> dict[str, Opener]:
-    """Return what opens each file of the trials, by its name from run01 on."""
+    """Return openers of the files of the trials by name, starting with the run: "run01/..."."""
     if runs.is_dir():
         files = (file for file in runs.glob("run[0-9][0-9]/**/*") if file.is_file())
         return {file.relative_to(runs).as_posix(): _opener(file) for file in files}
@@ -358,30 +359,30 @@ def _opener(file: Path) -> Opener:
 
 
 def _in_run(name: str) -> str:
-    """Return the end of a name in all_runs.zip from run01 on: some copies have a folder around."""
+    """Return a name in all_runs.zip without the folder that some copies have around the runs."""
     return name.removeprefix("all_runs/")
 
 
-# ---- files and what is in them
+# ---- files and their content
 
 
 def _zip(file: Path) -> zipfile.ZipFile:
-    """Return a zip whose content is in memory: no file stays open; raises DataError."""
+    """Return a zip that is read into memory, so that no file stays open. Raises DataError."""
     try:
         return zipfile.ZipFile(io.BytesIO(_bytes(file)))
     except (ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise DataError(f"{file} is no zip, or damaged ({error})") from error
+        raise DataError(f"{file} is not a zip, or damaged ({error})") from error
 
 
 def _bytes(file: Path) -> bytes:
-    """Return a file's content; raises DataError if it is far larger than Omniglot."""
+    """Return a file's content. Raises DataError if it is far larger than Omniglot."""
     try:
         with file.open("rb") as stream:
             content = stream.read(MAX_ARCHIVE_BYTES + 1)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
     if len(content) > MAX_ARCHIVE_BYTES:
-        raise DataError(f"{file} is too large to be of Omniglot")
+        raise DataError(f"{file} is too large to be part of Omniglot")
     return content
 
 
@@ -390,11 +391,11 @@ def _drawing(open_it: Opener, name: str) -> Photo:
 
 
 def _content(open_it: Opener, name: str) -> bytes:
-    """Return a small file's content; raises PhotoError before a large one fills the memory."""
+    """Return a small file's content. Raises PhotoError if it is larger, without reading it all."""
     try:
         with open_it() as stream:
             data = stream.read(MAX_DRAWING_BYTES + 1)
-    except Exception as error:  # bad bytes make zipfile raise nearly anything
+    except Exception as error:  # damaged files make zipfile raise almost anything
         raise PhotoError(f"cannot read {name}: {error}") from error
     if len(data) > MAX_DRAWING_BYTES:
         raise PhotoError(f"cannot read {name}: it is too large for a drawing")

@@ -1,9 +1,9 @@
-"""One-shot naming: of several pictures, one of each class, which shows what the probe shows?
+"""One-shot classification: which of several pictures, one of each class, is of the probe's class?
 
-`scores` below is any comparison: rows of n probes and of m pictures of the support -> (n, m)
-numbers, higher is more alike. It is asked trial by trial, so that no matrix of all is needed.
-A tie with the right class counts as wrong: a network that gives everything one embedding names
-nothing, though argmax would say that it is always right.
+`scores` below is any comparison: rows of n probes and of m support pictures -> (n, m) numbers,
+higher is more alike. It is called trial by trial, so that no matrix of all pictures is needed. A
+tie with the right class counts as wrong: otherwise a network that gives all pictures the same
+embedding would always be right.
 """
 
 import math
@@ -13,20 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.evaluation.metrics import named_rightly
+from facesearch.evaluation.metrics import on_top
 from facesearch.evaluation.omniglot import Ids
 from facesearch.evaluation.pictures import LakeTrials
 
 Scores = Callable[[Ids, Ids], NDArray[np.floating]]
-Z95 = 1.959964  # the normal distribution has 95 % within so many standard deviations
-# Student's t has within so many, with 1 to 10 degrees of freedom (Abramowitz and Stegun, table
-# 26.10, column 0.975)
+Z95 = 1.959964  # 95% of the normal distribution are within this many standard deviations
+# The same for Student's t with 1 to 10 degrees of freedom (Abramowitz and Stegun, table 26.10,
+# column 0.975)
 T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An accuracy, 0 to 1, and its 95 % confidence interval."""
+    """An accuracy, 0 to 1, and its 95% confidence interval."""
 
     accuracy: float
     low: float
@@ -35,7 +35,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Episodes:
-    """How often each class was to be named, and was, in random episodes."""
+    """How often each class was probed, and recognized, in random episodes."""
 
     asked: Ids  # (classes,)
     right: Ids  # (classes,)
@@ -45,24 +45,24 @@ class Episodes:
 
     @property
     def accuracy(self) -> float:
-        """The mean over groups of the share of a group's probes that were named rightly."""
+        """The mean over groups of the share of a group's probes that were recognized."""
         return float(np.mean(self._by_group()))
 
     def estimate(self) -> Estimate:
-        """Return the accuracy with its interval, Student's over groups, cut off at 0 and 1.
+        """Return the accuracy with Student's interval over groups, clipped to 0 and 1.
 
-        Over groups, since classes of one alphabet are alike hard; over classes, where there is one
-        group only. It speaks of other groups (classes) of the kind, and is wide where there are
-        few. Where all did alike, all right for example, it would promise that any other does:
-        there it is Wilson's, of as many trials as there are units.
+        The units are groups, since classes of one alphabet are equally hard, or classes if there is
+        only one group. The interval is for other units of the kind, and is wide if there are few.
+        If all units have the same accuracy, Student's interval would be empty: then it is Wilson's
+        for as many trials as there are units.
         """
         units = self._by_group()
         if len(units) == 1:
             asked = self.asked > 0
             units = self.right[asked] / self.asked[asked]
         if units.min() == units.max():
-            return wilson(float(units.sum()), len(units))
-        reach = student95(len(units) - 1) * float(units.std(ddof=1)) / math.sqrt(len(units))
+            return wilson_interval(float(units.sum()), len(units))
+        reach = student_quantile(len(units) - 1) * float(units.std(ddof=1)) / math.sqrt(len(units))
         accuracy = self.accuracy
         return Estimate(accuracy, max(0.0, accuracy - reach), min(1.0, accuracy + reach))
 
@@ -84,15 +84,15 @@ def play_episodes(
     """Return the outcome of `trials` random one-shot episodes within each group.
 
     `classes` (n,) is the class of each picture, `groups` (classes,) the group of each class. An
-    episode takes `ways` classes of the group, all if there are fewer; of each one picture drawn at
-    random as support and another one as probe, which is compared with all the support. A class
-    with one picture is support only. Harder than Lake's trials, where all the support is by one
-    drawer and all the probes by another. Unlike the pairs of `verification_pairs` the two pictures
-    may be exact doubles, where a class has such. Raises ValueError if no group is `playable`.
+    episode takes `ways` classes of a group, or all if there are fewer. Of each class one random
+    picture is support and another one is a probe, compared with all the support; a class with one
+    picture is support only. This is harder than Lake's trials, in which one drawer made all the
+    support and another all the probes. Unlike in `verification_pairs`, the two pictures may be
+    exact copies. Raises ValueError if no group is `playable`.
     """
     groups_played = playable(classes, groups)
     if not groups_played:
-        raise ValueError("an episode needs a group of two classes, one with two pictures")
+        raise ValueError("an episode takes a group of two classes, one with two pictures")
     order = np.argsort(classes, kind="stable")
     n_pictures = np.bincount(classes, minlength=len(groups))
     first = np.cumsum(n_pictures) - n_pictures  # place in `order` of each class's first picture
@@ -102,19 +102,19 @@ def play_episodes(
         for _ in range(trials):
             chosen = rng.permutation(members)[:ways]
             n = n_pictures[chosen]
-            shown = rng.integers(n)
-            other = (shown + 1 + rng.integers(np.maximum(n - 1, 1))) % n
+            first_drawn = rng.integers(n)
+            other = (first_drawn + 1 + rng.integers(np.maximum(n - 1, 1))) % n
             probed = np.flatnonzero(n > 1)
-            support = order[first[chosen] + shown]
+            support = order[first[chosen] + first_drawn]
             probes = order[(first[chosen] + other)[probed]]
             asked[chosen[probed]] += 1
-            right[chosen[probed]] += named_rightly(scores(probes, support), probed)
+            right[chosen[probed]] += on_top(scores(probes, support), probed)
     sizes = [min(ways, len(members)) for members in groups_played.values()]
     return Episodes(asked, right, groups, max(sizes), min(sizes))
 
 
 def playable(classes: Ids, groups: Ids) -> dict[int, Ids]:
-    """Return the classes of each group that allows an episode: two, one of them with two pictures.
+    """Return the classes of each group that allows an episode: at least two, one with two pictures.
 
     `classes` and `groups` as in `play_episodes`.
     """
@@ -130,20 +130,20 @@ def playable(classes: Ids, groups: Ids) -> dict[int, Ids]:
 def lake_accuracy(scores: Scores, trials: LakeTrials) -> Estimate:
     """Return the accuracy on Lake's 400 trials, with Wilson's interval."""
     n_right = sum(
-        int(named_rightly(scores(probes, support), answers).sum())
+        int(on_top(scores(probes, support), answers).sum())
         for support, probes, answers in zip(
             trials.support, trials.probes, trials.answers, strict=True
         )
     )
-    return wilson(n_right, trials.answers.size)
+    return wilson_interval(n_right, trials.answers.size)
 
 
-def wilson(n_right: float, n: int) -> Estimate:
-    """Return the share `n_right` / `n` with Wilson's 95 % interval for a proportion.
+def wilson_interval(n_right: float, n: int) -> Estimate:
+    """Return the share `n_right` / `n` with Wilson's 95% interval for a proportion.
 
     Wilson, JASA 22 (1927), 209-212; recommended by Brown, Cai and DasGupta, "Interval estimation
-    for a binomial proportion" (2001), whose coverage is near 95 % close to 0 and 1 too. It takes
-    the trials for independent. Raises ValueError for none.
+    for a binomial proportion" (2001), as its coverage is near 95% even close to 0 and 1. It assumes
+    independent trials. Raises ValueError if `n` is 0.
     """
     if n == 0:
         raise ValueError("an accuracy over no trials has no value")
@@ -153,11 +153,11 @@ def wilson(n_right: float, n: int) -> Estimate:
     return Estimate(share, max(0.0, centre - reach), min(1.0, centre + reach))
 
 
-def student95(freedom: int) -> float:
-    """Return within how many standard deviations Student's t has 95 %: its 0.975 quantile.
+def student_quantile(freedom: int) -> float:
+    """Return the 0.975 quantile of Student's t: 95% are within this many standard deviations.
 
-    From 11 degrees of freedom on by the first terms of Abramowitz and Stegun, 26.7.5; wrong by at
-    most 0.0021.
+    From 11 degrees of freedom on by the first terms of Abramowitz and Stegun, 26.7.5, with an error
+    of at most 0.0021.
     """
     if freedom <= len(T95):
         return T95[freedom - 1]

@@ -1,4 +1,4 @@
-"""Pictures in classes -> pairs to verify: half of one class, half of two."""
+"""Pictures in classes -> pairs to verify, half of them mated."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from facesearch.evaluation.pictures import Pictures, rows_by_class
 
 Found = dict[tuple[int, int], None]  # pairs of rows, each once, in the order drawn
 
-USELESS = 1000  # draws in a row that bring no new pair: by then there is hardly one left
+MAX_FAILED_DRAWS = 1000  # in a row, without a new pair: then hardly any is left
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,76 +29,77 @@ class Pairs:
 
 
 def verification_pairs(pictures: Pictures, n: int, seed: int) -> Pairs:
-    """Return `n` random pairs, or fewer where the data has not so many; the same for one seed.
+    """Return `n` random pairs, or fewer if the data has fewer; one seed always gives the same.
 
-    A class is drawn first, each alike, then its pictures: a class with many counts no more. Of the
-    non-mated half are of two classes of one group and half of two groups, or more of one kind where
-    the other is scarce. Never a picture with itself or its exact double. Raises DataError if there
-    is no mated or no non-mated pair.
+    All classes are drawn equally often, however many pictures they have. Half of the non-mated
+    pairs are within a group and half across groups, or more of one kind if the other is scarce. No
+    picture is paired with itself or an exact copy. Raises DataError if there is no mated or no
+    non-mated pair.
     """
     rng = np.random.default_rng(seed)
     rows = rows_by_class(pictures.classes, len(pictures.class_names))
     counts = np.array([len(some) for some in rows])
-    several = np.flatnonzero(counts > 1)
-    # classes group by group: a class's rivals are then a run of places, or all but a run
+    with_mates = np.flatnonzero(counts > 1)
+    # classes in order of group: then the others of a group are consecutive
     by_group = np.argsort(pictures.groups, kind="stable")
     place = np.argsort(by_group)
     sizes = np.bincount(pictures.groups)[pictures.groups]  # classes in each class's group
     start = np.searchsorted(pictures.groups[by_group], pictures.groups)
-    crowded, rivalled = np.flatnonzero(sizes > 1), np.flatnonzero(sizes < len(counts))
+    # classes with others in their group, and classes with others outside of it
+    with_inside, with_outside = np.flatnonzero(sizes > 1), np.flatnonzero(sizes < len(counts))
 
-    def of_one() -> tuple[int, int]:
-        a, b = rng.choice(rows[several[rng.integers(len(several))]], 2, replace=False)
+    def mates() -> tuple[int, int]:
+        a, b = rng.choice(rows[with_mates[rng.integers(len(with_mates))]], 2, replace=False)
         return int(a), int(b)
 
     def within() -> tuple[int, int]:
-        number = crowded[rng.integers(len(crowded))]
+        number = with_inside[rng.integers(len(with_inside))]
         other = start[number] + rng.integers(sizes[number] - 1)
         other = by_group[other + (other >= place[number])]
         return int(rng.choice(rows[number])), int(rng.choice(rows[other]))
 
     def across() -> tuple[int, int]:
-        number = rivalled[rng.integers(len(rivalled))]
+        number = with_outside[rng.integers(len(with_outside))]
         other = rng.integers(len(counts) - sizes[number])
         other = by_group[other + sizes[number] * (other >= start[number])]
         return int(rng.choice(rows[number])), int(rng.choice(rows[other]))
 
-    doubles = _doubles(pictures.crops)
+    digests = _digests(pictures.crops)
     mated: Found = {}
-    if len(several):
-        _fill(mated, of_one, n // 2, doubles)
+    if len(with_mates):
+        _fill(mated, mates, n // 2, digests)
     if not mated:
-        raise DataError("there are no two different pictures of one class: nothing to verify")
+        raise DataError("no class has two different pictures: there is nothing to verify")
     non_mated: Found = {}
-    if len(rivalled):
-        _fill(non_mated, across, len(mated) // 2, doubles)
-    if len(crowded):
-        _fill(non_mated, within, len(mated), doubles)
-    if len(rivalled):  # what was scarce within
-        _fill(non_mated, across, len(mated), doubles)
+    if len(with_outside):
+        _fill(non_mated, across, len(mated) // 2, digests)
+    if len(with_inside):
+        _fill(non_mated, within, len(mated), digests)
+    if len(with_outside):  # replaces pairs that were scarce within groups
+        _fill(non_mated, across, len(mated), digests)
     if not non_mated:
-        raise DataError("no two different pictures of two classes were found: nothing to verify")
+        raise DataError("no two classes have different pictures: there is nothing to verify")
     count = min(len(mated), len(non_mated))
     both = np.array([*mated][:count] + [*non_mated][:count])
     return Pairs(both[:, 0], both[:, 1], np.arange(2 * count) < count)
 
 
 def _fill(
-    found: Found, draw: Callable[[], tuple[int, int]], count: int, doubles: list[bytes]
+    found: Found, draw: Callable[[], tuple[int, int]], count: int, digests: list[bytes]
 ) -> None:
-    """Draw pairs into `found` up to `count` in all, none of two pictures that are the same bytes.
+    """Draw pairs of different pictures into `found` until it has `count`.
 
-    Fewer where USELESS draws in a row bring nothing new.
+    Stops earlier after MAX_FAILED_DRAWS draws in a row without a new pair.
     """
-    useless = 0
-    while len(found) < count and useless < USELESS:
+    failed = 0
+    while len(found) < count and failed < MAX_FAILED_DRAWS:
         a, b = sorted(draw())
-        useless += 1
-        if doubles[a] != doubles[b] and (a, b) not in found:
+        failed += 1
+        if digests[a] != digests[b] and (a, b) not in found:
             found[a, b] = None
-            useless = 0
+            failed = 0
 
 
-def _doubles(crops: NDArray[np.uint8]) -> list[bytes]:
+def _digests(crops: NDArray[np.uint8]) -> list[bytes]:
     """Return a digest of each crop."""
     return [hashlib.blake2b(crop.tobytes(), digest_size=16).digest() for crop in crops]

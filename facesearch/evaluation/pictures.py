@@ -1,10 +1,10 @@
-"""Pictures sorted into classes -> crops with a class each: what training and evaluation work on.
+"""Pictures sorted into classes -> crops with a class each, for training and evaluation.
 
-A source is told by its content:
+The kind of source is recognized by its content:
 
-    classes/Ann/1.jpg          a folder of classes; they may lie deeper, as in Omniglot:
-    Greek/character01/1.png    what holds the class's folder is its group
-    omniglot.npz.xz            Omniglot packed, or a folder with Lake's zips: see omniglot.py
+    classes/Ann/1.jpg          a folder of classes, which may be nested, as in Omniglot:
+    Greek/character01/1.png    the folder around a class's folder is its group
+    omniglot.npz.xz            Omniglot packed, or a folder with Lake's zips, see omniglot.py
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ from facesearch.evaluation import omniglot
 from facesearch.evaluation.omniglot import Drawn, Entry, Ids, Skipped
 from facesearch.photo import Photo, read_photo, walk_photos
 
-Cropper = Callable[[Photo], NDArray[np.uint8] | None]  # None: there is nothing to see in it
+Cropper = Callable[[Photo], NDArray[np.uint8] | None]  # None: the photo shows nothing to cut
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,14 +29,14 @@ class Pictures:
 
     crops: NDArray[np.uint8]  # (n, side, side, 3 or 1)
     classes: Ids  # (n,) index into class_names
-    drawers: Ids  # (n,) who drew it, 1 to 20 for Omniglot; -1 where nothing says it
+    drawers: Ids  # (n,) 1 to 20 for Omniglot; -1 if unknown
     class_names: tuple[str, ...]  # "Ann", or with its group "Greek/character01"
     groups: Ids  # (classes,) index into group_names
     group_names: tuple[str, ...]  # ("",) for a plain folder of classes
-    skipped: tuple[tuple[str, str], ...]  # (path, reason) of what could not serve
+    skipped: tuple[tuple[str, str], ...]  # (path, reason) of what cannot be used
 
     def only(self, classes: Iterable[int]) -> "Pictures":
-        """Return the part with those `classes`, numbered anew in the order given, groups too."""
+        """Return only those `classes`, renumbered in the order given; groups likewise."""
         kept = np.fromiter(classes, np.int64)
         number = np.full(len(self.class_names), -1)
         number[kept] = np.arange(len(kept))
@@ -62,20 +62,20 @@ def read_pictures(
 ) -> Pictures:
     """Return the pictures of `source`, cut by `cropper`, in order of class.
 
-    What cannot be read or shows nothing is in `skipped`, and so is a class of which nothing was
-    left. `unseen` leaves of Omniglot only what no model may have learned from or been chosen by:
-    the ten alphabets of Lake's trials. Of anything else all is read; whether a model was trained
-    on it, its owner has to know. `advance` is called after each picture with the number of all
-    there are. Raises DataError if `source` is not there or not understood, has only some classes
-    of Omniglot's, or less than two classes remain.
+    Pictures that cannot be read or show nothing are in `skipped`, and so are classes without a
+    usable picture. With `unseen`, only the ten alphabets of Lake's trials are read of Omniglot:
+    models are neither trained nor chosen on these. Other sources are always read completely: only
+    the user knows whether a model was trained on them. `advance` is called after each picture with
+    the number of all pictures. Raises DataError if `source` does not exist or is not understood,
+    mixes Omniglot with other classes, or fewer than two classes remain.
     """
     entries, skipped = _entries(source)
     if unseen and omniglot.are_characters((e.group, e.class_name) for e in entries):
         entries = [entry for entry in entries if entry.group in omniglot.TRIAL]
         if not entries:
             raise DataError(
-                "a model is tested on the ten Omniglot alphabets of Lake's trials, and none is in "
-                f"{source}; the others are for training and for choosing models"
+                f"{source} has none of the ten Omniglot alphabets of Lake's trials, which models "
+                "are tested on; the others are for training and validation"
             )
     kept: list[Entry] = []
     crops = np.zeros((0, 0, 0, 3), np.uint8)
@@ -83,9 +83,9 @@ def read_pictures(
         try:
             crop = cropper(entry.read())
             if crop is None:
-                skipped.append((entry.path, "there is nothing to see in it"))
+                skipped.append((entry.path, "it shows nothing to compare"))
             else:
-                if not kept:  # one block for all: to stack a list would need the room twice
+                if not kept:  # filled one by one: stacking a list would take twice the memory
                     crops = np.empty((len(entries), *crop.shape), np.uint8)
                 crops[len(kept)] = crop
                 kept.append(entry)
@@ -102,15 +102,15 @@ def read_pictures(
 
 
 def sample_photos(source: Path, n: int) -> list[Photo]:
-    """Return up to `n` photos of `source`, decoded, evenly from first to last; only what is whole.
+    """Return up to `n` decoded photos, spread evenly over `source`; unreadable ones are left out.
 
-    To look at what the source has before its pictures are cut. Raises DataError if it is not there
-    or not understood.
+    They show what kind of pictures the source has before these are cut. Raises DataError if
+    `source` does not exist or is not understood.
     """
     entries, _ = _entries(source)
     photos = []
     for place in np.unique(np.linspace(0, len(entries), n, endpoint=False, dtype=int)):
-        with suppress(PhotoError, IndexError):  # `read_pictures` tells; no entry at all
+        with suppress(PhotoError, IndexError):  # `read_pictures` reports it; there is no entry
             photo = entries[place].read()
             photo.pixels()
             photos.append(photo)
@@ -118,11 +118,11 @@ def sample_photos(source: Path, n: int) -> list[Photo]:
 
 
 def omniglot_parts(pictures: Pictures) -> dict[str, Ids]:
-    """Return the classes to learn from, to choose models by and to test on; {} if not Omniglot.
+    """Return the classes to train on, validate with and test on; {} if this is not Omniglot.
 
-    "background": the 30 alphabets that Lake gives for learning; "validation": the ten of his
-    evaluation alphabets that are in no trial; "trial": the ten of his 400 trials. Told by names.
-    Raises DataError if only some classes are Omniglot's.
+    "background" has the 30 alphabets that Lake gives for training, "validation" the ten evaluation
+    alphabets that are in no trial, "trial" the ten of his 400 trials. They are recognized by their
+    names. Raises DataError if only some classes are Omniglot's.
     """
     groups = [pictures.group_names[group] for group in pictures.groups]
     if not omniglot.are_characters(zip(groups, pictures.class_names, strict=True)):
@@ -139,7 +139,7 @@ def omniglot_parts(pictures: Pictures) -> dict[str, Ids]:
 
 
 def rows_by_class(classes: Ids, n_classes: int) -> list[Ids]:
-    """Return for each of `n_classes` the rows of its pictures in `classes` (n,), in order."""
+    """Return the rows of each of `n_classes` in `classes` (n,), in order."""
     order = np.argsort(classes, kind="stable")
     return np.split(order, np.cumsum(np.bincount(classes, minlength=n_classes))[:-1])
 
@@ -149,15 +149,15 @@ class LakeTrials:
     """Lake's 400 one-shot trials as rows of the Pictures they were read for."""
 
     support: Ids  # (20, 20) run, class: the one picture of each class
-    probes: Ids  # (20, 20) run, item: the picture to name
-    answers: Ids  # (20, 20) run, item: the column of `support` that is right
+    probes: Ids  # (20, 20) run, item: the picture to classify
+    answers: Ids  # (20, 20) run, item: the right column of `support`
 
 
 def read_lake_trials(source: Path, pictures: Pictures) -> LakeTrials | None:
     """Return Lake's 400 trials as rows of `pictures`, read from `source`; None if it has none.
 
-    `pictures` may be a part of what `source` has. Raises DataError if a drawing of the trials is
-    not among them.
+    `pictures` may be a part of those in `source`. Raises DataError if a drawing of the trials is
+    missing in them.
     """
     if (packed := omniglot.packed_file(source)) is not None:
         support, probes, answers = omniglot.packed_trials(packed)
@@ -187,9 +187,9 @@ def read_lake_trials(source: Path, pictures: Pictures) -> LakeTrials | None:
 
 
 def _entries(source: Path) -> tuple[list[Entry], Skipped]:
-    """Return the pictures of a source in order of class, and what is no picture of a class.
+    """Return the pictures of a source in order of class, and those that belong to no class.
 
-    Raises DataError, also if only some classes are Omniglot's: before anything is read.
+    Raises DataError before any picture is read, also if only some classes are Omniglot's.
     """
     if (packed := omniglot.packed_file(source)) is not None:
         return omniglot.packed_entries(packed), []
@@ -205,40 +205,47 @@ def _entries(source: Path) -> tuple[list[Entry], Skipped]:
 def _folder_entries(source: Path) -> tuple[list[Entry], Skipped]:
     try:
         paths = list(walk_photos([source]))
-    except PhotoError as error:  # it is not there
+    except PhotoError as error:  # it does not exist
         raise DataError(str(error)) from error
-    # a folder that may not be listed comes as itself: reading it says why
+    # a folder that cannot be listed comes as itself, and reading it raises the reason
     found = [(path, path if path.is_dir() else path.parent) for path in paths]
     holders = {folder for _, folder in found}
     entries: list[Entry] = []
     skipped: Skipped = []
-    drawn: set[Drawn] = set()
+    seen: set[Drawn] = set()
     for path, folder in found:
         if folder == source:
-            skipped.append((str(path), "it lies in no class's folder"))
+            skipped.append((str(path), "it is not in a class's folder"))
             continue
         inside = folder.relative_to(source)
         outermost_first = [*reversed(inside.parents), inside][1:]
-        # all below a character's folder is of that character; else all below a folder with
-        # pictures is of that folder's class, as Ann/2020/1.jpg of Ann
+        # pictures below a character's folder are of that character; otherwise pictures below a
+        # folder with pictures are of that folder's class: Ann/2020/1.jpg is of Ann
         characters = (f for f in outermost_first if omniglot.is_character(*_named(f)))
         held = (f for f in outermost_first if source / f in holders)
         class_folder = next(characters, None) or next(held)
-        swallowed = (str(source / class_folder), "it holds pictures: all below it is one class")
+        swallowed = (
+            str(source / class_folder),
+            "it holds pictures, so everything below it is one class",
+        )
         if class_folder != inside and swallowed not in skipped:
             skipped.append(swallowed)
         group, name = _named(class_folder)
         drawer = omniglot.drawer_of(path.stem) if omniglot.is_character(group, name) else -1
-        if drawer > 0 and (name, drawer) in drawn:  # images_background_small1 beside the whole
-            skipped.append((str(path), f"another drawing of {name} by drawer {drawer} came first"))
+        if (
+            drawer > 0 and (name, drawer) in seen
+        ):  # images_background_small1 next to images_background
+            skipped.append(
+                (str(path), f"another drawing of {name} by drawer {drawer} was found before")
+            )
             continue
-        drawn.add((name, drawer))
+        seen.add((name, drawer))
         entries.append(Entry(str(path), group, name, drawer, _reader(path)))
     return _without_trials(entries), skipped
 
 
 def _without_trials(entries: list[Entry]) -> list[Entry]:
-    """Return `entries` less the pictures of Lake's trials, if there are characters of Omniglot."""
+    """Return `entries` without the pictures of Lake's trials, if they are of Omniglot."""
     is_trial = omniglot.TRIAL_PICTURE.fullmatch
     others = [entry for entry in entries if not is_trial(Path(entry.path).as_posix())]
     known = any(omniglot.is_character(entry.group, entry.class_name) for entry in others)
@@ -246,10 +253,10 @@ def _without_trials(entries: list[Entry]) -> list[Entry]:
 
 
 def _named(folder: Path) -> tuple[str, str]:
-    """Return group and name of the class whose folder, seen from the source, is `folder`.
+    """Return group and name of the class in `folder`, a path relative to the source.
 
-    What is around an alphabet of Omniglot (images_background, or wherever it was unpacked) says
-    nothing that its name does not, and without it a class is called the same in every form.
+    Folders around an alphabet of Omniglot, such as images_background, are dropped, so that a class
+    has the same name in every form of Omniglot.
     """
     alphabet = folder.parent.name
     if omniglot.is_character(alphabet, f"{alphabet}/{folder.name}"):
@@ -277,12 +284,12 @@ def _pictures(crops: NDArray[np.uint8], kept: list[Entry], skipped: Skipped) -> 
 
 
 def _too_few(source: Path, entries: list[Entry], kept: list[Entry], skipped: Skipped) -> DataError:
-    """Return the error for less than two classes: what is there, and what should be."""
+    """Return the error for fewer than two classes, which says what was found and what it takes."""
     wanted = "it takes two or more, each a folder of pictures"
     if not entries:
-        return DataError(f"there are no classes in {source}; {wanted}")
+        return DataError(f"{source} has no classes; {wanted}")
     if not kept:
         path, reason = skipped[0]
         why = reason if path in reason else f"{path}: {reason}"
         return DataError(f"none of the {len(entries)} pictures in {source} can be used: {why}")
-    return DataError(f"there is one class only in {source}, {kept[0].class_name}; {wanted}")
+    return DataError(f"{source} has only one class, {kept[0].class_name}; {wanted}")

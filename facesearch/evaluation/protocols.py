@@ -1,4 +1,4 @@
-"""Which pairs, probes and galleries a published protocol uses."""
+"""The pairs, probes and galleries of published protocols."""
 
 import csv
 import io
@@ -16,24 +16,24 @@ Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 FOLDS = 10
-PART = 256  # crops read at a time
-MOST_PROBES = 10  # photos 2 to 10 of the enrolled, 1 to 10 of the others
+PART = 256  # crops read at once
+MAX_PHOTOS = 10  # of each person: probes are 2 to 10 of the enrolled, 1 to 10 of the others
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenSetSplit:
-    """Who is enrolled and who searches, as rows of an embedding matrix."""
+    """The enrolled photos and the probes, as rows of an embedding matrix."""
 
     gallery: Ids  # (people,) one photo each
     probes: Mapping[str, Ids]  # "mated" and "non_mated"
     owners: Ids  # (mated searches,) the person's place in `gallery`
-    askers: Mapping[str, Ids]  # whose photo each probe is; a number is one person in all splits
+    askers: Mapping[str, Ids]  # the person of each probe, by a number that all splits share
 
 
 def read_crops(folder: Path, rows: Sequence[Mapping[str, str]]) -> NDArray[np.uint8]:
-    """Return the crops (n, 112, 112, 3) RGB that rows of an index.csv in `folder` name.
+    """Return the crops (n, 112, 112, 3) RGB uint8 of rows of an index.csv in `folder`.
 
-    A row says shard, offset and bytes: where in which file the encoded picture lies.
+    "shard", "offset" and "bytes" of a row say in which file and where the encoded picture is.
     """
     crops = []
     for row in rows:
@@ -47,21 +47,21 @@ def read_crops(folder: Path, rows: Sequence[Mapping[str, str]]) -> NDArray[np.ui
 def crops_in_parts(
     folder: Path,
     rows: Sequence[Mapping[str, str]],
-    told: Callable[[int], object] = lambda n_done: None,
+    advance: Callable[[int], object] = lambda n_done: None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the crops of `rows`, see `read_crops`, PART at a time.
 
-    After each part `told` is called with the number of those that are done.
+    After each part `advance` is called with the number of crops done.
     """
     for start in range(0, len(rows), PART):
         crops = read_crops(folder, rows[start : start + PART])
         yield crops
-        told(start + len(crops))
+        advance(start + len(crops))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pairs of photos to verify, as rows of an embedding matrix; in order, for the folds."""
+    """Pairs of photos to verify, as rows of an embedding matrix, in the order of the folds."""
 
     first: Ids  # (n,)
     second: Ids
@@ -97,16 +97,19 @@ def verification_accuracy(scores: Floats, mated: NDArray[np.bool_]) -> float:
 
 
 def best_threshold(scores: Floats, same: NDArray[np.bool_]) -> float:
-    """Return the score that, as threshold, decides most of the pairs rightly."""
+    """Return the threshold that decides most of the pairs correctly."""
     order = np.argsort(-scores)
-    right = np.cumsum(np.where(same[order], 1, -1))  # gain of accepting the first i + 1 pairs
-    best = int(right.argmax())
+    gain = np.cumsum(np.where(same[order], 1, -1))  # of accepting the first i + 1 pairs
+    best = int(gain.argmax())
     below = scores[order[best + 1]] if best + 1 < len(order) else scores[order[best]]
     return float((scores[order[best]] + below) / 2)
 
 
 def open_set_splits(folder: Path, place: Mapping[str, int]) -> list[OpenSetSplit]:
-    """Return the splits of `folder`'s identities.csv and open_set_splits.csv, in order."""
+    """Return the splits in `folder`'s identities.csv and open_set_splits.csv, in order.
+
+    `place` gives the row of each image name.
+    """
     photos: dict[str, list[tuple[int, int]]] = {}
     with (folder / "identities.csv").open() as stream:
         for row in csv.DictReader(stream):
@@ -117,8 +120,8 @@ def open_set_splits(folder: Path, place: Mapping[str, int]) -> list[OpenSetSplit
     with (folder / "open_set_splits.csv").open() as stream:
         table = list(csv.DictReader(stream))
     columns = [name for name in table[0] if name != "person"]
-    everybody = [sorted(photos[row["person"]]) for row in table]
-    people = [np.array([at for _, at in mine], np.int64) for mine in everybody]
+    in_order = [sorted(photos[row["person"]]) for row in table]
+    people = [np.array([at for _, at in own], np.int64) for own in in_order]
     return [
         open_set_split(people, np.array([row[column] == "1" for row in table]))
         for column in columns
@@ -126,34 +129,35 @@ def open_set_splits(folder: Path, place: Mapping[str, int]) -> list[OpenSetSplit
 
 
 def random_open_set_splits(people: Ids, n_splits: int, seed: int = 0) -> list[OpenSetSplit]:
-    """Return splits where a random half is enrolled, each by a random photo of theirs.
+    """Return splits in which a random half of the people is enrolled, by one random photo each.
 
-    `people` (n,) says whose each row of an embedding matrix is, by numbers from 0.
+    `people` (n,) are the people of the rows of an embedding matrix, numbered from 0.
     """
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(people == person) for person in range(people.max() + 1)]
     splits = []
     for _ in range(n_splits):
         enrolled = rng.permutation(len(rows)) < len(rows) // 2
-        splits.append(open_set_split([rng.permutation(mine) for mine in rows], enrolled))
+        splits.append(open_set_split([rng.permutation(own) for own in rows], enrolled))
     return splits
 
 
 def open_set_split(people: Sequence[Ids], enrolled: NDArray[np.bool_]) -> OpenSetSplit:
-    """Return the split where those of `people` are enrolled of whom `enrolled` (people,) says so.
+    """Return the split in which the people marked in `enrolled` (people,) are enrolled.
 
-    Of a person's rows the first is enrolled and the next nine search; of the others the first ten.
+    Of the rows of an enrolled person the first is the reference and the next nine are probes; of
+    the others the first ten are probes.
     """
     gallery: list[int] = []
     owners: list[int] = []
     probes: dict[str, list[int]] = {"mated": [], "non_mated": []}
     askers: dict[str, list[int]] = {"mated": [], "non_mated": []}
     for person, rows in enumerate(people):
-        asking = rows[:MOST_PROBES].tolist()
+        asking = rows[:MAX_PHOTOS].tolist()
         if enrolled[person]:
-            own, *asking = asking
+            reference, *asking = asking
             owners += [len(gallery)] * len(asking)
-            gallery.append(own)
+            gallery.append(reference)
         kind = "mated" if enrolled[person] else "non_mated"
         probes[kind] += asking
         askers[kind] += [person] * len(asking)
@@ -168,10 +172,10 @@ def open_set_split(people: Sequence[Ids], enrolled: NDArray[np.bool_]) -> OpenSe
 def centred_scores(
     split: OpenSetSplit, probes: Floats, references: Floats, cohort: Cohort
 ) -> dict[str, Floats]:
-    """Return the scores (searches, people) of both kinds of search: cosines, as a gallery has them.
+    """Return the centered cosines (searches, people) of both kinds of search, as in a gallery.
 
-    Row for row `probes` and `references` (n, dim) are the unit templates of all photos in either
-    role; what the gallery's people share is subtracted from both.
+    `probes` and `references` (n, dim) are the unit templates of all photos in either role, row by
+    row; the center of the gallery is subtracted from both.
     """
     gallery = references[split.gallery]
     strangers = fit_strangers(gallery, len(gallery), cohort)

@@ -1,7 +1,7 @@
-"""A model and pictures in classes -> how well it verifies and names them, by head and by cosine.
+"""A model and pictures in classes -> its verification and one-shot rates, by head and by cosine.
 
-The cosine is that of the search codes, by which the index proposes: what the head adds is what it
-is ahead of it.
+The cosine is that of the search codes, by which the index proposes candidates. The difference
+between the two is what the head adds.
 """
 
 import math
@@ -31,11 +31,11 @@ from facesearch.vectors import Floats, product
 
 Comparer = Callable[[Floats, Floats], Floats]  # rows (n, dim), one side may be one row -> (n,)
 
-FARS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # at which the ROC is told
-CHUNK = 512  # pairs compared at once: 2 MB of codes, which stay in the cache
+FARS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # at which the ROC is reported
+CHUNK = 512  # pairs compared at once: their 2 MB of codes stay in the cache
 
-# What was published of Omniglot: who, verification, 20-way one-shot on Lake's 400 trials. The first
-# three as Koch, Zemel and Salakhutdinov (2015) give them, tables 1 and 2.
+# Published accuracies on Omniglot: system, verification, 20-way one-shot on Lake's 400 trials. The
+# first three are from Koch, Zemel and Salakhutdinov (2015), tables 1 and 2.
 PUBLISHED = (
     ("Humans (Lake et al. 2013)", None, 0.955),
     ("Hierarchical Bayesian program learning (Lake et al. 2013)", None, 0.952),
@@ -46,14 +46,14 @@ PUBLISHED = (
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How well one way of comparing embeddings does; shares from 0 to 1."""
+    """The rates of one way to compare embeddings, from 0 to 1."""
 
     auc: float
     eer: float
-    best_accuracy: float  # at the threshold best for these very pairs
-    roc: tuple[tuple[float, float | None], ...]  # (FAR, TAR); None: too few pairs to say
+    best_accuracy: float  # at the threshold that is best for these very pairs
+    roc: tuple[tuple[float, float | None], ...]  # (FAR, TAR); None: too few pairs
     one_shot: Estimate | None  # random episodes within groups; None if no group allows one
-    lake: Estimate | None  # Lake's 400 trials, where there are any
+    lake: Estimate | None  # Lake's 400 trials; None if the source has none
 
     def tar_at(self, far: float) -> float | None:
         """Return the TAR at one of FARS."""
@@ -62,11 +62,11 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """How well a model does on pictures in classes."""
+    """The rates of a model on pictures in classes."""
 
     head: Comparison
     cosine: Comparison  # of the search codes
-    accuracy: float  # of all pairs, those that the head decides rightly at even odds
+    accuracy: float  # share of all pairs that the head decides correctly at even odds
     ways: int | None  # classes in the largest episode; None if no group allows one
     fewest_ways: int | None  # in the smallest
     pairs: Pairs
@@ -74,7 +74,7 @@ class Report:
 
 
 def model_cropper(model: Model) -> Cropper:
-    """Return what cuts a photo as `model` does: its largest face, or the drawing or picture."""
+    """Return a cropper for `model`: it cuts the largest face, or the drawing or picture."""
 
     def crop(photo: Photo) -> NDArray[np.uint8] | None:
         largest = model.detector.detect(photo)[:1]
@@ -84,9 +84,9 @@ def model_cropper(model: Model) -> Cropper:
 
 
 def pairs_needed(far: float) -> int:
-    """Return how many pairs, half of them non-mated, it takes to speak of a FAR.
+    """Return how many pairs, half of them non-mated, it takes to report the TAR at a FAR.
 
-    The rule of 3 (ISO/IEC 19795-1): without one error in n, the rate may still be 3 / n.
+    The rule of 3 (ISO/IEC 19795-1): even without an error in n pairs the rate may be 3 / n.
     """
     return 2 * math.ceil(round(3 / far, 6))
 
@@ -101,15 +101,15 @@ def evaluate(
     seed: int = 0,
     advance: Callable[[int], object] | None = None,
 ) -> Report:
-    """Return how well `model` does on `pictures`, cut by its `model_cropper`.
+    """Return the rates of `model` on `pictures`, which its `model_cropper` has cut.
 
-    `n_pairs` and `seed` as in `verification_pairs`, `ways` as in `play_episodes`; `lake` are trials
-    as rows of `pictures`. `advance` is called after each picture with the number of all. Raises
+    `n_pairs` and `seed` as in `verification_pairs`, `ways` as in `play_episodes`; `lake` has rows
+    of `pictures`. `advance` is called after each picture with the number of all pictures. Raises
     DataError if there are no pairs to verify.
     """
     pairs = verification_pairs(pictures, n_pairs, seed)
     embeddings = _embedded(model, pictures.crops, advance)
-    codes = model.head.codes(embeddings)  # once a picture, where `model.compare` would once a pair
+    codes = model.head.codes(embeddings)  # once per picture; `model.compare` would do so per pair
     weights, bias = model.head.weights[:, None], np.float32(model.head.bias)
 
     def llr(a: Floats, b: Floats) -> Floats:
@@ -124,7 +124,9 @@ def evaluate(
     searched = model.search_codes(embeddings)
     cosines = _of_pairs(cosine, searched, pairs)
     by_cosine, _ = _compared(cosines, _matrix(cosine, searched), *settings)
-    accuracy = float(np.mean((llrs > 0) == pairs.mated))  # as `Gallery.verify` decides, of one look
+    accuracy = float(
+        np.mean((llrs > 0) == pairs.mated)
+    )  # as `Gallery.verify` decides, from one view
     widest, narrowest = (episodes.ways, episodes.fewest_ways) if episodes else (None, None)
     return Report(by_head, by_cosine, accuracy, widest, narrowest, pairs, llrs)
 
@@ -138,7 +140,7 @@ def _compared(
     ways: int,
     seed: int,
 ) -> tuple[Comparison, Episodes | None]:
-    """Return what one way of comparing reaches, and its episodes if a group allows any."""
+    """Return the rates of one way to compare, and its episodes if a group allows any."""
     classes, groups = pictures.classes, pictures.groups
     episodes = None
     if playable(classes, groups):
@@ -161,14 +163,14 @@ def _tar(pair_scores: Floats, mated: NDArray[np.bool_], far: float) -> float | N
 
 
 def _of_pairs(score: Comparer, rows: Floats, pairs: Pairs) -> Floats:
-    """Return the scores of pairs (n,); a few pairs at a time, to stay small."""
+    """Return the scores (n,) of pairs, computed CHUNK at a time."""
     starts = range(0, len(pairs), CHUNK)
     parts = [(pairs.first[i : i + CHUNK], pairs.second[i : i + CHUNK]) for i in starts]
     return np.concatenate([score(rows[first], rows[second]) for first, second in parts])
 
 
 def _matrix(score: Comparer, rows: Floats) -> Scores:
-    """Return the comparison of some of `rows` with others of them."""
+    """Return the comparison of some of `rows` with others, for one-shot trials."""
 
     def scores(probes: Ids, support: Ids) -> Floats:
         return np.stack([score(rows[probe], rows[support]) for probe in probes])
@@ -179,7 +181,7 @@ def _matrix(score: Comparer, rows: Floats) -> Scores:
 def _embedded(
     model: Model, crops: NDArray[np.uint8], advance: Callable[[int], object] | None
 ) -> Floats:
-    """Return the embeddings (n, dim) of `crops`, counting them."""
+    """Return the embeddings (n, dim) of `crops`; `advance` as in `evaluate`."""
     parts = []
     for start in range(0, len(crops), BATCH):
         parts.append(model.embed(crops[start : start + BATCH]))

@@ -1,4 +1,4 @@
-"""Pairs that a model got most wrong -> one picture to look at."""
+"""The pairs that a model got most wrong -> one picture that shows them."""
 
 import unicodedata
 from pathlib import Path
@@ -15,16 +15,16 @@ TILE_PX = 112  # side of a crop as shown
 GAP_PX = 12
 FONT_PX = 12
 LINE_PX = 16
-COLUMN_PX = 2 * TILE_PX + 220  # two crops, and room for what their classes are called
+COLUMN_PX = 2 * TILE_PX + 220  # two crops, and room for the names of their classes
 PAPER, FAINT, TEXT = (255, 255, 255), (216, 222, 229), (13, 20, 24)
 
 
 def save_sheet(file: Path, pictures: Pictures, report: Report) -> None:
     """Write a PNG of the worst pairs: mated with the lowest llr, non-mated with the highest.
 
-    Two columns, the worst on top, each pair side by side with its classes and the head's llr, a
-    log-likelihood ratio: what is above 0 counts as one class. `file` is there when it is complete,
-    and not before. Raises OSError.
+    There are two columns, with the worst pair on top. Each pair is shown side by side with its
+    classes and the head's llr, a log-likelihood ratio: above 0 it is taken for one class. `file`
+    appears only when it is complete. Raises OSError.
     """
     mated, non_mated = worst_pairs(report)
     height = 2 * GAP_PX + LINE_PX + max(len(mated), len(non_mated)) * (TILE_PX + GAP_PX)
@@ -46,9 +46,9 @@ def save_sheet(file: Path, pictures: Pictures, report: Report) -> None:
 
 
 def worst_pairs(report: Report) -> tuple[Ids, Ids]:
-    """Return the mated pairs of the lowest llr and the non-mated of the highest, worst first.
+    """Return the mated pairs with the lowest llr and the non-mated with the highest, worst first.
 
-    Places in `report.pairs`, at most ROWS of each.
+    They are given by their places in `report.pairs`, at most ROWS of each kind.
     """
     rising = np.argsort(report.llrs, kind="stable")
     mated = rising[report.pairs.mated[rising]]
@@ -74,15 +74,15 @@ def _draw_pair(
 
 
 def _caption(pictures: Pictures, row: int) -> str:
-    """Return a class's name in letters that Pillow's own font has, else its number from 1."""
+    """Return a class's name in letters of Pillow's own font, or else its number from 1."""
     number = int(pictures.classes[row])
-    apart = unicodedata.normalize("NFKD", pictures.class_names[number])
-    plain = apart.encode("ascii", "ignore").decode().strip("/ ")
+    decomposed = unicodedata.normalize("NFKD", pictures.class_names[number])
+    plain = decomposed.encode("ascii", "ignore").decode().strip("/ ")
     return plain or f"class {number + 1}"
 
 
 def _write(sheet: Image.Image, left: int, top: int, text: str, room_px: int) -> None:
-    """Write a line, its front cut off where there is no room: ends of names tell more."""
+    """Write a line; if it is too long its start is cut off, since the ends of names differ more."""
     font = ImageFont.load_default(FONT_PX)
     draw = ImageDraw.Draw(sheet)
     shown = text

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import dlib_rival, lfw, twin
 from facesearch import Model
-from facesearch.evaluation.metrics import named_rightly
+from facesearch.evaluation.metrics import on_top
 from facesearch.evaluation.protocols import random_open_set_splits
 from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.openset import fit_strangers
@@ -84,7 +84,7 @@ def test_a_model_with_one_code_gets_the_order_of_its_own_centred_cosine(sface):
         cosines, strangers.centred(probes) @ strangers.centred(people).T, atol=1e-5
     )
     orders = lfw.centred_orders(sface, split, looks)
-    expected = named_rightly(cosines, split.owners)
+    expected = on_top(cosines, split.owners)
     assert orders["centred_cosine"].right.tolist() == expected.tolist()
     disagree = orders["centred_head"].right != expected
     assert disagree.mean() < 0.03  # as many as the rotation code's noise makes

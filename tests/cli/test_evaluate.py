@@ -129,7 +129,7 @@ def test_unusable_pictures_are_listed_and_exit_3(facesearch, letters_model, lett
     heading, *lines = result.stderr.splitlines()
     assert heading == "Could not be used:"
     assert lines[0].startswith(f"  {letters / 'A' / 'broken.png'}: it is no picture")
-    assert lines[1] == f"  {letters / 'M' / 'blank.png'}: there is nothing to see in it"
+    assert lines[1] == f"  {letters / 'M' / 'blank.png'}: it shows nothing to compare"
 
 
 def test_omniglot_is_measured_on_lakes_trials_and_compared_with_the_paper(
@@ -206,7 +206,7 @@ def test_groups_of_different_sizes_are_reported_as_a_range(facesearch, letters_m
     ("model", "data", "exit_code", "message"),
     [
         ("no_such_model", "letters", 4, "there is no model no_such_model"),
-        (None, "letters/A", 4, "there are no classes in"),
+        (None, "letters/A", 4, "has no classes"),
         (None, "nowhere", 4, "nowhere: No such file"),
     ],
     ids=["no model", "no classes", "no data"],

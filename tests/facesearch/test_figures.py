@@ -1,4 +1,4 @@
-"""figures.json: what is counted, kept and read again."""
+"""figures.json: what is counted, saved and read back."""
 
 import json
 
@@ -14,8 +14,8 @@ from facesearch.shipped import SHIPPED, shipped_models
 MANIFEST = {"name": "some", "sha256": {"branch.onnx": "a", "head.npz": "b"}}
 
 
-def drawn(n=5000, seed=0):
-    """Return log-likelihood ratios that are true ones: normal, 1.5 to both sides of 0."""
+def calibrated_llrs(n=5000, seed=0):
+    """Return calibrated log-likelihood ratios: normal, 1.5 to both sides of 0."""
     rng = np.random.default_rng(seed)
     mated = rng.random(n) < 0.3
     return (rng.normal(size=n) * np.sqrt(3) + np.where(mated, 1.5, -1.5)).astype("f4"), mated
@@ -32,11 +32,11 @@ def some_figures():
         stated=np.array([0.4, 0.0, 5.4]),
         true=np.array([1, 0, 5]),
     )
-    return Figures("20 people", False, PairFigures.of(*drawn()), (searches,))
+    return Figures("20 people", False, PairFigures.of(*calibrated_llrs()), (searches,))
 
 
-def test_rates_from_the_bins_are_those_of_the_pairs_themselves():
-    llrs, mated = drawn()
+def test_rates_from_the_bins_agree_with_those_of_the_pairs():
+    llrs, mated = calibrated_llrs()
     pairs = PairFigures.of(llrs, mated)
     assert pairs.mated.sum() == mated.sum()
     assert pairs.non_mated.sum() == (~mated).sum()
@@ -53,19 +53,19 @@ def test_rates_from_the_bins_are_those_of_the_pairs_themselves():
     assert pairs.strangers_above(99) == 0
 
 
-def test_true_probabilities_come_true_however_many_pairs_are_of_one_person():
-    n, stated, true = PairFigures.of(*drawn(200_000)).reliability()
+def test_calibrated_probabilities_are_reliable_whatever_the_share_of_mated_pairs():
+    n, stated, true = PairFigures.of(*calibrated_llrs(200_000)).reliability()
     assert n.sum() == 200_000
     assert true == pytest.approx(stated, abs=0.03)
 
 
-def test_densities_fill_an_area_of_one():
-    pairs = PairFigures.of(*drawn())
+def test_densities_have_an_area_of_1():
+    pairs = PairFigures.of(*calibrated_llrs())
     for counts in (pairs.mated, pairs.non_mated):
         assert pairs.density(counts).sum() * pairs.step == pytest.approx(1)
 
 
-def test_what_is_kept_is_read_again(tmp_path):
+def test_saved_figures_are_read_back(tmp_path):
     figures = some_figures()
     figures.save(tmp_path, MANIFEST)
     again = read_figures(tmp_path, MANIFEST)
@@ -81,7 +81,7 @@ def test_what_is_kept_is_read_again(tmp_path):
     assert searches.calibration_error == pytest.approx((0.6 + 0.4) / 10)
 
 
-def test_a_model_without_figures_has_none_and_damaged_ones_are_one_sentence(tmp_path):
+def test_a_model_without_figures_has_none_and_damaged_ones_raise_one_sentence(tmp_path):
     assert read_figures(tmp_path, MANIFEST) is None
     some_figures().save(tmp_path, MANIFEST)
     other_head = MANIFEST | {"sha256": {"branch.onnx": "a", "head.npz": "c"}}
@@ -104,7 +104,7 @@ def test_a_model_without_figures_has_none_and_damaged_ones_are_one_sentence(tmp_
 
 
 @pytest.mark.parametrize("name", shipped_models())
-def test_the_models_that_ship_have_figures_that_agree_with_their_manifest(name):
+def test_figures_of_shipped_models_agree_with_their_manifest(name):
     manifest = read_manifest(SHIPPED / name)
     figures = read_figures(SHIPPED / name, manifest)
     assert not figures.calibrated_on

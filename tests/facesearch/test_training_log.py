@@ -26,7 +26,7 @@ LINE = {
 }
 
 
-def test_a_log_is_read_to_its_last_whole_line_wherever_it_is_cut(tmp_path):
+def test_a_log_is_read_to_its_last_complete_line_wherever_it_is_cut(tmp_path):
     file = tmp_path / LOG
     lines = [json.dumps(LINE | {"step": step}).encode() + b"\n" for step in (100, 200)]
     for cut in range(len(lines[1]) + 1):
@@ -48,13 +48,13 @@ def test_a_log_is_read_to_its_last_whole_line_wherever_it_is_cut(tmp_path):
         json.dumps(LINE | {"loss": float("nan")}),
     ],
 )
-def test_a_line_that_is_none_is_passed_over(tmp_path, line):
+def test_an_invalid_line_is_skipped(tmp_path, line):
     whole = json.dumps(LINE)
     (tmp_path / LOG).write_text(f"{line}\n{whole}\n", "latin-1")
     assert [line["step"] for line in read_log(tmp_path / LOG)] == [100]
 
 
-def test_an_empty_folder_and_unreadable_files_tell_nothing(tmp_path):
+def test_missing_and_unreadable_files_count_as_empty(tmp_path):
     for content in (None, b"", b"{", b"[1]", b"\xff", b'{"pairs": 3, "step": 1}', b'{"step": 1}'):
         if content is not None:
             for name in (NOW, WORST):
@@ -66,7 +66,7 @@ def test_an_empty_folder_and_unreadable_files_tell_nothing(tmp_path):
     assert read_training(tmp_path).worst == ()
 
 
-def test_what_is_told_is_read_and_replaced_whole(tmp_path):
+def test_files_are_replaced_completely_and_read_back(tmp_path):
     pair = {"mated": False, "probability": 0.9, "pictures": ["a", "b"]}
     replace_file(tmp_path / WORST, {"step": 3, "pairs": [pair]})
     replace_file(tmp_path / NOW, {"step": 5})
@@ -78,7 +78,7 @@ def test_what_is_told_is_read_and_replaced_whole(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == [NOW, WORST]
 
 
-def test_a_training_is_found_by_its_folder_and_by_the_models(tmp_path):
+def test_a_training_is_found_by_its_folder_and_by_its_models(tmp_path):
     model, folder = tmp_path / "glyphs", tmp_path / "glyphs-training"
     assert training_folder(model) is None
     folder.mkdir()

@@ -38,7 +38,7 @@ def one_search_each(right):
 
 
 @pytest.mark.parametrize("fpir", [0.0, 0.04, 0.3])
-def test_a_person_drawn_twice_counts_as_if_all_their_searches_were_made_twice(fpir):
+def test_a_person_drawn_twice_counts_with_all_their_searches_twice(fpir):
     split, scores = made_up(0)
     answers, counts = Answers.of(scores, split.owners), draws(PEOPLE)[:50]
     for row, drawn in enumerate(counts):
@@ -50,7 +50,7 @@ def test_a_person_drawn_twice_counts_as_if_all_their_searches_were_made_twice(fp
         assert tpirs(answers, split, counts, fpir)[row] == metrics.tpir(*asked, threshold)
 
 
-def test_the_first_of_the_drawings_is_what_was_measured_in_the_mean_of_the_splits():
+def test_the_first_value_is_the_measured_mean_of_the_splits():
     splits, scores = zip(*(made_up(seed) for seed in range(3)), strict=True)
     answers = [Answers.of(s, split.owners) for s, split in zip(scores, splits, strict=True)]
     drawn = rates(answers, splits, draws(PEOPLE))
@@ -66,7 +66,7 @@ def test_the_first_of_the_drawings_is_what_was_measured_in_the_mean_of_the_split
     assert interval("rank1", drawn["rank1"])["rank1"] == pytest.approx(np.mean(ranked))
 
 
-def test_the_interval_of_a_paired_difference_is_that_of_a_mean():
+def test_the_interval_of_a_paired_difference_agrees_with_that_of_a_mean():
     rng = np.random.default_rng(1)
     ours, theirs = rng.random((2, 2000)) < [[0.9], [0.88]]
     theirs = np.where(rng.random(2000) < 0.7, ours, theirs)  # they mostly err together
@@ -80,7 +80,7 @@ def test_the_interval_of_a_paired_difference_is_that_of_a_mean():
     assert found["gain_high"] == pytest.approx(differences.mean() + half, abs=0.15 * half)
 
 
-def test_more_searches_of_the_same_people_do_not_make_the_interval_narrower():
+def test_more_searches_of_the_same_people_do_not_narrow_the_interval():
     right = np.random.default_rng(2).random(100) < 0.8
     split, answers = one_search_each(right)
     nine = {kind: np.repeat(numbers, 9) for kind, numbers in split.askers.items()}
@@ -94,7 +94,7 @@ def test_more_searches_of_the_same_people_do_not_make_the_interval_narrower():
     assert both == 1 + RESAMPLES
 
 
-def test_every_drawing_has_as_many_people_as_there_are():
+def test_every_resample_has_as_many_people_as_there_are():
     counts = draws(30, seed=3)
     assert counts.shape == (1 + RESAMPLES, 30)
     assert (counts.sum(1) == 30).all()

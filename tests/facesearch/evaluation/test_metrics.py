@@ -22,14 +22,14 @@ OWNERS = np.array([0, 2, 0, 2])
 table = arrays(np.float64, (12, 4), elements=st.floats(0, 1))
 
 
-def test_rates_of_a_table_that_can_be_counted_by_eye():
+def test_rates_of_a_small_table_agree_with_values_counted_by_hand():
     # right on top: search 0 and 2; search 1 is wrong; search 3 is a tie, which is an error
     assert rank_1_rate(MATED, OWNERS) == 0.5
     assert tpir(MATED, OWNERS, 0.6) == 0.25  # 0.6 itself is not above
     assert fpir(MATED, 0.6) == 0.75  # but a stranger at the threshold counts
 
 
-def test_the_threshold_for_a_rate_is_the_score_at_its_place():
+def test_the_threshold_for_a_rate_is_the_score_at_that_place():
     scores = np.arange(10)[:, None] / 10
     assert threshold_at(0.2, scores) == 0.7
     assert (scores.max(1) > threshold_at(0.2, scores)).mean() == 0.2
@@ -37,7 +37,7 @@ def test_the_threshold_for_a_rate_is_the_score_at_its_place():
 
 
 @given(table, st.floats(0, 1), st.floats(0, 1))
-def test_a_higher_threshold_never_names_more(scores, a, b):
+def test_a_higher_threshold_never_raises_fpir_or_tpir(scores, a, b):
     low, high = sorted([a, b])
     owners = np.arange(12) % 4
     assert fpir(scores, high) <= fpir(scores, low)
@@ -45,7 +45,7 @@ def test_a_higher_threshold_never_names_more(scores, a, b):
     assert tpir(scores, owners, low) <= rank_1_rate(scores, owners)
 
 
-def test_calibration_error_is_the_gap_between_said_and_true():
+def test_calibration_error_is_the_gap_between_stated_probability_and_true_share():
     said = np.array([0.9] * 10 + [0.1] * 10)
     true = np.array([True] * 6 + [False] * 4 + [True] * 1 + [False] * 9)
     assert expected_calibration_error(said, true, np.ones(20)) == pytest.approx(0.15)
@@ -92,7 +92,7 @@ def thresholds_of(some):
 
 
 @given(pairs)
-def test_the_roc_is_counted_at_each_threshold(some):
+def test_the_roc_agrees_with_counting_at_each_threshold(some):
     curve = roc(*arrays_of(some))
     assert curve.thresholds.tolist() == thresholds_of(some)
     far, tar = zip(*(rates_at(some, t) for t in thresholds_of(some)), strict=True)
@@ -101,7 +101,7 @@ def test_the_roc_is_counted_at_each_threshold(some):
 
 
 @given(pairs)
-def test_the_area_is_how_often_a_mated_pair_scores_above_a_non_mated_one(some):
+def test_the_auc_is_the_share_of_comparisons_that_the_mated_pair_wins(some):
     wins = [
         (a > b) + (a == b) / 2
         for a, a_mated in some
@@ -112,19 +112,19 @@ def test_the_area_is_how_often_a_mated_pair_scores_above_a_non_mated_one(some):
 
 
 @given(pairs, st.sampled_from([0.0, 0.1, 0.5, 1.0]))
-def test_tar_at_far_is_the_best_of_the_thresholds_that_keep_it(some, far):
+def test_tar_at_far_is_the_best_among_thresholds_with_at_most_that_far(some, far):
     kept = [tar for f, tar in (rates_at(some, t) for t in thresholds_of(some)) if f <= far]
     assert tar_at_far(*arrays_of(some), far) == pytest.approx(max(kept))
 
 
 @given(pairs)
-def test_the_best_accuracy_is_the_best_of_all_thresholds(some):
+def test_the_best_accuracy_is_the_best_among_all_thresholds(some):
     shares = [np.mean([(s >= t) == mated for s, mated in some]) for t in thresholds_of(some)]
     assert best_accuracy(*arrays_of(some)) == pytest.approx(max(shares))
 
 
 @given(pairs)
-def test_at_the_equal_error_rate_the_lines_between_the_points_cross(some):
+def test_the_equal_error_rate_is_where_interpolated_far_and_frr_cross(some):
     # by bisection along the polygon of (FAR, FRR), whose difference rises from -1 to 1
     points = np.array([(f, 1 - tar) for f, tar in (rates_at(some, t) for t in thresholds_of(some))])
     low, high = 0.0, len(points) - 1.0
@@ -142,7 +142,7 @@ def test_rates_of_pairs_do_not_depend_on_the_order(some):
         assert rate(*arrays_of(some[::-1])) == pytest.approx(rate(*arrays_of(some)))
 
 
-def test_rates_of_four_pairs_that_can_be_counted_by_eye():
+def test_rates_of_four_pairs_agree_with_values_counted_by_hand():
     scores, mated = np.array([0.9, 0.6, 0.6, 0.1]), np.array([True, True, False, False])
     assert auc(scores, mated) == 0.875  # of four comparisons three are won, one is a tie
     assert tar_at_far(scores, mated, 0.4) == 0.5
@@ -162,6 +162,6 @@ def test_a_rate_over_pairs_of_one_kind_is_refused(rate, mated, what):
         rate(np.zeros(len(mated)), np.array(mated, bool))
 
 
-def test_a_score_that_is_no_number_is_refused():
+def test_a_score_that_is_not_a_number_is_refused():
     with pytest.raises(ValueError, match="not a number"):
         auc(np.array([0.5, np.nan]), np.array([True, False]))

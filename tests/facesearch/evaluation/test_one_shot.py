@@ -10,8 +10,8 @@ from facesearch.evaluation.one_shot import (
     Episodes,
     lake_accuracy,
     play_episodes,
-    student95,
-    wilson,
+    student_quantile,
+    wilson_interval,
 )
 from facesearch.evaluation.pictures import LakeTrials
 
@@ -32,15 +32,15 @@ def all_alike(probes, support):
     return np.ones((len(probes), len(support)))
 
 
-def test_a_comparison_that_knows_the_classes_names_everything():
+def test_a_comparison_that_knows_the_classes_recognizes_every_probe():
     assert play_episodes(by_class, CLASSES, GROUPS).accuracy == 1.0
 
 
-def test_a_comparison_that_cannot_tell_pictures_apart_names_nothing():
+def test_a_comparison_that_scores_all_pictures_alike_recognizes_no_probe():
     assert play_episodes(all_alike, CLASSES, GROUPS).accuracy == 0.0
 
 
-def test_chance_is_one_in_so_many_classes_averaged_over_groups():
+def test_random_scores_reach_chance_averaged_over_groups():
     rng = np.random.default_rng(1)
     by_chance = play_episodes(
         lambda probes, support: rng.random((len(probes), len(support))),
@@ -80,7 +80,7 @@ def test_an_episode_is_one_picture_of_each_class_of_a_group_and_another_as_probe
     assert (episodes.ways, episodes.fewest_ways) == (3, 2)
 
 
-def test_an_episode_has_no_more_classes_than_asked_for_and_over_time_all():
+def test_an_episode_has_at_most_ways_classes_and_all_classes_come_up():
     asked, episodes = asked_of(CLASSES, GROUPS, ways=2, trials=60)
     assert {len(support) for _, support in asked} == {2}
     assert (episodes.ways, episodes.fewest_ways) == (2, 2)
@@ -118,7 +118,7 @@ def test_a_class_with_one_picture_is_support_only():
     [([0, 1], [0, 0]), ([0, 0, 1, 1], [0, 1]), ([], [])],
     ids=["one picture each", "one class a group", "nothing"],
 )
-def test_without_a_probe_or_a_rival_there_is_no_episode(classes, groups):
+def test_an_episode_takes_a_probe_and_a_second_class(classes, groups):
     with pytest.raises(ValueError, match="two classes, one with two pictures"):
         play_episodes(by_class, np.array(classes, int), np.array(groups, int))
 
@@ -137,7 +137,7 @@ def test_the_accuracy_is_the_mean_over_groups_whatever_their_size():
 
 
 @pytest.mark.parametrize("n_groups", [2, 3, 5, 10, 20])
-def test_of_95_intervals_in_a_hundred_hold_what_groups_of_the_kind_reach(n_groups):
+def test_95_of_100_intervals_hold_the_mean_of_other_groups(n_groups):
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(2000):
@@ -149,18 +149,18 @@ def test_of_95_intervals_in_a_hundred_hold_what_groups_of_the_kind_reach(n_group
     assert held / 2000 == pytest.approx(0.95, abs=0.015)  # 3 standard errors
 
 
-def test_a_group_that_allows_no_episode_counts_for_nothing():
+def test_a_group_that_allows_no_episode_is_ignored():
     classes, groups = np.append(CLASSES, [5, 6, 6]), np.array([0, 0, 0, 1, 2, 3, 3])
     episodes = play_episodes(partial(by_classes, classes), classes, groups, trials=5)
     assert episodes.asked.tolist() == [5, 5, 5, 0, 0, 0, 5]
     assert (episodes.accuracy, episodes.ways, episodes.fewest_ways) == (1.0, 3, 2)
-    assert episodes.estimate().low == wilson(2, 2).low
+    assert episodes.estimate().low == wilson_interval(2, 2).low
 
 
-def test_the_quantiles_are_students():
+def test_the_quantiles_agree_with_students():
     stats = pytest.importorskip("scipy.stats")
     for freedom in range(1, 100):
-        assert student95(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=0.0021)
+        assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=0.0021)
 
 
 def test_the_interval_of_one_group_is_around_its_accuracy_and_of_the_classes_asked():
@@ -188,10 +188,10 @@ def test_the_interval_of_many_groups_is_that_of_their_mean():
     assert (one_group.low, one_group.high) == pytest.approx((found.low, found.high), abs=0.003)
 
 
-def test_all_right_does_not_promise_that_any_other_group_would_be():
+def test_the_interval_is_not_empty_if_all_groups_are_perfect():
     found = Episodes(np.full(4, 10), np.full(4, 10), np.arange(4), 4, 4).estimate()
     assert (found.accuracy, found.high) == (1.0, pytest.approx(1.0))
-    assert found.low == wilson(4, 4).low < 0.6
+    assert found.low == wilson_interval(4, 4).low < 0.6
 
 
 def lake_trials():
@@ -204,7 +204,7 @@ def lake_scores(probes, support):
     return -np.abs((39 - probes)[:, None] - support).astype(float)  # of probes: their class
 
 
-def test_lakes_trials_count_what_is_right_alone_on_top():
+def test_in_lakes_trials_a_tie_with_the_right_class_is_an_error():
     assert lake_accuracy(lake_scores, lake_trials()).accuracy == 1.0
 
     def tied(probes, support):  # class 0 and 1 look alike, to two probes of 20
@@ -213,23 +213,23 @@ def test_lakes_trials_count_what_is_right_alone_on_top():
     assert lake_accuracy(tied, lake_trials()).accuracy == pytest.approx(0.9)
 
 
-def test_wilsons_interval_is_the_shares_that_are_not_too_far_from_what_was_seen():
+def test_wilsons_interval_holds_the_shares_that_a_score_test_does_not_reject():
     # its definition: the p with |share - p| <= z * sqrt(p (1 - p) / n), here by trying
     for n_right, n in ((368, 400), (0, 10), (10, 10), (1, 3)):
         p = np.linspace(0, 1, 1_000_001)
         inside = p[np.abs(n_right / n - p) <= 1.959964 * np.sqrt(p * (1 - p) / n) + 1e-12]
-        found = wilson(n_right, n)
+        found = wilson_interval(n_right, n)
         assert (found.low, found.high) == pytest.approx((inside[0], inside[-1]), abs=2e-6)
-    assert wilson(368, 400).low == pytest.approx(0.8892, abs=2e-4)
+    assert wilson_interval(368, 400).low == pytest.approx(0.8892, abs=2e-4)
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilsons_interval_holds_the_share_and_stays_within_0_and_1(trial):
-    found = wilson(*trial)
+def test_wilsons_interval_contains_the_share_and_stays_within_0_and_1(trial):
+    found = wilson_interval(*trial)
     assert 0 <= found.low <= found.accuracy + 1e-9
     assert found.accuracy - 1e-9 <= found.high <= 1
 
 
 def test_an_accuracy_over_nothing_is_refused():
     with pytest.raises(ValueError, match="has no value"):
-        wilson(0, 0)
+        wilson_interval(0, 0)

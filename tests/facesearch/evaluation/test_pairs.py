@@ -30,7 +30,7 @@ def pictures_of(n_of_class, groups, crops=None):
 FOUR_GROUPS = pictures_of([20] * 40, np.repeat(np.arange(4), 10))
 
 
-def test_pairs_are_half_of_one_class_and_half_of_two():
+def test_half_of_the_pairs_are_mated():
     pairs = verification_pairs(FOUR_GROUPS, 2000, seed=0)
     assert len(pairs) == 2000
     assert pairs.mated.sum() == 1000
@@ -38,14 +38,14 @@ def test_pairs_are_half_of_one_class_and_half_of_two():
     assert (one_class == pairs.mated).all()
 
 
-def test_no_pair_is_one_picture_twice_and_none_comes_again():
+def test_no_pair_is_of_one_picture_and_none_comes_twice():
     pairs = verification_pairs(FOUR_GROUPS, 4000, seed=0)
     assert (pairs.first != pairs.second).all()
     both = [frozenset(pair) for pair in zip(pairs.first, pairs.second, strict=True)]
     assert len(set(both)) == 4000
 
 
-def test_pairs_of_two_classes_are_half_within_a_group_and_half_across():
+def test_half_of_the_non_mated_pairs_are_within_a_group():
     pairs = verification_pairs(FOUR_GROUPS, 2000, seed=0)
     groups = FOUR_GROUPS.groups[FOUR_GROUPS.classes]
     within = groups[pairs.first] == groups[pairs.second]
@@ -55,7 +55,7 @@ def test_pairs_of_two_classes_are_half_within_a_group_and_half_across():
 @pytest.mark.parametrize(
     ("groups", "within"), [([0, 0, 0], True), ([0, 1, 2], False)], ids=["one group", "one each"]
 )
-def test_where_groups_allow_only_one_kind_all_are_of_that(groups, within):
+def test_all_non_mated_pairs_are_of_one_kind_if_groups_allow_only_that(groups, within):
     pictures = pictures_of([9, 9, 9], groups)
     pairs = verification_pairs(pictures, 100, seed=0)
     assert pairs.mated.sum() == 50
@@ -72,12 +72,12 @@ def test_where_groups_allow_only_one_kind_all_are_of_that(groups, within):
     ],
     ids=["nearly none within", "few within", "few across"],
 )
-def test_where_one_kind_is_scarce_the_other_makes_up_for_it(sizes, groups):
+def test_more_pairs_of_one_kind_replace_a_scarce_kind(sizes, groups):
     pairs = verification_pairs(pictures_of(sizes, groups), 2000, seed=0)
     assert pairs.mated.sum() == (~pairs.mated).sum() == 1000
 
 
-def test_rivals_are_drawn_alike_of_a_group_or_of_all_others_in_whatever_order_they_come():
+def test_other_classes_are_drawn_equally_often_whatever_their_order():
     pictures = pictures_of([200] * 6, [0, 1, 0, 1, 0, 2])
     pairs = verification_pairs(pictures, 6000, seed=0)
     first, second = (pictures.classes[rows[~pairs.mated]] for rows in (pairs.first, pairs.second))
@@ -97,7 +97,7 @@ def test_rivals_are_drawn_alike_of_a_group_or_of_all_others_in_whatever_order_th
         assert drawn[pair] == pytest.approx(1500 * share, rel=0.25)
 
 
-def test_many_classes_take_no_memory_of_every_class_with_every_other():
+def test_many_classes_need_no_memory_for_all_pairs_of_classes():
     pictures = pictures_of([2] * 4000, np.repeat(np.arange(8), 500))
     tracemalloc.start()
     verification_pairs(pictures, 20, seed=0)
@@ -112,7 +112,7 @@ def test_the_seed_decides_the_pairs():
     assert first.tolist() != other.tolist()
 
 
-def test_a_class_with_many_pictures_counts_no_more_than_others():
+def test_a_class_with_many_pictures_is_drawn_no_more_often_than_others():
     pictures = pictures_of([200, 20, 20, 20], [0] * 4)
     pairs = verification_pairs(pictures, 400, seed=0)
     for kind in (pairs.mated, ~pairs.mated):
@@ -120,7 +120,7 @@ def test_a_class_with_many_pictures_counts_no_more_than_others():
         assert 70 < drawn[0] < 130  # of 400; 308 if pictures were drawn
 
 
-def test_exact_doubles_are_never_a_pair():
+def test_exact_copies_are_never_a_pair():
     crops = [5, 5, 6, 5, 7, 7]  # one of class 0 is in class 1 too
     pictures = pictures_of([3, 3], [0, 0], crops)
     pairs = verification_pairs(pictures, 100, seed=0)
@@ -131,7 +131,7 @@ def test_exact_doubles_are_never_a_pair():
     assert pairs.mated.sum() == 4
 
 
-def test_drawing_ends_soon_where_there_is_nothing_new_but_not_before_all_is_found(monkeypatch):
+def test_drawing_stops_soon_after_all_pairs_are_found_but_not_before(monkeypatch):
     crops = np.arange(4) + 7
     digests = []
 
@@ -140,20 +140,20 @@ def test_drawing_ends_soon_where_there_is_nothing_new_but_not_before_all_is_foun
             digests.append(row)
             return super().__getitem__(row)
 
-    monkeypatch.setattr(pairs_module, "_doubles", lambda crops: Counted(map(bytes, crops[:, 0])))
+    monkeypatch.setattr(pairs_module, "_digests", lambda crops: Counted(map(bytes, crops[:, 0])))
     pairs = verification_pairs(pictures_of([2, 2], [0, 0], crops), 20_000, seed=0)
     assert len(pairs) == 4
-    assert len(digests) < 10 * pairs_module.USELESS  # two a draw; 40,000 draws were made once
+    assert len(digests) < 10 * pairs_module.MAX_FAILED_DRAWS  # two per draw
     many = verification_pairs(pictures_of([30] * 3, [0] * 3), 2600, seed=0)
     assert many.mated.sum() > 1290  # of 1,305 that exist
 
 
-def test_without_a_pair_of_two_classes_there_is_nothing_to_verify():
-    with pytest.raises(DataError, match="no two different pictures of two classes"):
+def test_data_without_a_non_mated_pair_is_refused():
+    with pytest.raises(DataError, match="no two classes have different pictures"):
         verification_pairs(pictures_of([3], [0]), 10, seed=0)
 
 
-def test_small_data_gives_what_pairs_it_has_as_many_of_either_kind():
+def test_small_data_gives_fewer_pairs_half_of_them_mated():
     pairs = verification_pairs(pictures_of([2, 1, 1], [0, 0, 0]), 1000, seed=0)
     assert pairs.mated.tolist() == [True, False]
     pairs = verification_pairs(pictures_of([4, 1], [0, 0]), 1000, seed=0)  # of two only 4
@@ -161,7 +161,7 @@ def test_small_data_gives_what_pairs_it_has_as_many_of_either_kind():
 
 
 @pytest.mark.parametrize("crops", [[1, 2, 3], [1, 1, 2]], ids=["singles", "a double"])
-def test_without_two_different_pictures_of_a_class_there_is_nothing_to_verify(crops):
+def test_data_without_a_mated_pair_is_refused(crops):
     sizes = [1, 1, 1] if crops == [1, 2, 3] else [2, 1]
-    with pytest.raises(DataError, match="no two different pictures of one class"):
+    with pytest.raises(DataError, match="no class has two different pictures"):
         verification_pairs(pictures_of(sizes, [0] * len(sizes), crops), 10, seed=0)

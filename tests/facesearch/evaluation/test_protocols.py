@@ -12,7 +12,7 @@ from facesearch.evaluation.protocols import (
 PLACE = {"Ann_0001": 0, "Ann_0002": 1, "Bea_0001": 2, "Bea_0002": 3, "Cid_0001": 4}
 
 
-def test_splits_take_one_photo_of_the_enrolled_and_search_with_the_rest(tmp_path):
+def test_splits_enroll_one_photo_and_search_with_the_others(tmp_path):
     (tmp_path / "identities.csv").write_text(
         "image,person,photo,use\nAnn_0002,Ann,2,yes\nAnn_0001,Ann,1,yes\n"
         "Bea_0001,Bea,1,yes\nBea_0002,Bea,2,no: duplicate\nCid_0001,Cid,1,yes\n"
@@ -55,7 +55,7 @@ def test_random_splits_enroll_half_by_one_photo_and_never_search_with_it():
     assert len({row for split in splits for row in split.gallery if person[row] == 6}) > 3
 
 
-def test_verification_decides_each_fold_at_the_threshold_of_the_others(tmp_path):
+def test_each_fold_is_decided_at_the_threshold_of_the_others(tmp_path):
     lines = ["10\t1"] + ["Ann\t1\t2", "Ann\t1\tBea\t1"] * 10
     (tmp_path / "pairs.txt").write_text("\n".join(lines) + "\n")
     angles = np.array([0.0, 0.2, 1.0, 1.1, 2.0])
@@ -76,7 +76,7 @@ def test_the_best_threshold_lies_between_the_classes():
     assert 0.4 < best_threshold(scores, np.array([False, True, False, True])) < 0.8
 
 
-def test_crops_come_in_parts_and_after_each_it_is_told_how_many_are_done(monkeypatch, tmp_path):
+def test_crops_come_in_parts_and_the_number_done_is_reported_after_each(monkeypatch, tmp_path):
     monkeypatch.setattr(protocols, "PART", 2)
     monkeypatch.setattr(
         protocols, "read_crops", lambda folder, rows: [row["offset"] for row in rows]

@@ -39,7 +39,7 @@ def report(pictures):
     return evaluate(FakeModel(), pictures, n_pairs=20)
 
 
-def test_a_model_of_faces_cuts_the_largest_face_and_passes_over_photos_without(tmp_path):
+def test_a_face_model_cuts_the_largest_face_and_skips_photos_without_one(tmp_path):
     for name, faces in (
         ("Ann/1.png", [(1, 0), (2, 0)]),
         ("Ann/0.png", [None]),
@@ -49,11 +49,11 @@ def test_a_model_of_faces_cuts_the_largest_face_and_passes_over_photos_without(t
     found = read_pictures(tmp_path, model_cropper(FakeModel()))
     assert found.crops.shape == (2, 112, 112, 3)
     assert found.crops[:, 56, 56].tolist() == [[1, 0, 0], [2, 0, 1]]
-    assert found.skipped == ((str(tmp_path / "Ann" / "0.png"), "there is nothing to see in it"),)
+    assert found.skipped == ((str(tmp_path / "Ann" / "0.png"), "it shows nothing to compare"),)
 
 
 @pytest.mark.parametrize("sign", [1, -1], ids=["weights above 0", "weights of either sign"])
-def test_pairs_score_what_the_model_says_of_each(pictures, sign):
+def test_pairs_get_the_scores_of_model_compare(pictures, sign):
     model = FakeModel()
     weights = model.head.weights.copy()
     weights[::3] *= sign
@@ -72,7 +72,7 @@ def test_pairs_score_what_the_model_says_of_each(pictures, sign):
     assert report.accuracy == np.mean([(llr > 0) == m for llr, m in zip(llrs, mated, strict=True)])
 
 
-def test_the_cosine_of_a_model_of_two_codes_is_that_of_what_it_searches_by(pictures, report):
+def test_the_cosine_of_a_model_of_two_codes_is_that_of_its_search_codes(pictures, report):
     model = FakeModel(search_dim=2)  # too little to tell people apart by
     of_two = evaluate(model, pictures, n_pairs=20)
     embeddings = model.embed(pictures.crops)[:, :2]
@@ -95,7 +95,7 @@ def test_the_accuracy_is_that_of_even_odds(pictures, report):
     assert shifted.head.best_accuracy == 1.0
 
 
-def test_people_who_differ_are_told_apart_in_every_way(report):
+def test_different_people_are_separated_perfectly_by_head_and_cosine(report):
     assert len(report.pairs) == 20
     for way in (report.head, report.cosine):
         assert (way.auc, way.eer, way.best_accuracy) == (1.0, 0.0, 1.0)
@@ -104,7 +104,7 @@ def test_people_who_differ_are_told_apart_in_every_way(report):
     assert (report.ways, report.fewest_ways) == (3, 3)
 
 
-def test_one_shot_and_lakes_trials_go_by_the_comparison_they_are_listed_under(pictures):
+def test_one_shot_rates_are_those_of_the_comparison_they_are_listed_under(pictures):
     # a head that finds the least alike most alike: its weights are below 0
     model = FakeModel()
     head = L1SigmoidHead(None, np.full(DIM, -1, np.float32), 0.0, 1.0)
@@ -119,7 +119,7 @@ def test_one_shot_and_lakes_trials_go_by_the_comparison_they_are_listed_under(pi
     assert report.head.auc < 0.1
 
 
-def test_a_rate_is_told_only_where_there_are_pairs_enough_by_the_rule_of_three():
+def test_a_rate_is_reported_only_with_enough_pairs_by_the_rule_of_three():
     assert (pairs_needed(0.01), pairs_needed(0.001), pairs_needed(0.5)) == (600, 6000, 12)
     classes = np.repeat(np.arange(40), 10)
     crops = np.zeros((400, 112, 112, 3), np.uint8)
@@ -132,14 +132,14 @@ def test_a_rate_is_told_only_where_there_are_pairs_enough_by_the_rule_of_three()
     assert enough.tar_at(0.001) is None
 
 
-def test_classes_that_are_alone_in_their_group_have_no_one_shot(pictures):
+def test_classes_alone_in_their_group_have_no_one_shot_rate(pictures):
     alone = dataclasses.replace(pictures, groups=np.arange(3), group_names=PEOPLE)
     report = evaluate(FakeModel(), alone, n_pairs=20)
     assert report.head.one_shot is None
     assert (report.ways, report.fewest_ways) == (None, None)
 
 
-def test_a_fault_within_the_episodes_is_not_taken_for_none(pictures, monkeypatch):
+def test_an_error_within_episodes_is_raised(pictures, monkeypatch):
     def broken(*args, **settings):
         raise ValueError("a fault")
 
@@ -148,7 +148,7 @@ def test_a_fault_within_the_episodes_is_not_taken_for_none(pictures, monkeypatch
         evaluate(FakeModel(), pictures, n_pairs=20)
 
 
-def test_at_even_odds_exactly_two_pictures_are_not_taken_for_one_class(tmp_path):
+def test_a_pair_at_exactly_even_odds_is_taken_for_two_classes(tmp_path):
     # pictures of one class have one embedding but are no doubles, and the head says 0 of them
     for name in ("Ann", "Bea"):
         for salt in range(3):
@@ -162,20 +162,20 @@ def test_at_even_odds_exactly_two_pictures_are_not_taken_for_one_class(tmp_path)
     assert report.accuracy == 0.5
 
 
-def test_progress_is_told_for_each_picture(pictures):
+def test_progress_is_reported_for_each_picture(pictures):
     told = []
     evaluate(FakeModel(), pictures, n_pairs=4, advance=told.append)
     assert told == [12] * 12
 
 
-def test_the_papers_own_figures_are_the_papers():
+def test_the_published_figures_include_the_papers():
     assert ("Siamese network (Koch et al. 2015)", 0.9342, 0.92) in PUBLISHED
 
 
 # ---- the sheet of worst pairs
 
 
-def test_the_worst_pairs_are_the_mated_at_the_bottom_and_the_non_mated_at_the_top(report):
+def test_the_worst_pairs_are_the_lowest_mated_and_the_highest_non_mated(report):
     mated, non_mated = sheet.worst_pairs(report)
     llrs = report.llrs
     assert llrs[mated].tolist() == sorted(llrs[report.pairs.mated])[: sheet.ROWS]
@@ -207,7 +207,7 @@ def written(monkeypatch, tmp_path, pictures, report):
     return lines
 
 
-def test_beside_a_pair_stand_its_class_or_its_two_classes_and_what_the_head_says(
+def test_a_pair_is_captioned_with_its_classes_and_the_heads_llr(
     tmp_path, monkeypatch, pictures, report
 ):
     shown = dataclasses.replace(pictures, class_names=("Zoé", "顔", "Runes/c"))
@@ -225,7 +225,7 @@ def test_beside_a_pair_stand_its_class_or_its_two_classes_and_what_the_head_says
     assert lines == expected
 
 
-def test_a_line_too_long_for_its_room_loses_its_front():
+def test_a_line_that_is_too_long_loses_its_start():
     page = Image.new("RGB", (200, 20), "white")
     sheet._write(page, 0, 0, "x" * 100 + "end", 80)
     ink = np.flatnonzero((np.asarray(page) < 128).any((0, 2)))
@@ -238,9 +238,7 @@ def test_a_line_too_long_for_its_room_loses_its_front():
     assert (np.asarray(page) == np.asarray(end)).all()
 
 
-def test_a_sheet_is_there_when_it_is_complete_or_not_at_all(
-    tmp_path, monkeypatch, pictures, report
-):
+def test_a_sheet_appears_completely_or_not_at_all(tmp_path, monkeypatch, pictures, report):
     def full(page, stream, form):
         stream.write(b"half")
         raise OSError(28, "No space left on device")
@@ -251,5 +249,5 @@ def test_a_sheet_is_there_when_it_is_complete_or_not_at_all(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fake_embedding_is_what_these_tests_take_it_for():
+def test_fake_embeddings_are_similar_within_a_person_only():
     assert embedding(1, 0) @ embedding(1, 1) > 0.7 > embedding(1, 0) @ embedding(2, 0)
