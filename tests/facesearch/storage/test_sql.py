@@ -53,12 +53,12 @@ def test_only_storage_holds_sql_of_the_gallery():
     "code",
     [
         'rows("SELECT id FROM face")',
-        'db.execute(f"UPDATE {table} SET path = NULL")'.replace("{table}", "photo"),
+        'db.execute("UPDATE photo SET path = NULL")',
         'x = "SELECT name " "FROM person"',
         'x = f"DELETE FROM {table}"',
     ],
 )
-def test_sql_is_told_from_other_text(code):
+def test_sql_is_distinguished_from_docstrings_and_sentences(code):
     assert any(map(SQL.search, texts(code)))
     assert not any(map(SQL.search, texts('"""SELECT id FROM face"""\nx = "Select a photo"')))
 
