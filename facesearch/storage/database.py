@@ -15,7 +15,8 @@ from facesearch.errors import GalleryError
 class Database(Protocol):
     """The tables of one gallery. Every method raises GalleryError, in one sentence for the user.
 
-    Threads take turns: inside `transaction` and `snapshot` no other thread reads or writes.
+    Threads take turns: inside `transaction` and `snapshot` no other thread reads or writes. Those
+    two do not nest.
     """
 
     path: Path  # names the gallery in messages

@@ -931,18 +931,18 @@ def test_an_index_file_from_before_an_export_came_back_is_not_used(
 
 def test_what_is_not_stored_after_all_is_in_no_index(filed, make_gallery, shoot, monkeypatch):
     gallery = make_gallery()
-    decisions = store_of(gallery).decisions
-    append = decisions.append
+    log = store_of(gallery).decisions
+    append = log.append
 
     def full(*arguments, **options):
         append(*arguments, **options)
         raise GalleryError("the disk is full")
 
     who(gallery, shoot((1, 9)))
-    monkeypatch.setattr(decisions, "append", full)
+    monkeypatch.setattr(log, "append", full)
     with pytest.raises(GalleryError):
         enroll(gallery, ("Mallory", shoot((50, 1))))
-    monkeypatch.setattr(decisions, "append", append)
+    monkeypatch.setattr(log, "append", append)
     assert_right(gallery, shoot)
 
 

@@ -1,4 +1,4 @@
-"""Forgetting a person: every byte of the gallery's folder is searched for what was theirs."""
+"""Forgetting a person: no file of the gallery's folder holds a byte of theirs afterwards."""
 
 import hashlib
 import itertools
@@ -24,11 +24,11 @@ from facesearch.storage.codec import TemplateCodec
 
 NAME, FORMER_NAME = "Zoë Müller-Åström", "Zoë Lindqvist"
 ZOE, OTHERS = 77, {"Ada": 10, "Grace": 20, "Hedy": 30}
-PLACE = 3  # in the photo: no other face has its landmarks
+PLACE = 3  # of the face in its photo: no other face has these landmarks
 
 
 def traces(photo):
-    """Return what tells of Zoë, each a few bytes long."""
+    """Return everything that reveals Zoë, a few bytes each."""
     names = [
         unicodedata.normalize(form, name).encode()
         for form in ("NFC", "NFD")
@@ -36,8 +36,8 @@ def traces(photo):
     ]
     halves = embedding(ZOE, 1).astype("<f2").tobytes()
     landmarks = (CROP_LANDMARKS / 2 + (PLACE * SIDE_PX, 0)).astype("<f4").tobytes()
-    journalled = b64encode(halves)  # as a decision keeps what was taken out
-    # as the index has it: read from the file and made of length 1 again
+    journalled = b64encode(halves)  # as the decision that removed the face holds it
+    # as the index holds it: read from the file and scaled to length 1 again
     row = TemplateCodec().decode([halves])[0].tobytes()
     content_hash = hashlib.sha256(photo.read_bytes()).hexdigest().encode()
     return [
@@ -54,7 +54,7 @@ def traces(photo):
 
 
 def found_in(folder, wanted):
-    """Return which of `wanted` lie in any file below `folder`, or in a file's name."""
+    """Return which of `wanted` are in any file below `folder`, or in a file's name."""
     files = [file for file in folder.rglob("*") if file.is_file()]
     everything = b"\0".join(file.read_bytes() for file in files)
     everything += "\0".join(str(file) for file in files).encode()
@@ -68,7 +68,7 @@ def portrait(tmp_path):
 
 @pytest.fixture
 def gallery(make_gallery, shoot, portrait, monkeypatch):
-    """Three others, and Zoë, once enrolled under another name, with an index file."""
+    """A gallery of three others and of Zoë, who was renamed once, with an index file."""
     monkeypatch.setattr(live_index, "INDEX_FILE_FROM", 2)
     opened = make_gallery()
     pairs = [(name, shoot((number, k))) for name, number in OTHERS.items() for k in (1, 2)]
@@ -89,7 +89,7 @@ def assert_others_are_untouched(gallery, shoot):
 def test_forget_leaves_no_byte_compreface_1321(gallery, home, shoot, portrait):
     wanted = traces(portrait)
     kinds = [wanted[0], wanted[1], *wanted[4:-2]]  # names are stored composed
-    assert found_in(home, wanted) == kinds, "the test would not notice what was left"
+    assert found_in(home, wanted) == kinds, "the test would not notice remains"
     gone = gallery.forget(unicodedata.normalize("NFD", f" {NAME} "))
     assert gone == {"templates": 1, "photos": 1, "decisions": 2, "index files": 1}
     assert found_in(home, wanted) == []
@@ -97,9 +97,7 @@ def test_forget_leaves_no_byte_compreface_1321(gallery, home, shoot, portrait):
     assert found_in(home, wanted) == []
 
 
-def test_who_is_forgotten_is_not_found_any_more_by_any_open_gallery(
-    gallery, make_gallery, portrait
-):
+def test_no_open_gallery_finds_a_forgotten_person(gallery, make_gallery, portrait):
     other = make_gallery()
     assert [f.person for p in other.identify([portrait]) for f in p.faces] == [NAME]
     gallery.forget(NAME)
@@ -111,7 +109,7 @@ def test_who_is_forgotten_is_not_found_any_more_by_any_open_gallery(
             opened.forget(NAME)
 
 
-def test_who_is_forgotten_can_be_enrolled_again(gallery, portrait):
+def test_a_forgotten_person_can_be_enrolled_again(gallery, portrait):
     gallery.forget(NAME)
     (again,) = gallery.enroll([(NAME, portrait)])
     assert again.status == "enrolled"
@@ -130,7 +128,7 @@ def test_a_group_photo_keeps_its_other_people_but_not_the_path(gallery, home, sh
     assert gallery.upkeep.check() == []
 
 
-def test_a_path_of_somebody_else_that_has_the_name_in_it_is_blanked(gallery, home, tmp_path):
+def test_another_persons_path_with_the_name_in_it_is_blanked(gallery, home, tmp_path):
     folders = [
         unicodedata.normalize("NFD", f"with {NAME.upper()}"),
         f"{NAME}s",  # another word
@@ -165,7 +163,7 @@ def test_everyone_can_be_forgotten(gallery, home, shoot, portrait):
     assert found_in(home, [name.encode() for name in OTHERS] + traces(portrait)) == []
 
 
-def test_an_idle_program_with_the_gallery_open_does_not_matter(
+def test_an_idle_program_that_has_the_gallery_open_does_not_prevent_erasing(
     gallery, make_gallery, home, portrait
 ):
     other = make_gallery()
@@ -174,7 +172,7 @@ def test_an_idle_program_with_the_gallery_open_does_not_matter(
     assert found_in(home, traces(portrait)) == []
 
 
-def test_what_another_program_keeps_from_being_erased_is_told_and_erased_later(
+def test_bytes_that_another_programs_snapshot_protects_are_reported_and_erased_later(
     gallery, make_gallery, home, portrait, monkeypatch, shoot
 ):
     monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.05)
@@ -191,7 +189,7 @@ def test_what_another_program_keeps_from_being_erased_is_told_and_erased_later(
     assert_others_are_untouched(gallery, shoot)
 
 
-def test_a_writer_at_work_keeps_bytes_from_being_erased_too(gallery, make_gallery, monkeypatch):
+def test_another_programs_transaction_prevents_erasing(gallery, make_gallery, monkeypatch):
     monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.05)
     other = make_gallery()
     forget_rows(gallery, NAME)
@@ -200,7 +198,7 @@ def test_a_writer_at_work_keeps_bytes_from_being_erased_too(gallery, make_galler
     assert store_of(gallery).erasure_is_due()
 
 
-def test_an_erasure_that_cannot_be_finished_does_not_keep_the_gallery_shut(
+def test_a_gallery_opens_although_an_erasure_cannot_be_finished(
     gallery, make_gallery, monkeypatch, shoot, caplog
 ):
     monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.05)
@@ -237,7 +235,7 @@ gallery.forget({name!r})
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot be killed like that")
 @pytest.mark.parametrize("steps", [0, 5, 60])
-def test_an_erasure_that_was_killed_is_finished_at_the_next_opening(
+def test_a_killed_erasure_is_finished_at_the_next_opening(
     gallery, make_gallery, home, portrait, shoot, steps
 ):
     code = FORGET_AND_DIE.format(
@@ -252,8 +250,8 @@ def test_an_erasure_that_was_killed_is_finished_at_the_next_opening(
     assert_others_are_untouched(opened, shoot)
 
 
-def test_an_erasure_by_two_at_once_forgets_neither(gallery, make_gallery, home, portrait):
-    """Grace is forgotten while the file is being rewritten for Zoë, and the program dies then."""
+def test_two_people_forgotten_at_once_are_both_erased(gallery, make_gallery, home, portrait):
+    """Another program forgets Grace while the file is being rewritten to erase Zoë."""
     other = make_gallery()
     connection = connection_of(gallery)
 
@@ -283,7 +281,7 @@ def test_unfinished_index_files_are_erased_too(gallery, home, portrait):
     assert found_in(home, traces(portrait)) == []
 
 
-def test_an_index_is_not_saved_with_someone_who_was_forgotten_meanwhile(
+def test_an_index_with_a_person_who_was_forgotten_meanwhile_is_not_saved(
     gallery, make_gallery, home, portrait
 ):
     other = make_gallery()
@@ -295,14 +293,14 @@ def test_an_index_is_not_saved_with_someone_who_was_forgotten_meanwhile(
     assert found_in(home, traces(portrait)) == []
 
 
-def test_a_copy_has_no_bytes_of_who_was_forgotten(gallery, home, tmp_path, fake_model, portrait):
+def test_a_copy_has_no_byte_of_a_forgotten_person(gallery, home, tmp_path, fake_model, portrait):
     forget_rows(gallery, NAME)  # not yet erased
     gallery.upkeep.export(tmp_path / "copy" / "export.db")
     import_gallery(tmp_path / "copy" / "export.db", tmp_path / "copy" / "b.db", fake_model).close()
     assert found_in(tmp_path / "copy", traces(portrait)) == []
 
 
-def test_the_log_says_that_somebody_was_forgotten_but_not_who(gallery):
+def test_the_log_says_that_a_person_was_forgotten_but_not_who(gallery):
     gallery.forget(NAME)
     rows = select(
         gallery, "SELECT made_by, person_id, face_id, payload FROM decision WHERE kind = 'forget'"
@@ -314,7 +312,7 @@ def test_the_log_says_that_somebody_was_forgotten_but_not_who(gallery):
 
 
 def take_in_wrongly_and_out(gallery, portrait, shoot):
-    """Zoë's face was enrolled as Ada's: the decision that took it out keeps its template."""
+    """Zoë's face was enrolled as Ada's: the decision that removed it holds its template."""
     gallery.forget(NAME)
     confirm(gallery, portrait, "Ada")
     reject(gallery, portrait, "Ada")
@@ -364,7 +362,7 @@ def reject_others_on_her_photo(gallery, portrait, shoot):
 
 
 def call_her_a_stranger_and_take_it_back(gallery, portrait, shoot):
-    """Zoë's face was a stranger's before, while, and after it was hers."""
+    """Zoë's face is dismissed before it is enrolled and after."""
     gallery.forget(NAME)
     dismiss(gallery, portrait, "stranger")
     confirm(gallery, portrait, NAME, new=True)
@@ -402,7 +400,7 @@ def take_out_of_adas_and_of_hers(gallery, portrait, shoot):
 
 
 def take_out_of_adas_whose_it_was_first(gallery, portrait, shoot):
-    """Nothing but its place on the photo says that the face which was taken out is Zoë's."""
+    """Only its place in the photo reveals that the removed face is Zoë's."""
     gallery.forget(NAME)
     confirm(gallery, portrait, "Ada")
     gallery.people.take_out([portrait], "Ada")
@@ -410,7 +408,7 @@ def take_out_of_adas_whose_it_was_first(gallery, portrait, shoot):
 
 
 def take_out_and_say_who_it_is_not(gallery, portrait, shoot):
-    """Nothing is enrolled there any more; what was said since is of her face all the same."""
+    """No face is enrolled there any more, but what was said since is about her face."""
     gallery.people.take_out([portrait], NAME)
     reject(gallery, portrait, "Ada")
     dismiss(gallery, portrait, "no face")
@@ -446,7 +444,7 @@ STORIES = [
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_forget_leaves_no_byte_of_what_was_decided_about_them(
+def test_forget_leaves_no_byte_of_the_decisions_about_a_person(
     gallery, home, shoot, portrait, story
 ):
     story(gallery, portrait, shoot)
@@ -462,8 +460,8 @@ def test_forget_leaves_no_byte_of_what_was_decided_about_them(
     assert len(select(gallery, "SELECT 1 FROM rejection")) == adas
 
 
-def test_what_was_decided_about_them_could_be_found(gallery, home, shoot, portrait):
-    """Else the test before would find nothing where something is."""
+def test_the_bytes_of_decisions_about_a_person_can_be_found(gallery, home, shoot, portrait):
+    """Otherwise the test before would pass without searching for the right bytes."""
     take_in_wrongly_and_out(gallery, portrait, shoot)
     assert {*traces(portrait)[-2:]} <= {*found_in(home, traces(portrait))}
 
@@ -485,9 +483,7 @@ def test_forget_after_any_two_stories_leaves_no_byte(make_gallery, tmp_path, sho
             assert gallery.upkeep.check() == []
 
 
-def test_forgetting_leaves_what_was_decided_about_others_in_force_and_undoable(
-    gallery, shoot, portrait
-):
+def test_decisions_about_others_stay_in_force_and_undoable(gallery, shoot, portrait):
     group = shoot((ZOE, 5), (10, 5))
     confirm(gallery, group, NAME, 1)
     gallery.people.not_same("Ada", "Grace")
@@ -506,8 +502,8 @@ def test_forgetting_leaves_what_was_decided_about_others_in_force_and_undoable(
     assert gallery.upkeep.check() == []
 
 
-def test_what_a_human_said_not_to_be_her_outlives_her(gallery, shoot):
-    """Photos from which she was enrolled once, by mistake."""
+def test_verdicts_on_faces_that_a_human_said_are_not_hers_outlive_her(gallery, shoot):
+    """She was enrolled from these photos once, by mistake."""
     rejected, moved, confirmed, still_adas = (shoot((50, k)) for k in (1, 2, 3, 4))
     list(gallery.enroll((NAME, photo) for photo in (rejected, moved, confirmed, still_adas)))
     reject(gallery, rejected, NAME)
@@ -528,7 +524,7 @@ def test_what_a_human_said_not_to_be_her_outlives_her(gallery, shoot):
     assert gallery.upkeep.check() == []
 
 
-def test_what_was_about_somebody_forgotten_too_cannot_be_undone_any_more(gallery, shoot):
+def test_a_decision_that_was_also_about_a_forgotten_person_cannot_be_undone(gallery, shoot):
     merge = gallery.people.merge(["Grace", NAME], "Ada")
     gallery.history.undo()
     gallery.forget(NAME)
@@ -539,8 +535,8 @@ def test_what_was_about_somebody_forgotten_too_cannot_be_undone_any_more(gallery
     )
 
 
-def test_what_is_left_of_the_history_never_misses_an_undoing(gallery, portrait):
-    """The undoing tells where Zoë's face is; what it undid does not, but cannot stay alone."""
+def test_a_decision_and_its_undoing_are_forgotten_together(gallery, portrait):
+    """The undoing reveals where Zoë's face is; what it undid does not, but cannot stay alone."""
     gallery.forget(NAME)
     confirmed = confirm(gallery, portrait, "Ada")
     gallery.history.undo()
@@ -549,7 +545,7 @@ def test_what_is_left_of_the_history_never_misses_an_undoing(gallery, portrait):
     assert confirmed.id not in {decision.id for decision in gallery.history.list()}
 
 
-def test_what_was_said_of_other_faces_on_a_photo_that_only_she_is_enrolled_from_goes_too(
+def test_verdicts_on_other_faces_of_a_photo_that_only_she_is_enrolled_from_go_too(
     gallery, home, tmp_path
 ):
     photo = save_photo(tmp_path / "zoes-folder" / "two.png", (ZOE, 6), (10, 6))
@@ -562,8 +558,10 @@ def test_what_was_said_of_other_faces_on_a_photo_that_only_she_is_enrolled_from_
     assert gallery.upkeep.check() == []
 
 
-def test_undo_goes_on_below_what_was_about_somebody_forgotten(gallery, tmp_path, shoot):
-    """Of a rejection on her photo nothing is left, of a merge what it did to others' faces."""
+def test_decisions_from_before_those_about_a_forgotten_person_can_still_be_undone(
+    gallery, tmp_path, shoot
+):
+    """A rejection in her photo is gone; a merge still lists the faces of others."""
     gallery.people.merge(["Grace"], "Hedy")
     gallery.people.move([shoot((20, 1))], "Hedy", NAME)
     photo = save_photo(tmp_path / "zoes-folder" / "two.png", (ZOE, 6), (10, 6))
@@ -580,7 +578,7 @@ def test_undo_goes_on_below_what_was_about_somebody_forgotten(gallery, tmp_path,
     assert gallery.upkeep.check() == []
 
 
-def test_who_was_merged_into_somebody_is_forgotten_with_them(gallery, home, portrait):
+def test_a_person_who_was_merged_into_another_is_forgotten_with_them(gallery, home, portrait):
     gallery.people.merge([NAME], "Ada")
     with pytest.raises(UnknownPerson):
         gallery.forget(NAME)
@@ -588,7 +586,7 @@ def test_who_was_merged_into_somebody_is_forgotten_with_them(gallery, home, port
     assert found_in(home, [*traces(portrait), b"Ada"]) == []
 
 
-def test_somebody_whose_enrollment_was_undone_can_still_be_forgotten(gallery, home, portrait):
+def test_a_person_whose_enrollment_was_undone_can_still_be_forgotten(gallery, home, portrait):
     gallery.history.undo()  # of the last name
     gallery.history.undo()
     assert found_in(home, traces(portrait)) != []
@@ -601,6 +599,6 @@ def test_somebody_whose_enrollment_was_undone_can_still_be_forgotten(gallery, ho
 
 
 def test_embeddings_of_two_people_do_not_share_bytes():
-    """Else the other tests would find nothing where something is."""
+    """Otherwise a test could take another person's template for Zoë's."""
     rows = np.stack([embedding(person, 1) for person in (*OTHERS.values(), ZOE)]).astype("<f2")
     assert len({row.tobytes()[:24] for row in rows}) == len(rows)

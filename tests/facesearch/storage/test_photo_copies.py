@@ -1,4 +1,4 @@
-"""Photos whose own place does not last are copied beside the gallery, and go with the people."""
+"""Photos whose own files do not last are copied beside the gallery, and go with the people."""
 
 import pytest
 from deciding import confirm
@@ -8,13 +8,13 @@ from facesearch.photo import file_hash
 
 
 def confirmed(gallery, photo, name, number=None):
-    """Say who is on a photo as the page does; return where it is kept."""
+    """Say who is in a photo as the page does; return the path of its copy."""
     kept = gallery.faces.keep_photo(photo, file_hash(photo))
     confirm(gallery, kept, name, number, new=True)
     return kept
 
 
-def test_a_copy_outlasts_the_photo_and_is_where_the_face_is_said_to_be(fake_gallery, shoot, home):
+def test_a_copy_outlasts_the_photo_and_is_the_path_of_the_face(fake_gallery, shoot, home):
     photo = shoot((1, 1))
     data = photo.read_bytes()
     kept = confirmed(fake_gallery, photo, "Ann")
@@ -27,9 +27,7 @@ def test_a_copy_outlasts_the_photo_and_is_where_the_face_is_said_to_be(fake_gall
     assert kept.parent.stat().st_mode & 0o77 == 0
 
 
-def test_forgetting_deletes_the_copies_of_photos_that_show_the_person_and_no_others(
-    fake_gallery, shoot
-):
+def test_forgetting_deletes_only_the_copies_of_photos_that_show_the_person(fake_gallery, shoot):
     ann, both, bea = shoot((1, 1)), shoot((1, 2), (2, 1)), shoot((2, 2))
     of_ann = confirmed(fake_gallery, ann, "Ann")
     of_both = confirmed(fake_gallery, both, "Ann", 1)
@@ -37,7 +35,7 @@ def test_forgetting_deletes_the_copies_of_photos_that_show_the_person_and_no_oth
     of_bea = confirmed(fake_gallery, bea, "Bea")
     assert fake_gallery.forget("Ann")["copies of photos"] == 2
     assert not of_ann.exists()
-    assert not of_both.exists()  # it shows Ann, too
+    assert not of_both.exists()  # it shows Ann too
     assert of_bea.exists()
     assert len(fake_gallery.people.faces_of("Bea")) == 2
 
@@ -51,7 +49,7 @@ def test_forgetting_deletes_the_copies_that_an_undone_decision_left(fake_gallery
     assert not left.exists()
 
 
-def test_the_copies_go_with_the_next_opening_if_the_program_ended_before(
+def test_copies_that_a_killed_forgetting_left_are_deleted_at_the_next_opening(
     make_gallery, shoot, monkeypatch
 ):
     gallery = make_gallery()
@@ -65,7 +63,7 @@ def test_the_copies_go_with_the_next_opening_if_the_program_ended_before(
     assert not kept.exists()
 
 
-def test_a_copy_that_a_forgetting_beside_it_deleted_is_made_again(fake_gallery, shoot):
+def test_a_copy_that_another_programs_forgetting_deleted_is_made_again(fake_gallery, shoot):
     photo = shoot((1, 1))
     kept = confirmed(fake_gallery, photo, "Ann")
     kept.unlink()
@@ -81,9 +79,7 @@ def test_a_photo_that_the_gallery_knows_is_not_copied(fake_gallery, shoot, tmp_p
     assert not (home / "gallery.db-photos").exists()
 
 
-def test_the_copies_are_found_when_the_gallery_was_moved_with_them(
-    make_gallery, shoot, home, tmp_path
-):
+def test_copies_that_were_moved_with_the_gallery_are_found(make_gallery, shoot, home, tmp_path):
     gallery = make_gallery()
     kept = confirmed(gallery, shoot((1, 1)), "Ann")
     gallery.close()
@@ -93,11 +89,11 @@ def test_the_copies_are_found_when_the_gallery_was_moved_with_them(
     assert moved.faces.get(face.id)[0] == str(tmp_path / "moved" / "gallery.db-photos" / kept.name)
 
 
-def test_a_photo_that_changed_meanwhile_is_not_kept_as_what_it_was(fake_gallery, shoot, home):
+def test_a_photo_that_changed_meanwhile_is_not_copied(fake_gallery, shoot, home):
     with pytest.raises(GalleryError, match="changed"):
         fake_gallery.faces.keep_photo(shoot((1, 1)), "0" * 64)
     assert not list((home / "gallery.db-photos").iterdir())
 
 
-def test_a_face_that_is_not_there_is_none(fake_gallery):
+def test_the_face_of_an_unknown_id_is_none(fake_gallery):
     assert fake_gallery.faces.get(7) is None

@@ -1,4 +1,4 @@
-"""The gallery file: what opens, what is refused in one sentence, and what faults cannot take."""
+"""The gallery file: what opens, what is refused in one sentence, and that faults lose nothing."""
 
 import os
 import re
@@ -56,7 +56,7 @@ def names(path):
 
 
 def refusal(path, kind=GalleryError, create=True):
-    """Return the one sentence that opening `path` is refused with."""
+    """Return the one sentence with which opening `path` is refused."""
     with pytest.raises(kind) as caught:
         open_store(path, create).close()
     sentence = str(caught.value)
@@ -81,7 +81,7 @@ def filled(file):
 
 @pytest.fixture
 def unprivileged():
-    """A folder in which this process, without root's rights, can be forbidden to write."""
+    """A folder that this process, without root's rights, can be forbidden to write to."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o777)
@@ -98,7 +98,7 @@ def unprivileged():
             folder.chmod(0o777)
 
 
-def test_what_is_stored_is_there_after_closing(filled):
+def test_stored_rows_are_there_after_closing(filled):
     with closing(open_store(filled)) as opened:
         assert [(p.name, p.templates) for p in opened.people.all()] == [("Ada", 20), ("Grace", 20)]
         ids, rows = opened.templates.all()
@@ -107,7 +107,7 @@ def test_what_is_stored_is_there_after_closing(filled):
         assert opened.problems() == []
 
 
-def test_every_promise_to_the_disk_is_switched_on(filled):
+def test_every_pragma_that_protects_the_file_is_on(filled):
     with closing(open_store(filled)) as opened:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "application_id")
         values = [opened.db.rows(f"PRAGMA {pragma}")[0][0] for pragma in pragmas]
@@ -130,7 +130,7 @@ def test_a_gallery_that_is_up_to_date_opens_without_sqlite_utils(filled):
 
 
 def old_gallery(path, before="m002_stamped_changes_and_due_scrubs"):
-    """Make a gallery as the version before a step of the schema did, with one person."""
+    """Make a gallery of the schema before the step `before`, with one person."""
     db = sqlite_utils.Database(path)
     migrations.migrations.apply(db, stop_before=before)
     db.execute("INSERT INTO gallery VALUES (1, 'beef', 'fake', 'fa4e', '2026-01-01')")
@@ -149,7 +149,7 @@ def test_a_gallery_of_an_older_schema_is_brought_up_to_date(file):
         assert opened.problems() == []
 
 
-def gallery_without_curation(path):
+def gallery_of_schema_2(path):
     """Make a gallery of schema 2: Ada, once Augusta, with a face."""
     old_gallery(path, "m003_curation")
     values = [f"{1:064x}", "/ada.png", np.zeros((5, 2), "<f4").tobytes()]
@@ -170,8 +170,8 @@ def gallery_without_curation(path):
         )
 
 
-def test_what_was_decided_before_curation_can_be_undone_after_the_migration(file, fake_model):
-    gallery_without_curation(file)
+def test_a_decision_of_schema_2_can_be_undone_after_the_migration(file, fake_model):
+    gallery_of_schema_2(file)
     with Gallery(file, replace(fake_model, fingerprint="fa4e")) as gallery:
         assert gallery.upkeep.check() == []
         enrolled, renamed = gallery.history.list()[::-1]
@@ -184,8 +184,8 @@ def test_what_was_decided_before_curation_can_be_undone_after_the_migration(file
         assert gallery.upkeep.check() == []
 
 
-def test_an_export_from_before_curation_can_be_imported(file, home, fake_model):
-    gallery_without_curation(file)
+def test_an_export_of_schema_2_can_be_imported(file, home, fake_model):
+    gallery_of_schema_2(file)
     model = replace(fake_model, fingerprint="fa4e")
     with import_gallery(file, home / "new.db", model) as gallery:
         assert [person.name for person in gallery.people.all()] == ["Ada"]
@@ -193,7 +193,7 @@ def test_an_export_from_before_curation_can_be_imported(file, home, fake_model):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "problem"),
     [
         ("UPDATE decision SET payload = '{' WHERE id = 3", "1 decision(s) that cannot be read"),
         ("UPDATE decision SET undoes = 7 WHERE id = 3", "1 decision(s) that undo a later one"),
@@ -213,10 +213,10 @@ def test_an_export_from_before_curation_can_be_imported(file, home, fake_model):
         ),
     ],
 )
-def test_what_contradicts_itself_is_told(filled, damage, told):
+def test_rows_that_contradict_each_other_are_problems(filled, damage, problem):
     with closing(open_store(filled)) as opened:
         opened.db.connection.executescript(damage)
-        assert opened.problems() == [told]
+        assert opened.problems() == [problem]
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["a new gallery", "an older one"])
@@ -267,8 +267,10 @@ def test_another_programs_file_without_tables_is_refused_too(file):
     assert "another program" in refusal(file)
 
 
-def test_a_gallery_is_no_other_programs_while_another_process_makes_it(file, monkeypatch):
-    """Killed writers found it: one made the gallery between two questions of the other."""
+def test_a_gallery_that_another_process_is_creating_is_not_taken_for_another_programs_file(
+    file, monkeypatch
+):
+    """Killed writers found it: one created the gallery between two queries of the other."""
     with closing(sqlite3.connect(file)) as db:
         db.execute("PRAGMA journal_mode = WAL")
 
@@ -298,18 +300,18 @@ def test_a_gallery_of_a_newer_schema_is_refused(filled):
     assert "update facesearch" in refusal(filled, NewerGallery)
 
 
-def test_a_folder_is_no_gallery(file):
+def test_a_folder_is_not_a_gallery(file):
     file.mkdir()
     assert "is a folder" in refusal(file)
 
 
-def test_a_text_file_is_no_gallery(file):
+def test_a_text_file_is_not_a_gallery(file):
     file.write_text("names,photos\n" * 1000)
     assert "damaged or not a gallery" in refusal(file)
     assert file.read_text() == "names,photos\n" * 1000
 
 
-def test_a_gallery_that_is_missing_is_not_made_by_asking(file):
+def test_opening_without_create_makes_no_file(file):
     assert "no gallery" in refusal(file, create=False)
     assert list(file.parent.iterdir()) == []
 
@@ -321,7 +323,7 @@ def test_an_empty_file_becomes_a_gallery(file):
     assert names(file) == []
 
 
-def test_a_place_inside_a_file_is_refused(home):
+def test_a_path_below_a_file_is_refused(home):
     (home / "note.txt").touch()
     refusal(home / "note.txt" / "gallery.db")
 
@@ -340,10 +342,10 @@ def read_everything(path):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_flipped_bits_are_told_in_a_sentence_or_do_no_harm(filled, seed):
+def test_flipped_bits_are_reported_in_a_sentence_or_do_no_harm(filled, seed):
     sound = filled.read_bytes()
     rng = np.random.default_rng(seed)
-    told = []
+    reported = []
     for _ in range(40):
         broken = bytearray(sound)
         for place in rng.integers(0, len(broken), 1 + rng.integers(20)):
@@ -352,14 +354,14 @@ def test_flipped_bits_are_told_in_a_sentence_or_do_no_harm(filled, seed):
         try:
             read_everything(filled)
         except FacesearchError as error:
-            told.append(str(error))
+            reported.append(str(error))
         for extra in ("-wal", "-shm"):
             filled.with_name(filled.name + extra).unlink(missing_ok=True)
-    assert told
-    assert all("\n" not in sentence for sentence in told)
+    assert reported
+    assert all("\n" not in sentence for sentence in reported)
 
 
-def test_truncated_and_zeroed_galleries_are_told(filled):
+def test_truncated_and_zeroed_galleries_are_reported(filled):
     sound = filled.read_bytes()
     for size in range(100, len(sound), 4096 * 2 + 100):
         filled.write_bytes(sound[:size])
@@ -370,7 +372,7 @@ def test_truncated_and_zeroed_galleries_are_told(filled):
         read_everything(filled)
 
 
-def test_a_template_that_is_no_vector_is_told(filled):
+def test_a_template_that_is_not_a_vector_is_reported(filled):
     with closing(open_store(filled)) as opened:
         opened.db.execute("UPDATE template SET vector = x'007e' WHERE id = 3")
         with pytest.raises(GalleryError, match="damaged"):
@@ -379,7 +381,7 @@ def test_a_template_that_is_no_vector_is_told(filled):
         assert any("damaged" in problem for problem in opened.problems())
 
 
-def test_what_fails_inside_a_transaction_leaves_nothing(filled):
+def test_a_failed_transaction_leaves_nothing(filled):
     with closing(open_store(filled)) as opened:
         with pytest.raises(ZeroDivisionError):
             add_and_fail(opened, "Mallory")
@@ -400,7 +402,7 @@ def test_a_snapshot_stays_as_it_was_while_another_program_writes(filled):
         assert reader.templates.seq() == 41
 
 
-def test_a_gallery_locked_by_another_program_is_told(filled, monkeypatch):
+def test_a_gallery_locked_by_another_program_is_reported_and_can_be_read(filled, monkeypatch):
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     with (
         closing(open_store(filled)) as one,
@@ -445,7 +447,7 @@ for number in range(100, 5000):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file sizes")
-def test_a_file_that_may_not_grow_keeps_all_that_was_acknowledged(filled):
+def test_a_file_that_may_not_grow_keeps_every_acknowledged_face(filled):
     tests = [str(folder) for folder in Path(__file__).parents[:2]]
     code = FULL.format(tests=tests, file=str(filled))
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -472,7 +474,7 @@ def test_a_gallery_that_cannot_be_written_can_be_read(unprivileged):
     assert [p.name for p in unprivileged.iterdir()] == ["gallery.db"]
 
 
-def test_what_is_only_in_the_log_is_read_where_nothing_can_be_written(unprivileged):
+def test_rows_in_sqlites_log_are_read_where_nothing_can_be_written(unprivileged):
     file = unprivileged / "gallery.db"
     with closing(open_store(file)) as writer:
         with writer.transaction():
@@ -497,7 +499,7 @@ def test_an_old_gallery_that_cannot_be_written_asks_for_a_copy(unprivileged):
     assert "copy it to another place" in refusal(unprivileged / "gallery.db")
 
 
-def test_stamps_name_changes_even_after_their_numbers_are_used_again(filled):
+def test_a_stamp_is_unique_even_when_its_number_is_used_again(filled):
     with closing(open_store(filled)) as opened:
         assert opened.templates.stamp(41) is None
         stamps = {opened.templates.stamp(seq) for seq in range(41)}
@@ -509,7 +511,7 @@ def test_stamps_name_changes_even_after_their_numbers_are_used_again(filled):
         assert len({*stamps, *undone, opened.templates.stamp(41)}) == 43
 
 
-def test_a_copy_is_complete_of_another_generation_and_leaves_no_half(filled, home, monkeypatch):
+def test_a_copy_is_complete_and_of_another_generation_or_is_not_there(filled, home, monkeypatch):
     with closing(open_store(filled)) as opened:
         opened.copy_to(home / "copies" / "copy.db")
         assert names(home / "copies" / "copy.db") == ["Ada", "Grace"]
@@ -522,7 +524,7 @@ def test_a_copy_is_complete_of_another_generation_and_leaves_no_half(filled, hom
     assert not list(home.glob("second*"))
 
 
-def test_a_path_that_is_no_text_is_stored_readably(file):
+def test_a_path_that_is_not_text_is_stored_with_question_marks(file):
     with closing(open_store(file)) as opened, opened.transaction():
         add_face(opened, "Ada", 1, path="/photos/caf\udce9.jpg")
         assert opened.faces.of_person(1)[0][0] == "/photos/caf?.jpg"

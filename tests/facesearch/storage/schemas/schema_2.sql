@@ -1,0 +1,113 @@
+PRAGMA application_id = 1179862833;
+PRAGMA user_version = 2;
+BEGIN TRANSACTION;
+CREATE TABLE "_sqlite_migrations" (
+   "id" INTEGER PRIMARY KEY,
+   "migration_set" TEXT,
+   "name" TEXT,
+   "applied_at" TEXT
+);
+INSERT INTO "_sqlite_migrations" VALUES(1,'facesearch','m001_people_photos_faces_templates','2026-12-01 00:10:02.385879+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(2,'facesearch','m002_stamped_changes_and_due_scrubs','2026-12-01 00:10:02.387479+00:00');
+CREATE TABLE change (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            template_id INTEGER NOT NULL,
+            added INTEGER NOT NULL CHECK (added IN (0, 1))
+        , token TEXT NOT NULL DEFAULT '') STRICT;
+INSERT INTO "change" VALUES(1,1,1,'e0d8e61b14f302db');
+INSERT INTO "change" VALUES(2,2,1,'8300f269193e37d9');
+INSERT INTO "change" VALUES(3,3,1,'1b7789f56dc3a12a');
+INSERT INTO "change" VALUES(4,4,1,'70899c329c8ee548');
+CREATE TABLE decision (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            made_at TEXT NOT NULL,
+            made_by TEXT NOT NULL CHECK (made_by IN ('human', 'machine')),
+            kind TEXT NOT NULL,       -- enroll, rename, forget, ...
+            person_id INTEGER,        -- no reference: a decision outlives what it was about
+            face_id INTEGER,
+            payload TEXT NOT NULL,    -- JSON
+            undoes INTEGER REFERENCES decision
+        ) STRICT;
+INSERT INTO "decision" VALUES(1,'2026-12-01T00:10:02+00:00','human','enroll',1,1,'{}',NULL);
+INSERT INTO "decision" VALUES(2,'2026-12-01T00:10:02+00:00','human','enroll',2,2,'{}',NULL);
+INSERT INTO "decision" VALUES(3,'2026-12-01T00:10:02+00:00','human','rename',1,NULL,'{"from": "Augusta", "to": "Ada"}',NULL);
+INSERT INTO "decision" VALUES(4,'2026-12-01T00:10:03+00:00','human','enroll',1,3,'{}',NULL);
+INSERT INTO "decision" VALUES(5,'2026-12-01T00:10:03+00:00','human','enroll',3,4,'{}',NULL);
+CREATE TABLE face (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            photo_id INTEGER NOT NULL REFERENCES photo ON DELETE CASCADE,
+            person_id INTEGER NOT NULL REFERENCES person ON DELETE CASCADE,
+            assigned_by TEXT NOT NULL CHECK (assigned_by IN ('human', 'machine')),
+            box_left REAL NOT NULL,
+            box_top REAL NOT NULL,
+            box_right REAL NOT NULL,
+            box_bottom REAL NOT NULL,
+            landmarks BLOB NOT NULL,  -- (5, 2) little-endian float32
+            score REAL NOT NULL,      -- the detector's
+            sharpness REAL NOT NULL   -- of the crop
+        ) STRICT;
+INSERT INTO "face" VALUES(1,1,1,'human',0.0,0.0,56.0,56.0,X'AC2D994103C9CE41481013426F01CE41CE19E04124790F427C32A64123BB3842B5750D4280683842',0.95,2.07135696411132812504e+01);
+INSERT INTO "face" VALUES(2,2,2,'human',0.0,0.0,56.0,56.0,X'AC2D994103C9CE41481013426F01CE41CE19E04124790F427C32A64123BB3842B5750D4280683842',0.95,2.05734024047851562491e+01);
+INSERT INTO "face" VALUES(3,3,1,'human',0.0,0.0,56.0,56.0,X'AC2D994103C9CE41481013426F01CE41CE19E04124790F427C32A64123BB3842B5750D4280683842',0.95,2.04484252929687499995e+01);
+INSERT INTO "face" VALUES(4,4,3,'human',0.0,0.0,56.0,56.0,X'AC2D994103C9CE41481013426F01CE41CE19E04124790F427C32A64123BB3842B5750D4280683842',0.95,2.1515977859497070312e+01);
+CREATE TABLE gallery (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            generation TEXT NOT NULL,   -- changes when a gallery is copied or restored
+            model TEXT NOT NULL,        -- the name, for people
+            fingerprint TEXT NOT NULL,  -- the model, for machines
+            created_at TEXT NOT NULL
+        ) STRICT;
+INSERT INTO "gallery" VALUES(1,'fd83a4f443158bae','fake','fa4e000000000000','2026-12-01T00:10:02+00:00');
+CREATE TABLE person (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL UNIQUE,
+            created_at TEXT NOT NULL
+        ) STRICT;
+INSERT INTO "person" VALUES(1,'Ada','2026-12-01T00:10:02+00:00');
+INSERT INTO "person" VALUES(2,'Grace','2026-12-01T00:10:02+00:00');
+INSERT INTO "person" VALUES(3,'Hedy','2026-12-01T00:10:03+00:00');
+CREATE TABLE photo (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            content_hash TEXT NOT NULL UNIQUE,  -- SHA-256 of the file's bytes
+            path TEXT,                          -- where it was when enrolled; null when forgotten
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            added_at TEXT NOT NULL
+        ) STRICT;
+INSERT INTO "photo" VALUES(1,'2937314be0aaa2ab6c91d09f81985867ea3047e7e3f50d5635e85fff70cb5397','/photos/10-1.png',56,56,'2026-12-01T00:10:02+00:00');
+INSERT INTO "photo" VALUES(2,'7645e7fd5e19fb94a12f3cfee7d4cdc26d838cdbeb93550b192bcf445710609d','/photos/20-1.png',56,56,'2026-12-01T00:10:02+00:00');
+INSERT INTO "photo" VALUES(3,'035a95efb8b6aa28130670197b30ab443e77060b215f900e9206508b3d562515','/photos/10-2.png',56,56,'2026-12-01T00:10:03+00:00');
+INSERT INTO "photo" VALUES(4,'4410d19ef842159752e84b7e585eea44a0e3820ae40f7bf9404e6ec63649afe2','/photos/30-1.png',56,56,'2026-12-01T00:10:03+00:00');
+CREATE TABLE scrub_due (id INTEGER PRIMARY KEY AUTOINCREMENT) STRICT;
+CREATE TABLE template (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,  -- the id in the index, never used again
+            face_id INTEGER NOT NULL REFERENCES face ON DELETE CASCADE,
+            fingerprint TEXT NOT NULL,
+            vector BLOB NOT NULL                   -- (dim,) little-endian float16
+        ) STRICT;
+INSERT INTO "template" VALUES(1,1,'fa4e000000000000',X'962ED53128B28CB26122B81E0EB31CA0C131DD2AF72F292D4F2C57B2D22A87B0B734C41CE222B0B3612869A6053160A6578C7F3197A68F2DAAAD65B0CB26552527ADCC2E6A274D31D027ADA61B282933F1A859B34BB0F2A9D72C8A2B23A39BAE3BA6422F03B07DAEB0AF14AC8F1BC7ADE3A31C35D027D33018B49DA5642F132B');
+INSERT INTO "template" VALUES(2,2,'fa4e000000000000',X'582D183017A902AC11AD90B16732B4AC18303F3005B2FD2D53A63FB240AF3E30BFB1A32D152FC19C0232B8ACBB9F30B3932FF42D86AC6BB09231673460296130E8A46EAE0432D5AAEB2EB2AB192CA4B3C62CA52A2FA546B182AD823308ABBD315530D2A83A2DBE2CC8AD2EAE7331AF281FAB42B08EABA4B24F26EBAEC72CC3A9');
+INSERT INTO "template" VALUES(3,3,'fa4e000000000000',X'2A2C4A2D67B017B11529659C12B2859CC4311D2C4A32432EDB2E3EB1C52582B0183402AA419E61B299A75DA8593193AA78A6C031D5A141250DAA7DAB102DEF281AAC9730242E72317E0F942CA129023131AD04B34BB317ADC032082C11260CADE5261D267DB1DDA949ADF22CEF28DF1340AF183548AC2F310BB40B1F8D3390AA');
+INSERT INTO "template" VALUES(4,4,'fa4e000000000000',X'7AA92BAF9DA81429922EF3A603ABB92D0DAFDBA564B2869D492348B00EB4C6279B2EFE2E662920300E2D0BAFD12B943176303EAD47B1B6AF103092AFD922ABAA4DAE153044B28EB1262E94B3D7AF6C2A6D2956B16C30E7AAD4B4C52C66319232C03035ADF0A7A4156B2D202EA417B73512243C2FBD2F43AC3EA8FA2F1FAA462E');
+CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
+    ON "_sqlite_migrations" ("migration_set", "name");
+CREATE INDEX face_of_photo ON face (photo_id);
+CREATE INDEX face_of_person ON face (person_id);
+CREATE INDEX template_of_face ON template (face_id);
+CREATE INDEX decision_of_person ON decision (person_id);
+CREATE TRIGGER template_added AFTER INSERT ON template BEGIN
+            INSERT INTO change (template_id, added, token)
+            VALUES (new.id, 1, lower(hex(randomblob(8))));
+        END;
+CREATE TRIGGER template_removed AFTER DELETE ON template BEGIN
+            INSERT INTO change (template_id, added, token)
+            VALUES (old.id, 0, lower(hex(randomblob(8))));
+        END;
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('person',3);
+INSERT INTO "sqlite_sequence" VALUES('photo',4);
+INSERT INTO "sqlite_sequence" VALUES('face',4);
+INSERT INTO "sqlite_sequence" VALUES('change',4);
+INSERT INTO "sqlite_sequence" VALUES('template',4);
+INSERT INTO "sqlite_sequence" VALUES('decision',5);
+COMMIT;
