@@ -37,6 +37,7 @@ MAX_SHOWN = 6  # faces of a group on the page
 
 @with_options
 def cluster(
+    options: Options,
     paths: Annotated[
         list[Path], typer.Argument(metavar="PHOTO|FOLDER...", help="Photos; folders are walked.")
     ],
@@ -52,8 +53,6 @@ def cluster(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write a page that shows the faces."),
     ] = None,
-    *,
-    options: Options,
 ) -> None:
     """Group the faces of people who are not enrolled: one group per person, largest first.
 

@@ -64,10 +64,9 @@ def verify(
 
 @with_options
 def search(
+    options: Options,
     photo: Photo,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of enrolled faces to show.")] = 10,
-    *,
-    options: Options,
     as_csv: AsCsv = False,
 ) -> None:
     """Show the enrolled faces nearest to each face of a photo, without deciding on a name.

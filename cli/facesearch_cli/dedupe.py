@@ -93,6 +93,7 @@ NotSame = Annotated[
 
 @with_options
 def dedupe(
+    options: Options,
     context: typer.Context,
     folders: Folders = None,
     what: WhatOption = What.PHOTOS,
@@ -105,8 +106,6 @@ def dedupe(
     trash: Trash = None,
     undo_trash: UndoTrash = False,
     not_same: NotSame = None,
-    *,
-    options: Options,
 ) -> None:
     """Find duplicates: photos of the same picture, people under two names, faces enrolled twice.
 

@@ -30,7 +30,7 @@ class Check(NamedTuple):
 
 
 @with_options
-def doctor(*, options: Options) -> None:
+def doctor(options: Options) -> None:
     """Check versions, engines, model, gallery and extras; exit 4 if something is broken."""
     from facesearch.engine import ENGINES
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 @with_options
 def enroll(
+    options: Options,
     paths: Annotated[
         list[Path],
         typer.Argument(
@@ -45,8 +46,6 @@ def enroll(
         str | None,
         typer.Option("--name", "-n", help="All photos given show this person."),
     ] = None,
-    *,
-    options: Options,
 ) -> None:
     """Enroll people from photos, or classes from drawings or pictures.
 

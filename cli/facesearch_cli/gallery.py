@@ -39,7 +39,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)]
 
 @app.command(epilog=examples("facesearch gallery info", "facesearch gallery info -g family.db"))
 @with_options
-def info(*, options: Options) -> None:
+def info(options: Options) -> None:
     """Show what the gallery holds."""
     with options.opened() as gallery:
         facts = gallery.upkeep.info()
@@ -52,7 +52,7 @@ def info(*, options: Options) -> None:
 
 @app.command(epilog=examples("facesearch gallery check"))
 @with_options
-def check(*, options: Options) -> None:
+def check(options: Options) -> None:
     """Check the gallery for damage; exit 4 if there is any."""
     with options.opened() as gallery:
         problems = gallery.upkeep.check()
@@ -70,7 +70,7 @@ def check(*, options: Options) -> None:
 
 @app.command(epilog=examples("facesearch gallery rebuild"))
 @with_options
-def rebuild(*, options: Options) -> None:
+def rebuild(options: Options) -> None:
     """Rebuild the index; nothing that is enrolled changes."""
     with options.opened() as gallery:
         templates = gallery.upkeep.rebuild()
@@ -82,7 +82,7 @@ def rebuild(*, options: Options) -> None:
 
 @app.command(epilog=examples("facesearch gallery export backup.db"))
 @with_options
-def export(target: File, *, options: Options) -> None:
+def export(options: Options, target: File) -> None:
     """Write the whole gallery to a new file, which is itself a gallery."""
     if target.exists():
         raise typer.BadParameter(f"{printable(target)} exists already; name a new file")
@@ -97,7 +97,7 @@ def export(target: File, *, options: Options) -> None:
 
 @app.command("import", epilog=examples("facesearch gallery import backup.db --gallery family.db"))
 @with_options
-def import_(source: File, *, options: Options) -> None:
+def import_(options: Options, source: File) -> None:
     """Create a gallery from an exported file; an existing gallery is never overwritten."""
     from facesearch import import_gallery
     from facesearch.gallery import gallery_file, model_for

@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 @with_options
 def history(
+    options: Options,
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Only decisions about this person.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Number of decisions, newest first.")] = 20,
-    *,
-    options: Options,
 ) -> None:
     """List the decisions about people, newest first: number, when, by whom, what."""
     from facesearch import wire
@@ -52,6 +51,7 @@ def row_of(decision: "Decision") -> tuple[object, ...]:
 
 @with_options
 def undo(
+    options: Options,
     number: Annotated[
         int | None,
         typer.Argument(
@@ -60,8 +60,6 @@ def undo(
             show_default="the last one",
         ),
     ] = None,
-    *,
-    options: Options,
 ) -> None:
     """Undo a decision. An undo is a decision too: undo it by its number."""
     with options.opened() as gallery:

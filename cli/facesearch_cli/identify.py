@@ -78,12 +78,11 @@ Annotate = Annotated[
 
 @with_options
 def identify(
+    options: Options,
     paths: Paths,
     fpir: Fpir = 0.01,
     prior: Prior = 0.5,
     annotate: Annotate = None,
-    *,
-    options: Options,
     as_csv: AsCsv = False,
 ) -> None:
     """Name the people in photos, with probabilities, or say unknown.

@@ -77,31 +77,30 @@ class Options:
         return where + (f" --model {shlex.quote(self.model)}" if other else "")
 
 
-def _parameter(name: str, annotation: Any, default: object) -> inspect.Parameter:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, annotation=annotation, default=default)
-
-
-OPTIONS = (
-    _parameter("gallery", GalleryPath, None),
-    _parameter("model", ModelName, DEFAULT_MODEL),
-    _parameter("as_json", AsJson, False),
-)
-
-
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Return `command` with --gallery, --model and --json in place of its parameter `options`."""
+    """Return `command` with --gallery, --model and --json in place of its parameter `options`.
+
+    They are listed last in the help page, just before --csv.
+    """
 
     @functools.wraps(command)
     def parsed(*, gallery: Path | None, model: str, as_json: bool, **others: Any) -> None:
-        command(options=Options(gallery, model, as_json), **others)
+        command(Options(gallery, model, as_json), **others)
 
-    signature = inspect.signature(command)
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        parameters += OPTIONS if parameter.name == "options" else [parameter]
-    parsed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    parsed.__annotations__ = {each.name: each.annotation for each in parameters}
+    def common(
+        *, gallery: GalleryPath = None, model: ModelName = DEFAULT_MODEL, as_json: AsJson = False
+    ) -> None: ...
+
+    def parameters(function: Callable[..., None]) -> dict[str, inspect.Parameter]:
+        found = inspect.signature(function).parameters
+        return {name: found[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in found}
+
+    own = parameters(command)
+    del own["options"]
+    csv = {name: own.pop(name) for name in ("as_csv",) if name in own}
+    every = [*own.values(), *parameters(common).values(), *csv.values()]
+    parsed.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    parsed.__annotations__ = {each.name: each.annotation for each in every}
     return parsed
 
 

@@ -56,7 +56,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 
 @app.command("list", epilog=examples("facesearch people list", "facesearch people list --csv"))
 @with_options
-def list_people(*, options: Options, as_csv: AsCsv = False) -> None:
+def list_people(options: Options, as_csv: AsCsv = False) -> None:
     """List everyone who is enrolled."""
     from facesearch import wire
     from facesearch.manifest import subject
@@ -83,7 +83,7 @@ def list_people(*, options: Options, as_csv: AsCsv = False) -> None:
 
 @app.command(epilog=examples("facesearch people show 'Ann Lee'"))
 @with_options
-def show(name: Name, *, options: Options) -> None:
+def show(options: Options, name: Name) -> None:
     """Show the photos a person is enrolled from; a photo without a known path by its hash."""
     from facesearch import wire
 
@@ -110,10 +110,7 @@ def show(name: Name, *, options: Options) -> None:
 @app.command(epilog=examples("facesearch people rename Ann 'Ann Lee'"))
 @with_options
 def rename(
-    name: Name,
-    new_name: Annotated[str, typer.Argument(metavar="NEW_NAME")],
-    *,
-    options: Options,
+    options: Options, name: Name, new_name: Annotated[str, typer.Argument(metavar="NEW_NAME")]
 ) -> None:
     """Give a person another name."""
     name, new_name = usable_name(name), usable_name(new_name)
@@ -132,11 +129,10 @@ def rename(
 )
 @with_options
 def merge(
+    options: Options,
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names to merge.")],
     into: Annotated[str, typer.Option("--into", metavar="NAME", help="Name to keep.")],
     dry_run: DryRun = False,
-    *,
-    options: Options,
 ) -> None:
     """Merge people: the faces and decisions of all these names move to one."""
     names, into = [usable_name(name) for name in names], usable_name(into)
@@ -153,12 +149,11 @@ def merge(
 )
 @with_options
 def split(
+    options: Options,
     name: Name,
     photos: Photos,
     new_name: Annotated[str, typer.Option("--as", metavar="NAME", help="Name of the new person.")],
     dry_run: DryRun = False,
-    *,
-    options: Options,
 ) -> None:
     """Split a person: some of their photos show somebody new, who is enrolled from them."""
     name, new_name = usable_name(name), usable_name(new_name)
@@ -170,12 +165,11 @@ def split(
 @app.command(epilog=examples("facesearch people move beach.jpg sea.jpg --from Ann --to Bea"))
 @with_options
 def move(
+    options: Options,
     photos: Photos,
     name: Annotated[str, typer.Option("--from", metavar="NAME", help="Person they are now under.")],
     to: Annotated[str, typer.Option("--to", metavar="NAME", help="Enrolled person they show.")],
     dry_run: DryRun = False,
-    *,
-    options: Options,
 ) -> None:
     """Move photos of one person to another person who is enrolled."""
     name, to = usable_name(name), usable_name(to)
@@ -192,14 +186,13 @@ def move(
 )
 @with_options
 def confirm(
+    options: Options,
     photo: Photo,
     name: Name,
     face: FaceNumber = None,
     new: Annotated[
         bool, typer.Option("--new", help="Enroll a new person if nobody has that name yet.")
     ] = False,
-    *,
-    options: Options,
 ) -> None:
     """Confirm whose face this is: it is enrolled, and always gets this name from now on."""
     name = usable_name(name)
@@ -211,7 +204,7 @@ def confirm(
 
 @app.command(epilog=examples("facesearch people reject party.jpg Ann --face 2"))
 @with_options
-def reject(photo: Photo, name: Name, face: FaceNumber = None, *, options: Options) -> None:
+def reject(options: Options, photo: Photo, name: Name, face: FaceNumber = None) -> None:
     """Say whose face this is not: it never gets this name, nor is it enrolled under it."""
     name = usable_name(name)
     with options.opened() as gallery:
@@ -221,7 +214,7 @@ def reject(photo: Photo, name: Name, face: FaceNumber = None, *, options: Option
 
 @app.command(epilog=examples("facesearch people stranger party.jpg --face 3"))
 @with_options
-def stranger(photo: Photo, face: FaceNumber = None, *, options: Options) -> None:
+def stranger(options: Options, photo: Photo, face: FaceNumber = None) -> None:
     """Mark a face as a stranger's: it gets no name, and you are not asked about it again."""
     with options.opened() as gallery:
         faces = [gallery.faces.locate(photo, face)]
@@ -230,7 +223,7 @@ def stranger(photo: Photo, face: FaceNumber = None, *, options: Options) -> None
 
 @app.command("no-face", epilog=examples("facesearch people no-face party.jpg --face 4"))
 @with_options
-def no_face(photo: Photo, face: FaceNumber = None, *, options: Options) -> None:
+def no_face(options: Options, photo: Photo, face: FaceNumber = None) -> None:
     """Mark a detection as wrong: it is not a face."""
     with options.opened() as gallery:
         faces = [gallery.faces.locate(photo, face)]
@@ -240,7 +233,9 @@ def no_face(photo: Photo, face: FaceNumber = None, *, options: Options) -> None:
 @app.command("not-same", epilog=examples("facesearch people not-same Ann 'Ann Lee'"))
 @with_options
 def not_same(
-    name: Name, other: Annotated[str, typer.Argument(metavar="NAME")], *, options: Options
+    options: Options,
+    name: Name,
+    other: Annotated[str, typer.Argument(metavar="NAME")],
 ) -> None:
     """Say that two names are different people: they can no longer be merged, nor are proposed."""
     name, other = usable_name(name), usable_name(other)
@@ -255,11 +250,10 @@ def not_same(
 )
 @with_options
 def forget(
+    options: Options,
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: DryRun = False,
-    *,
-    options: Options,
 ) -> None:
     """Delete every trace of a person from the gallery, permanently.
 
