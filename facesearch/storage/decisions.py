@@ -76,32 +76,14 @@ class DecisionLog:
         `person_id` is whom it is about; of several, the one who has the faces after it. `others`
         are the other people. `run` is the first decision of the run, None if this is the first.
         """
-        made_at = now()
-        row = {
-            "made_at": made_at,
-            "made_by": made_by,
-            "kind": kind,
-            "person_id": person_id,
-            "face_id": face_id,
-            "payload": pack(payload or {}),
-            "undoes": undoes,
-            "run": run,
-        }
-        number = self._db.insert("decision", row)
+        row: dict[str, Any] = {"made_at": now(), "made_by": made_by, "kind": kind}
+        row |= {"person_id": person_id, "face_id": face_id, "undoes": undoes}
+        payload = payload or {}
+        number = self._db.insert("decision", {**row, "payload": pack(payload), "run": run})
         self._db.executemany(
             "INSERT INTO decision_person VALUES (?, ?)", [(number, other) for other in {*others}]
         )
-        return DecisionRow(
-            number,
-            made_at,
-            made_by,
-            kind,
-            person_id,
-            face_id,
-            payload={"changes": [], **(payload or {})},
-            undoes=undoes,
-            run=run or number,
-        )
+        return DecisionRow(id=number, **row, payload={"changes": [], **payload}, run=run or number)
 
     def rewrite(self, number: int, payload: dict[str, Any]) -> None:
         """Store another payload of a decision, whose kind and people stay."""
