@@ -1,9 +1,10 @@
-"""All of deduplication: photos that are the same picture, people who are there twice, groups.
+"""Deduplication: same photos, people enrolled twice, groups of unnamed faces.
 
-    pip install scikit-learn imagehash    # for the figures of others beside ours
+    pip install scikit-learn imagehash    # for the rivals' figures
     python -m benchmarks.dedupe [--json]
 
-What is measured, on what: benchmarks.dedupe_people, benchmarks.dedupe_photos, which run alone, too.
+benchmarks.dedupe_people and benchmarks.dedupe_photos say what is measured on what; each also runs
+alone.
 """
 
 from benchmarks.dedupe_people import people

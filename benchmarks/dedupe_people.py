@@ -1,23 +1,23 @@
-"""People enrolled twice, names that hold two, groups of the unnamed: on LFW, and at 100,000 faces.
+"""People enrolled twice, names that hold two people, unnamed groups: on LFW, and at 100,000 faces.
 
     python -m benchmarks.dedupe_people [--json]
 
 Crops of `lfw/` in the data folder, aligned, labels with the errata applied: 13,226 faces of 5,724
 people. LFW is a test set: nothing was trained or chosen on it. People are enrolled with all their
-photos, templates as a gallery holds them.
+photos, with templates as a gallery holds them.
 
-- Twice: half of the people with four photos or more are parted into two names, at a random place.
-  Pairs of two names that are called one person nearly for certain are printed: LFW's labels count
-  as they are. Of the four, one is one person by eye (Harold Scott and Jeff Roehm), three are twin
-  sisters (Olsen, Mowry, Moraes), whom nothing in their faces tells apart.
-- Two in one: a tenth of the people with two photos or more are put under the name of another one.
-- The same face: copies of development faces (`faces/`) that were made by editing; pairs of LFW that
-  are called copies beside it.
-- Unnamed: all faces are grouped, nobody is enrolled. DBSCAN and HDBSCAN of scikit-learn beside it,
-  if that is installed, with what was best for them on development faces
+- Twice: half of the people with four photos or more are split into two names, at a random place.
+  Wrong pairs with a probability of 99% or more are printed: LFW's labels are taken as they are. Of
+  the four, one is one person by eye (Harold Scott and Jeff Roehm), three are twin sisters (Olsen,
+  Mowry, Moraes) whose faces do not differ.
+- Two in one: a tenth of the people with two photos or more get the name of another person.
+- The same face: edited copies of development faces (`faces/`), and the pairs of LFW that are called
+  copies.
+- Unnamed: all faces are grouped, nobody is enrolled. Beside it DBSCAN and HDBSCAN of scikit-learn,
+  if installed, with the settings that were best for them on development faces
   (benchmarks.dedupe_tuning).
 - 100,000 faces: LFW's and synthetic ones with the means and covariances of LFW's, between people
-  and within, and as many photos a person; scores of both are printed to be compared.
+  and within, and as many photos per person; scores of both are printed for comparison.
 """
 
 import csv
@@ -40,18 +40,10 @@ from PIL import Image
 from benchmarks.lfw import embed_all
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
-from facesearch.duplicates.same_person import (
-    COPY_COSINE,
-    Enrolled,
-    Judge,
-    by_person,
-    expected_wrong,
-    judge_of,
-    probability_for,
-    same_faces,
-    same_people,
-    two_in_one,
-)
+from facesearch.duplicates.judge import COPY_COSINE, Enrolled, Judge, judge_of, sum_by_person
+from facesearch.duplicates.same_face import same_faces
+from facesearch.duplicates.same_person import expected_wrong, probability_for, same_people
+from facesearch.duplicates.two_people import two_in_one
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.metrics import expected_calibration_error
 from facesearch.evaluation.protocols import read_crops
@@ -65,20 +57,20 @@ Ids = NDArray[np.int64]
 Crop = NDArray[np.uint8]
 
 SEEDS = range(5)
-PHOTOS_TO_PART = 4  # of people who are parted into two names
+PHOTOS_TO_SPLIT = 4  # of people who are split into two names
 THRESHOLDS = (0.5, 0.9, 0.99)
-SECOND = 1_000_000  # added to the id of a person: the second name
+SECOND = 1_000_000  # added to a person's id for the second name
 TEMPLATES_AT_SCALE = 100_000
-NEW = 1000  # of them
+NEW = 1000  # of them, for the search of new templates alone
 COPIES = 200  # faces that are copied
-# The best on 11,005 development faces: of cosine distances from .44 to .65, two or three faces in a
-# neighbourhood, raw and centred templates
+# The best on 11,005 development faces, among cosine distances from .44 to .65, two or three faces
+# in a neighborhood, raw and centered templates
 DBSCAN_DISTANCE, DBSCAN_FACES = 0.54, 2
 IMMICH_DISTANCE, IMMICH_FACES = 0.5, 3  # what Immich ships, for another model
 
 
 def read_lfw(model: Model, folder: Path) -> tuple[list[str], Ids, Floats, Floats]:
-    """Return names, whose each face is (n,), its embedding (n, dim) and that as a reference."""
+    """Return names, and each face's person (n,), embedding (n, dim) and reference (n, dim)."""
     place, looks = embed_all(model, folder)
     numbers: dict[str, int] = {}
     rows, people = [], []
@@ -91,19 +83,19 @@ def read_lfw(model: Model, folder: Path) -> tuple[list[str], Ids, Floats, Floats
 
 
 def enrolled_as(people: Ids, templates: Floats) -> Enrolled:
-    """Return a gallery in which template i, numbered i, is of `people[i]`, alone on photo i."""
+    """Return a gallery in which template i is of `people[i]`, alone in photo i."""
     return Enrolled(np.arange(len(people)), people, templates, np.arange(len(people)))
 
 
-def judge(model: Model, enrolled: Enrolled) -> Judge:
-    """Return what `model` tells of people `enrolled`."""
+def judge_with(model: Model, enrolled: Enrolled) -> Judge:
+    """Return the judge that `model` makes of people `enrolled`."""
     return judge_of(enrolled, model.head, model.evidence, model.cohort)
 
 
 def found_at(scores: NDArray[Any], true: NDArray[np.bool_], cases: int, wrong: float) -> float:
-    """Return the share of `cases` that is found at the threshold with at most `wrong` wrong ones.
+    """Return the share of `cases` found at the lowest threshold with at most `wrong` wrong ones.
 
-    `true` (n,) says which of those with `scores` (n,) are among them. A tie counts as wrong first.
+    `true` (n,) says which proposals, with `scores` (n,), are right. In a tie the wrong come first.
     """
     order = np.lexsort((true, -scores))
     accepted = np.cumsum(~true[order]) <= wrong
@@ -117,10 +109,10 @@ def calibration_error(probabilities: NDArray[Any], true: NDArray[np.bool_]) -> f
     return expected_calibration_error(probabilities, true, np.ones(len(probabilities)))
 
 
-def parted(people: Ids, fewest: int, seed: int) -> tuple[Ids, int]:
-    """Return `people` (n,) with half of those with `fewest` photos parted, and how many these are.
+def split_in_two(people: Ids, fewest: int, seed: int) -> tuple[Ids, int]:
+    """Return `people` (n,) with half of those with `fewest` photos split, and how many these are.
 
-    A part of a person's photos, cut at a random place, is under another name.
+    A random part of such a person's photos gets a second name.
     """
     rng = np.random.default_rng(seed)
     several = rng.permutation(np.flatnonzero(np.bincount(people) >= fewest))
@@ -131,34 +123,34 @@ def parted(people: Ids, fewest: int, seed: int) -> tuple[Ids, int]:
     return names, len(several) // 2
 
 
-def twice(
-    judged: Callable[[Enrolled], Judge], names: Ids, n_parted: int, templates: Floats
+def measure_twice(
+    judged: Callable[[Enrolled], Judge], names: Ids, n_split: int, templates: Floats
 ) -> tuple[dict[str, float], dict[tuple[int, int], float]]:
-    """Return how well people under two `names` (n,) are found, and wrong pairs nearly certain."""
+    """Return how well people under two `names` (n,) are found, and the most certain wrong pairs."""
     enrolled = enrolled_as(names, templates)
     found = same_people(enrolled, judged(enrolled), at_least=0.0)
     ids = np.array([pair.people for pair in found.pairs])
     p = np.array([pair.probability for pair in found.pairs])
     true: NDArray[np.bool_] = np.equal(ids[:, 0], ids[:, 1] % SECOND)
-    everybody = by_person(enrolled)
-    means, places = unit(everybody.sums), np.searchsorted(everybody.ids, ids)
+    summed = sum_by_person(enrolled)
+    means, places = unit(summed.sums), np.searchsorted(summed.ids, ids)
     cosines = (means[places[:, 0]] * means[places[:, 1]]).sum(1)
     thousands = found.n_people / 1000
     figures = {
-        "people_found_at_1_per_1000": found_at(p, true, n_parted, thousands),
-        "people_found_at_1_per_1000_cosine": found_at(cosines, true, n_parted, thousands),
-        "people_candidates_found": float(true.sum() / n_parted),
-        "people_share_parted": 2 * n_parted / found.n_people,
+        "people_found_at_1_per_1000": found_at(p, true, n_split, thousands),
+        "people_found_at_1_per_1000_cosine": found_at(cosines, true, n_split, thousands),
+        "people_candidates_found": float(true.sum() / n_split),
+        "people_share_parted": 2 * n_split / found.n_people,
         "people_share_estimated": found.share,
     }
-    told = probability_for(p.tolist(), thousands)
+    at_1_per_1000 = probability_for(p.tolist(), thousands)
     for name, least in {
         **{f"at_{round(100 * t)}pct": t for t in THRESHOLDS},
-        "where_1_per_1000_is_told": told,
+        "where_1_per_1000_is_told": at_1_per_1000,
     }.items():
         proposed = p >= least
         figures |= {
-            f"people_found_{name}": float(true[proposed].sum() / n_parted),
+            f"people_found_{name}": float(true[proposed].sum() / n_split),
             f"people_wrong_per_1000_{name}": float((~true[proposed]).sum() / thousands),
             f"people_wrong_told_per_1000_{name}": expected_wrong(p.tolist(), least) / thousands,
         }
@@ -172,10 +164,10 @@ def twice(
     }
 
 
-def two(
+def measure_two_in_one(
     judged: Callable[[Enrolled], Judge], people: Ids, templates: Floats, seed: int
 ) -> dict[str, float]:
-    """Return how well names that hold two people are found, in one draw of them."""
+    """Return how well names that hold two people are found, in one random draw."""
     rng = np.random.default_rng(seed)
     several = rng.permutation(np.flatnonzero(np.bincount(people) >= 2))
     mixed, guests = np.split(several[: len(several) // 10 * 2], 2)
@@ -200,10 +192,10 @@ def two(
     }
 
 
-def copies_told(people: Ids, templates: Floats) -> dict[str, float]:
-    """Return how many pairs are called copies of one picture, none of which was made as one.
+def measure_copies(people: Ids, templates: Floats) -> dict[str, float]:
+    """Return how many pairs are called copies of one picture among faces that were not copied.
 
-    Those of one person may be copies all the same: photos that are in LFW twice.
+    Those of one person may be copies nevertheless: some photos are in LFW twice.
     """
     found = same_faces(enrolled_as(people, templates))
     of_one = sum(face.people[0] == face.people[1] for face in found)
@@ -216,7 +208,7 @@ def copies_told(people: Ids, templates: Floats) -> dict[str, float]:
 
 
 def jpeg(crop: Crop, quality: int) -> Crop:
-    """Return `crop` (side, side, 3) as it comes back from a JPEG file."""
+    """Return `crop` (side, side, 3) after JPEG compression."""
     stream = io.BytesIO()
     Image.fromarray(crop).save(stream, "JPEG", quality=quality)
     return np.asarray(Image.open(stream).convert("RGB"))
@@ -230,7 +222,7 @@ def resized(crop: Crop, scale: float) -> Crop:
 
 
 def aligned_again(crop: Crop, rng: np.random.Generator) -> Crop:
-    """Return `crop` (side, side, 3) as landmarks cut it that were found a little elsewhere."""
+    """Return `crop` (side, side, 3) as slightly shifted landmarks would cut it."""
     side = len(crop)
     place = cv2.getRotationMatrix2D(
         (side / 2, side / 2), rng.normal(0, 0.8), 1 + rng.normal(0, 0.012)
@@ -240,10 +232,10 @@ def aligned_again(crop: Crop, rng: np.random.Generator) -> Crop:
     return np.asarray(moved, np.uint8)
 
 
-def copies_found(model: Model, folder: Path) -> dict[str, float]:
-    """Return the share of copies of a face that is found, by what was done to the picture.
+def measure_edited_copies(model: Model, folder: Path) -> dict[str, float]:
+    """Return the share of copies of a face that is found, by edit, on development people.
 
-    Of development people in `folder`; beside it how often two of their photos are called one.
+    Also how often two of their photos are called copies.
     """
     rng = np.random.default_rng(0)
     with (folder / "index.csv").open() as stream:
@@ -266,9 +258,9 @@ def copies_found(model: Model, folder: Path) -> dict[str, float]:
         "aligned_again_jpeg_75": lambda crop: jpeg(aligned_again(crop, rng), 75),
     }
     originals = templates(crops)
-    told = copies_told(people, originals)
+    unedited = measure_copies(people, originals)
     chosen = rng.permutation(len(crops))[:COPIES]
-    figures = {f"development_{name}": figure for name, figure in told.items()}
+    figures = {f"development_{name}": figure for name, figure in unedited.items()}
     for name, edit in edits.items():
         edited = templates(np.stack([edit(crop) for crop in crops[chosen]]))
         alike = (edited * originals[chosen]).sum(1)
@@ -277,11 +269,11 @@ def copies_found(model: Model, folder: Path) -> dict[str, float]:
 
 
 def grouping(labels: Ids, people: Ids) -> dict[str, float]:
-    """Return what groups `labels` (n,) are worth for faces of `people` (n,).
+    """Return how good the groups `labels` (n,) of faces of `people` (n,) are.
 
-    BCubed after Bagga and Baldwin (1998): a face's precision is the share of its group that is of
-    its person, its recall the share of its person that is in its group. A wrong merge is one
-    person too many in a group.
+    BCubed after Bagga and Baldwin (1998): a face's precision is the share of its group that is its
+    person's, its recall the share of its person that is in its group. `wrong_merges` counts the
+    people beyond the first in every group.
     """
     labels, people = (
         np.unique(x, return_inverse=True)[1].astype(np.int64) for x in (labels, people)
@@ -304,14 +296,14 @@ def grouping(labels: Ids, people: Ids) -> dict[str, float]:
     }
 
 
-def labelled(labels: Ids) -> Ids:
-    """Return `labels` (n,) with those below 0, noise, as groups of one."""
+def with_own_labels(labels: Ids) -> Ids:
+    """Return `labels` (n,) with each label below 0, noise, as a group of its own."""
     alone = labels < 0
     return np.where(alone, labels.max() + np.cumsum(alone), labels)
 
 
-def unnamed(model: Model, people: Ids, faces: Floats) -> dict[str, float]:
-    """Return how well the faces of people nobody has named are grouped, and by rivals."""
+def measure_groups(model: Model, people: Ids, faces: Floats) -> dict[str, float]:
+    """Return how well unnamed faces are grouped, by us and by rivals."""
     nobody = fit_strangers(faces[:0], 0, model.cohort)
     figures: dict[str, float] = {}
 
@@ -319,7 +311,7 @@ def unnamed(model: Model, people: Ids, faces: Floats) -> dict[str, float]:
         start = process_time()
         labels = work()
         seconds = process_time() - start
-        found = grouping(labelled(labels), people)
+        found = grouping(with_own_labels(labels), people)
         figures.update({f"{k}{suffix}": v for k, v in found.items()})
         figures[f"cluster_cpu_s{suffix}"] = seconds
 
@@ -348,17 +340,19 @@ def unnamed(model: Model, people: Ids, faces: Floats) -> dict[str, float]:
 
 
 def extended(people: Ids, templates: Floats, count: int) -> tuple[Ids, Floats]:
-    """Return `count` templates and whose they are: the given ones, and synthetic ones after them.
+    """Return the people (count,) of templates (count, dim): the given ones, then synthetic ones.
 
-    A synthetic person is a normal draw from the covariance between people, a photo one from that
-    within; as many photos a person as real ones have.
+    A synthetic person is a normal draw from the covariance between people, a photo one from the
+    covariance within; numbers of photos are drawn from those of the real people.
     """
     rng = np.random.default_rng(0)
     photos = np.bincount(people)
-    means = by_person(enrolled_as(people, templates)).sums / photos[:, None]
+    means = sum_by_person(enrolled_as(people, templates)).sums / photos[:, None]
     several = photos[people] > 1
     within = np.cov((templates - means[people])[several].T)
-    within *= several.sum() / (several.sum() - (photos > 1).sum())  # the means were fitted
+    within *= several.sum() / (
+        several.sum() - (photos > 1).sum()
+    )  # the means were fitted to the same photos
     between = np.cov(means.T) - within * (1 / photos).mean()
     values, axes = np.linalg.eigh(between)
     spread = axes * np.sqrt(np.maximum(values, 0))
@@ -374,9 +368,9 @@ def extended(people: Ids, templates: Floats, count: int) -> tuple[Ids, Floats]:
 
 
 def standard_scores(model: Model, people: Ids, templates: Floats) -> dict[str, float]:
-    """Return how far apart one person's and two people's photos score, in standard deviations."""
+    """Return the distribution of standard scores of one person's and of two people's photos."""
     rng = np.random.default_rng(0)
-    strangers = judge(model, enrolled_as(people, templates)).strangers
+    strangers = judge_with(model, enrolled_as(people, templates)).strangers
     centred = strangers.centred(templates)
     order = np.argsort(people, kind="stable")
     nexts = np.stack([order[:-1], order[1:]])
@@ -399,12 +393,12 @@ def standard_scores(model: Model, people: Ids, templates: Floats) -> dict[str, f
 
 
 def all_pairs(people: Ids, templates: Floats) -> dict[str, float]:
-    """Return what the proposals of a whole gallery cost; run in a process of its own."""
+    """Return what the proposals for a whole gallery cost; run in its own process."""
     import resource  # not on Windows
 
     model = Model.load("default")
     enrolled = enrolled_as(people, templates)
-    judges = judge(model, enrolled)
+    judges = judge_with(model, enrolled)
     start, cpu = perf_counter(), process_time()
     found = same_people(enrolled, judges)
     seconds, cpu = perf_counter() - start, process_time() - cpu
@@ -421,8 +415,8 @@ def all_pairs(people: Ids, templates: Floats) -> dict[str, float]:
     }
 
 
-def scale(model: Model, people: Ids, templates: Floats) -> dict[str, float]:
-    """Return what 100,000 templates cost, and how like real scores those of synthetic ones are."""
+def measure_scale(model: Model, people: Ids, templates: Floats) -> dict[str, float]:
+    """Return the cost at 100,000 templates, and the scores of real and synthetic ones."""
     many, rows = extended(people, templates, TEMPLATES_AT_SCALE)
     synthetic = slice(len(people), None)
     figures = {
@@ -438,7 +432,7 @@ def scale(model: Model, people: Ids, templates: Floats) -> dict[str, float]:
 
 
 def averaged(draws: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of each figure over `draws`, and the deviation of those that are goals."""
+    """Return the mean of each figure over `draws`, and the deviation of the goal figures."""
     figures = {name: float(np.mean([draw[name] for draw in draws])) for name in draws[0]}
     for name in draws[0]:
         if "1_per_1000" in name and "found" in name:
@@ -449,25 +443,27 @@ def averaged(draws: list[dict[str, float]]) -> dict[str, float]:
 def figures_of(
     model: Model, names: list[str], people: Ids, once: Floats, references: Floats
 ) -> dict[str, float]:
-    """Return every figure of this benchmark for faces of `people` (n,) called `names`."""
+    """Return the figures for faces of `people` (n,), numbers of `names`."""
     wrong: dict[tuple[int, int], float] = {}
 
     def judged(enrolled: Enrolled) -> Judge:
-        return judge(model, enrolled)
+        return judge_with(model, enrolled)
 
     draws = []
     for seed in SEEDS:
-        figures, certain = twice(judged, *parted(people, PHOTOS_TO_PART, seed), references)
+        figures, certain = measure_twice(
+            judged, *split_in_two(people, PHOTOS_TO_SPLIT, seed), references
+        )
         draws.append(figures)
         wrong |= certain
     for (a, b), p in sorted(wrong.items(), key=lambda case: -case[1]):
         print(f"called one person at {p:.4f}: {names[a]}, {names[b]}", file=sys.stderr)
     return {
         **averaged(draws),
-        **averaged([two(judged, people, references, seed) for seed in SEEDS]),
-        **copies_told(people, references),
-        **unnamed(model, people, once),
-        **scale(model, people, references),
+        **averaged([measure_two_in_one(judged, people, references, seed) for seed in SEEDS]),
+        **measure_copies(people, references),
+        **measure_groups(model, people, once),
+        **measure_scale(model, people, references),
     }
 
 
@@ -475,7 +471,7 @@ def people(data: Path) -> dict[str, float]:
     """Return every figure of this benchmark."""
     model = Model.load("default", engine=engine_for_many())
     figures = figures_of(model, *read_lfw(model, need(data / "lfw")))
-    figures |= copies_found(model, need(data / "faces"))
+    figures |= measure_edited_copies(model, need(data / "faces"))
     return {name: round(figure, 5) for name, figure in figures.items()}
 
 

@@ -3,18 +3,18 @@
     python -m benchmarks.dedupe_photos [--json]
 
 Copies by EDITS, seeded, of 1,000 LFW crops and of the photos in `photos/groups` of the data folder.
-A pair is two files; it is right if both come from one picture. What was chosen on what: the codes,
-the windows and SAME on crops of SPENT, and on every second photo of `photos`; the photos here, and
-`photos/dedupe`, were looked at while choosing. The crops here are of people who are in no SPENT
-crop: the figures `crop_...` are of them alone. EVERYWHERE was chosen on the photos SPENT_SHOTS and
-raised after the figures of the other ones were seen: those are not of a clean split.
+A pair is two files; it is right if both come from one picture. The codes, the windows and SAME were
+chosen on the crops SPENT and on every second photo of `photos`; the photos used here, and
+`photos/dedupe`, were also seen while choosing. The crops here are of people who are in no SPENT
+crop: the figures `crop_...` are theirs alone. EVERYWHERE was chosen on the photos SPENT_SHOTS and
+raised after the figures of the others were seen, so those are no clean test.
 
 `sure`: what --apply would move. `shots_...`: two shots from a tripod, made from one photo of
 `photos/groups`: noise, a shift, and one face with its eyes closed, mirrored or moved by an eighth
-of its width. Nothing of that should be sure.
+of its width. None of these should be sure.
 
-Beside it, if they are installed, imagehash (phash and dhash at 10 of 64 bits, phash at 4) and
-imagededup (its phash at its default of 10), by the same edits and the same upright pixels.
+Beside it, if installed, imagehash (phash and dhash at 10 of 64 bits, phash at 4) and imagededup
+(its phash at its default of 10), on the same edits and the same upright pixels.
 """
 
 import csv
@@ -35,7 +35,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from benchmarks.report import need, parse_arguments, show
 from facesearch.duplicates.photos import PhotoReport, find_duplicates
-from facesearch.duplicates.picture import EVERYWHERE, compare, look_at, look_closely
+from facesearch.duplicates.picture import compare, look_at, look_closely, why_unsure
 from facesearch.photo import Photo, read_photo
 
 SEED = 2909
@@ -59,7 +59,7 @@ def _scaled(image: Image.Image, scale: float) -> Image.Image:
 
 
 def _cropped(image: Image.Image, rng: Generator, share: float) -> Image.Image:
-    """Return the picture without `share` of its width and height, taken at random sides."""
+    """Return the picture without `share` of its width and height, cut from random sides."""
     x, y = image.width * share, image.height * share
     left, top = rng.uniform(0, x), rng.uniform(0, y)
     box = left, top, image.width - x + left, image.height - y + top
@@ -93,8 +93,8 @@ def _with_logo(image: Image.Image, rng: Generator) -> tuple[str, bytes]:
 
 
 def _bordered(image: Image.Image, rng: Generator) -> tuple[str, bytes]:
-    colour = "white" if rng.random() < 0.5 else "black"
-    return _file(ImageOps.expand(image, round(0.06 * min(image.size)), colour))
+    color = "white" if rng.random() < 0.5 else "black"
+    return _file(ImageOps.expand(image, round(0.06 * min(image.size)), color))
 
 
 def _quarter(image: Image.Image, rng: Generator) -> tuple[str, bytes]:
@@ -129,7 +129,7 @@ EDITS: dict[str, Callable[[Image.Image, Generator], tuple[str, bytes]]] = {
 
 
 def crops(data: Path) -> Iterator[Image.Image]:
-    """Yield crops of people nothing was chosen on."""
+    """Yield crops of people on whom nothing was chosen."""
     with (data / "lfw" / "lfw_index.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     spent = {
@@ -167,7 +167,7 @@ def write_copies(originals: Iterator[Image.Image], folder: Path) -> dict[str, in
 
 
 def pairs_of(groups: list[list[str]]) -> set[frozenset[str]]:
-    """Return every pair of files that stand in one group."""
+    """Return every pair of files in one group."""
     return {frozenset(pair) for group in groups for pair in combinations(group, 2)}
 
 
@@ -230,11 +230,11 @@ def rivals(truth: dict[str, int]) -> Iterator[tuple[str, float, float, float]]:
         yield "imagededup_phash_10", *rates(found, truth), seconds
 
 
-# Shots of one moment
+# Shots of one burst
 
 
 def shot(image: Pixels, rng: Generator) -> Pixels:
-    """Return what a camera on a tripod takes a moment later: moved by a pixel or two, noisy."""
+    """Return a shot from a tripod a moment later: moved by a pixel or two, with noise."""
     turn = np.array([[1.002, 0.001, 1.5], [-0.001, 1.002, -1.0]], np.float32)
     size = image.shape[1], image.shape[0]
     moved = cv2.warpAffine(image, turn, size, borderMode=cv2.BORDER_REFLECT)
@@ -266,7 +266,7 @@ def with_face(image: Pixels, face: dict[str, float], what: str) -> Pixels:
 
 
 def series(data: Path) -> dict[str, float]:
-    """Return how many shots of one moment would be taken for one picture, by the face's width."""
+    """Return how many pairs of shots of one moment there are, and how many are sure, by change."""
     expected = json.loads((data / "photos" / "expected.json").read_text("utf-8"))["groups"]
     rng = np.random.default_rng(3)
     items = [(name, truth) for name, truth in expected.items() if truth.get("faces")]
@@ -284,7 +284,7 @@ def series(data: Path) -> dict[str, float]:
         )
         face = truth["faces"][rng.integers(len(truth["faces"]))]
         face = {key: face[key] * scale for key in ("cx", "cy", "w", "h")}
-        if face["w"] < 0.05 * min(image.shape[:2]):  # smaller eyes than anybody sees at 512 pixels
+        if face["w"] < 0.05 * min(image.shape[:2]):  # eyes too small to be seen at 512 pixels
             continue
         for what in ("blink", "mirrored", "moved"):
             figures[f"shots_{what}"] += 1
@@ -294,17 +294,17 @@ def series(data: Path) -> dict[str, float]:
 
 
 def is_sure(one: Pixels, other: Pixels) -> bool:
-    """Return whether --apply would move one of the two away."""
+    """Return whether --apply would move one of the two."""
     photos = Photo.from_pixels("one", one), Photo.from_pixels("other", other)
     looks = look_at(photos[0]), look_at(photos[1])
     likeness = compare(*looks)
-    if likeness is None or likeness.burst or looks[0].plain or looks[1].plain:
+    if likeness is None or likeness.burst:
         return False
-    return look_closely(photos, looks) >= EVERYWHERE
+    return not why_unsure(looks, lambda: look_closely(photos, looks))
 
 
 def mixed_set(folder: Path) -> dict[str, float]:
-    """Return how many groups of `photos/dedupe` are whole, and how many files joined wrongly."""
+    """Return how many groups of `photos/dedupe` are whole, and how many pairs are wrong."""
     truth = json.loads((folder / "expected.json").read_text("utf-8"))["dedupe"]
     group_of = {
         str(Path(path).relative_to(folder.resolve()).as_posix()): number
@@ -365,7 +365,7 @@ def photos(data: Path) -> dict[str, float]:
 
 
 def sure_ones(report: PhotoReport, truth: dict[str, int]) -> dict[str, float]:
-    """Return of the files proposed to go how many are sure, in all and without text put on."""
+    """Return the share of duplicates that is sure, of all and of those without text or logo."""
     twins = [(group.keeper.path, twin) for group in report.groups for twin in group.duplicates]
     clean = [t for _, t in twins if not t.file.path.endswith(("date.jpg", "logo.jpg"))]
     sure = [(keeper, twin) for keeper, twin in twins if twin.sure]

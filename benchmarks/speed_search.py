@@ -1,10 +1,10 @@
-"""A search as a share of the memory bandwidth: one query at a time, on one thread.
+"""Measure a search as a share of memory bandwidth: one query at a time, on one thread.
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m benchmarks.speed_search
 
-An exact search reads every stored row, so it cannot be quicker than memory is read. How quick that
-is, is measured in the same moment: numpy reading as many bytes (the sum, the greatest and, as a
-matrix times a vector, the product; the quickest counts), in turn with the queries.
+An exact search reads every stored row, so it cannot be faster than memory is read. That speed is
+measured in turn with the queries: numpy reads as many bytes for their sum, their maximum and, as a
+matrix times a vector, their product; the fastest counts.
 """
 
 import json
@@ -30,7 +30,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def search_speed(name: str, count: int) -> dict[str, float]:
-    """Return what a query of `count` random rows takes, and its share of the bandwidth."""
+    """Return the time of a query in `count` random rows, and its share of the bandwidth."""
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((count, DIM), np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -41,7 +41,7 @@ def search_speed(name: str, count: int) -> dict[str, float]:
     probe = queries[0]
     reads: dict[str, Callable[[], object]] = {
         "sum": memory.sum,
-        "greatest": memory.max,
+        "maximum": memory.max,
         "product": lambda: memory @ probe,
     }
     searched: list[float] = []

@@ -1,10 +1,11 @@
-"""One system at work in a process of its own, in the environment that it is installed in.
+"""Run one system in a process of its own, in the environment where it is installed.
 
     python speed_worker.py SYSTEM GALLERY
 
 A job is a line on stdin, {"enroll": {name: [photo, ...]}} or {"identify": [photo, ...]}; the answer
 is a line on stdout: CPU seconds and wall seconds of the job, photos with a usable face, and the
-peak memory of the process so far. Without jobs it ends. Standard library, and the system itself.
+peak memory of the process so far. It ends when stdin does. It imports the standard library and the
+system only.
 """
 
 import json
@@ -20,7 +21,7 @@ Identify = Callable[[Photos], int]
 
 
 def facesearch_in(engine: str, gallery_file: str) -> tuple[Enroll, Identify]:
-    """Return how facesearch does both: its library, one photo after the other."""
+    """Return how facesearch enrolls and identifies: by its library, one photo after another."""
     from pathlib import Path
 
     from facesearch import Gallery, Model
@@ -38,7 +39,7 @@ def facesearch_in(engine: str, gallery_file: str) -> tuple[Enroll, Identify]:
 
 
 def verifyface_in(vault: str) -> tuple[Enroll, Identify]:
-    """Return how verifyface does both: its library in a loop, which is the only way it has."""
+    """Return how verifyface enrolls and identifies: by its library in a loop, its only way."""
     import verifyface  # type: ignore[import-not-found, unused-ignore]
 
     verifier: Any = verifyface.Verifier(vault=vault)

@@ -1,30 +1,30 @@
-"""The page of a large gallery: 100,000 faces of 10,000 people, one of whom has 3,000.
+"""The page of a large gallery: 100,000 faces of 10,000 people, 3,000 of them of one person.
 
     python -m benchmarks.web [--json]
 
-A gallery is written as one `enroll` of everybody would write it, with drawn templates, and
-thumbnails for all covers; no photo is there but one portrait (of the extra demo). Then
-`facesearch web` runs as a process of its own and is asked by a client and, if there is a Chromium,
-by a browser. Medians; each question is of another person or another window, but for the first
-window and the largest person. The machine is as it is: what runs beside the benchmark slows the
-server and the browser, so figures of a busy one are upper limits. `load_before` tells how many
-processes wanted to run before.
+The gallery is written as one `enroll` of everybody would write it, with random templates and with
+thumbnails of all covers; it has no photos. Then `facesearch web` runs as a process of its own and
+is asked by a client and, if there is a Chromium, by a browser. The portrait that is uploaded comes
+with the extra demo. All figures are medians; each request asks for another person or another
+window, except for the first window and the largest person. Other programs on the machine slow the
+server and the browser, so figures of a busy machine are upper limits. `load_before` is the number
+of processes that wanted to run before.
 
-- First bytes: from the request to the head of the answer, on a connection that is open.
+- First byte: from the request to the head of the answer, on an open connection.
 - Interactive: from the start of the navigation to the end of the page's `load` event, in the
-  browser: the modules have run. `people_pictures_ms`: until all pictures in sight are there.
-- A decision is told and answered. `confirm_ms` looks at a photo of 512 x 600 pixels once more,
-  which is most of it (`photo_ms`: a photo is sent and looked at). `card_after_decision_ms` is the
-  photo's card after it: who is there, by the gallery with one face more. With the first photo
-  (`first_photo_ms`) the index is made and filed, and strangers' scores are measured.
-- The review, in a browser, with who is on the portrait enrolled, of copies of it as JPEGs of 480 x
-  600 pixels and of another quality each, on a server of its own: "is this she?", yes.
-  `review_next_ms`: from the key to the frame that shows the next face, its picture loaded; who
-  decides rests 300 ms on each face and waits for nothing else. `review_decision_stored_ms`: from
-  the key to the answer of the server, which has looked at the photo once more; each key waits for
-  the answer to the one before. `review_found_s`: until the queue is there, with all photos looked
-  at for the first time.
-- Memory as Linux counts it resident: the server, and the two processes that decode photos.
+  browser: the scripts have run. `people_pictures_ms`: until all pictures in view are loaded.
+- Decisions: until the answer. `confirm_ms` decodes a photo of 512 x 600 pixels again, which takes
+  most of the time (`photo_ms`: a photo is uploaded and decoded). `card_after_decision_ms`: the
+  photo's card after the decision, identified with one more face in the gallery. The first photo
+  (`first_photo_ms`) also builds and saves the index, and measures how strangers score.
+- The review, in a browser, on a server of its own. The person in the portrait is enrolled; copies
+  of it as JPEGs of 480 x 600 pixels, each of another quality, are asked about and answered with
+  yes. `review_next_ms`: from the key to the frame that shows the next face with its picture
+  loaded, for a user who looks at each face for 300 ms and waits for nothing else.
+  `review_decision_stored_ms`: from the key to the server's answer, which decodes the photo again;
+  each key waits for the answer to the one before. `review_found_s`: until the queue is ready, with
+  all photos decoded for the first time.
+- Memory: resident memory as Linux counts it, of the server and of its two decoder processes.
 """
 
 import http.client
@@ -52,7 +52,7 @@ from PIL import Image, ImageDraw
 from benchmarks.report import parse_arguments, show
 from facesearch import Gallery
 from facesearch.serving.thumbnails import Thumbnails
-from facesearch.storage.store import FaceRow
+from facesearch.storage.rows import FaceRow
 from facesearch.vectors import unit
 
 if TYPE_CHECKING:
@@ -60,45 +60,46 @@ if TYPE_CHECKING:
 
 FACES, PEOPLE = 100_000, 10_000
 MANY = 3_000  # faces of the first person
-WITHIN = 0.6  # length of what a face adds to its person's centre, before it is made a unit
+WITHIN = 0.6  # length of the noise added to a person's center, which is then made a unit
 GIVEN = ["Ana", "Björn", "Chloé", "David", "Élodie", "Fatma", "Göran", "Hana", "Ines", "Jürgen"]
 SYLLABLES = ["ka", "lo", "mi", "ne", "ru", "sa", "ti", "vo", "ze", "du"]
 BATCH = 2_000  # faces in one transaction
-TIMES = 40  # questions of a kind
+TIMES = 40  # requests of a kind
 AT_ONCE = 100
 CHROMIUM = "/usr/bin/chromium"
-LOADED_AND_SEEN = """new Promise((tell) => {
+LOADED_AND_SEEN = """new Promise((resolve) => {
     const inSight = ({ top }) => top < innerHeight;
     const pictures = [...document.images].filter((i) => inSight(i.getBoundingClientRect()));
     const look = () => {
         const { loadEventEnd } = performance.getEntriesByType("navigation")[0];
         if (loadEventEnd && pictures.every((picture) => picture.complete))
-            tell([loadEventEnd, performance.now()]);
+            resolve([loadEventEnd, performance.now()]);
         else setTimeout(look, 2);
     };
     look();
 })"""
-LOOKED_MS = 300  # on each face before the key; the page takes none before 250
-NEXT_SEEN = """new Promise((tell) => {
+LOOKED_MS = 300  # at each face before the key; the page accepts no key before 250
+NEXT_SEEN = """new Promise((resolve) => {
     const shown = () => document.querySelector("#cases article:not([hidden])");
     const before = shown();
     addEventListener("keydown", ({ timeStamp }) => {
         const look = () => {
             const crop = shown() === before ? null : shown()?.querySelector(".crop");
             if (crop?.complete && crop.naturalWidth)
-                requestAnimationFrame(() => setTimeout(() => tell(performance.now() - timeStamp)));
+                requestAnimationFrame(() =>
+                    setTimeout(() => resolve(performance.now() - timeStamp)));
             else setTimeout(look, 2);
         };
         look();
     }, { capture: true, once: true });
 })"""
-ANSWERED = """new Promise((tell) => {
+ANSWERED = """new Promise((resolve) => {
     addEventListener("keydown", ({ timeStamp }) => {
         new PerformanceObserver((seen, observer) => {
-            const told = seen.getEntries().find(({ name }) => name.endsWith("/is"));
-            if (!told) return;
+            const answer = seen.getEntries().find(({ name }) => name.endsWith("/is"));
+            if (!answer) return;
             observer.disconnect();
-            tell(told.responseEnd - timeStamp);
+            resolve(answer.responseEnd - timeStamp);
         }).observe({ type: "resource" });
     }, { capture: true, once: true });
 })"""
@@ -116,55 +117,55 @@ def build(path: Path) -> None:
     n_faces[0] = MANY
     landmarks = np.zeros((5, 2), np.float32)
     with Gallery(path) as gallery:
-        store, log = gallery._store, gallery._log
+        store = gallery._session.store
         width = gallery.model.dim
-        centres = unit(rng.standard_normal((PEOPLE, width)).astype(np.float32))
+        centers = unit(rng.standard_normal((PEOPLE, width)).astype(np.float32))
         owners = np.repeat(np.arange(PEOPLE), n_faces)
         people: dict[int, int] = {}
-        first = None  # decision of the enrollment
+        first = None  # id of the enrollment's first decision
         for start in range(0, FACES, BATCH):
             with store.transaction():
                 for number in range(start, min(start + BATCH, FACES)):
                     owner = int(owners[number])
                     if owner not in people:
-                        people[owner] = store.add_person(name_of(owner))
+                        people[owner] = store.people.add(name_of(owner))
                     noise = rng.standard_normal(width).astype(np.float32)
-                    template = unit(centres[owner] + WITHIN * unit(noise))
+                    template = unit(centers[owner] + WITHIN * unit(noise))
                     photo = sha256(b"%d" % number).hexdigest(), f"/absent/{number}.jpg", 640, 480
-                    face_id = store.insert_face(
+                    face_id = store.faces.insert(
                         *(store.journal(), people[owner], photo),
                         FaceRow(BOX, landmarks, 0.9, 50.0),
                         template,
                         gallery.model.fingerprint,
                         "human",
                     )
-                    entry = log.append(
+                    entry = store.decisions.append(
                         "enroll", person_id=people[owner], face_id=face_id, run=first
                     )
                     first = first or entry.id
-        thumbnails = Thumbnails(gallery.index_folder)
+        thumbnails = Thumbnails(gallery.upkeep.index_folder)
         drawings = [drawn(number) for number in range(200)]
         for owner, person in people.items():
-            faces = store.faces_of(person)
+            faces = store.faces.of_person(person)
             for _, face in faces if 0 < owner <= TIMES else faces[:1]:
                 thumbnails.keep(face, drawings[face.id % len(drawings)])
 
 
 def let_wait(path: Path, photo: Path) -> Path:
-    """Enroll who is on a photo; return a folder with others of them, for 2 x TIMES decisions."""
+    """Enroll the person in a photo; return a folder of 2 x TIMES different copies to review."""
     with Gallery(path) as gallery:
         list(gallery.enroll([("Grace Hopper", photo)]))
     folder = path.with_name("photos")
     folder.mkdir()
     with Image.open(photo) as portrait:
         small = portrait.resize((480, 600))
-    for quality in range(96 - 2 * TIMES, 96):  # so no two are the same bytes
+    for quality in range(96 - 2 * TIMES, 96):  # so that no two have the same bytes
         small.save(folder / f"{quality}.jpg", quality=quality)
     return folder
 
 
 def name_of(number: int) -> str:
-    """Return the name of a person: every one another, in no order."""
+    """Return the name of a person: all different, in no order."""
     surname = "".join(SYLLABLES[int(digit)] for digit in f"{number * 7919 % PEOPLE:04d}")
     return f"{GIVEN[number % len(GIVEN)]} {surname.capitalize()}"
 
@@ -180,7 +181,7 @@ def drawn(number: int) -> bytes:
     return encoded.getvalue()
 
 
-# The server and who asks it
+# The server and its client
 
 
 class Site:
@@ -195,28 +196,28 @@ class Site:
         welcome.read()
         self._cookie = (welcome.headers["Set-Cookie"] or "").partition(";")[0]
 
-    def connect_anew(self) -> None:
-        """Let the next question open a connection: the server closes one that rests for seconds."""
+    def reconnect(self) -> None:
+        """Open a new connection for the next request: the server closes idle ones after seconds."""
         self._connection.close()
 
     def ask(self, path: str, body: bytes | None = None, kind: str = "") -> tuple[float, bytes]:
-        """Return after how many milliseconds an answer began, and what it was.
+        """Return the milliseconds until the answer started, and the answer.
 
-        Raises RuntimeError if it is none.
+        Raises RuntimeError if the status is an error.
         """
         return self._ask(self._connection, path, body, kind)
 
-    def ask_anew(self, path: str) -> tuple[float, bytes]:
-        """Return what `ask` returns, by a connection of its own."""
+    def ask_alone(self, path: str) -> tuple[float, bytes]:
+        """Return what `ask` returns, on a connection of its own."""
         connection = http.client.HTTPConnection(self.host, timeout=300)
         try:
             return self._ask(connection, path, None, "")
         finally:
             connection.close()
 
-    def tell(self, path: str, **told: Any) -> tuple[float, dict[str, Any]]:
-        """Return after how many milliseconds a change was answered, and how."""
-        ms, answer = self.ask(path, json.dumps(told).encode(), "application/json")
+    def tell(self, path: str, **values: Any) -> tuple[float, dict[str, Any]]:
+        """Return the milliseconds until a change was answered, and the answer."""
+        ms, answer = self.ask(path, json.dumps(values).encode(), "application/json")
         return ms, json.loads(answer)
 
     def _ask(
@@ -237,7 +238,7 @@ class Site:
 
 @contextmanager
 def running(gallery: Path, *photos: Path) -> Iterator[Site]:
-    """Give the server of a gallery, with the review of some photos; it is ended after."""
+    """Yield the server of a gallery, with a review of some photos; end it afterwards."""
     command = [sys.executable, "-m", "facesearch_cli", "web", "--no-browser"]
     command += ["--gallery", str(gallery), *map(str, photos)]
     process = subprocess.Popen(
@@ -256,11 +257,11 @@ def typical(ask: Callable[[int], float]) -> float:
     return median(ask(number) for number in range(1, TIMES + 1))
 
 
-# What is measured
+# Measurements
 
 
 def pages(site: Site) -> dict[str, float]:
-    """Return how soon answers begin."""
+    """Return how soon answers start."""
     searched = [name_of(number) for number in range(1, TIMES + 1)]
     typed = [name[: 3 + number % 5].lower() for number, name in enumerate(searched)]
     ids = {}
@@ -281,8 +282,8 @@ def pages(site: Site) -> dict[str, float]:
 
 
 def decisions(site: Site, photo: Path) -> dict[str, float]:
-    """Return how soon decisions are answered, and what is asked after them."""
-    site.connect_anew()
+    """Return how soon decisions, and the requests that follow them, are answered."""
+    site.reconnect()
     renamed, undone = [], []
     for number in range(1, TIMES + 1):
         text = site.ask(f"/people?search={quote(name_of(number))}")[1].decode()
@@ -315,7 +316,7 @@ def decisions(site: Site, photo: Path) -> dict[str, float]:
 
 @contextmanager
 def browsing(site: Site) -> Iterator["Page"]:
-    """Give the first page in a browser, which is ended after."""
+    """Yield the first page in a browser; close the browser afterwards."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -329,7 +330,7 @@ def browsing(site: Site) -> Iterator["Page"]:
 
 
 def in_browser(site: Site) -> dict[str, float]:
-    """Return how soon pages can be used in a browser."""
+    """Return how soon pages are usable in a browser."""
     with browsing(site) as page:
 
         def opened(path: str) -> tuple[float, float]:
@@ -337,7 +338,7 @@ def in_browser(site: Site) -> dict[str, float]:
             loaded, seen = page.evaluate(LOADED_AND_SEEN)
             return loaded, seen
 
-        opened("/people")  # the browser warms up
+        opened("/people")  # warms up the browser
         people = page.locator("a.tile").evaluate_all("tiles => tiles.map(t => t.pathname)")
         grid = [opened("/people") for _ in range(TIMES)]
         person = [opened(people[number]) for number in range(TIMES)]
@@ -349,10 +350,10 @@ def in_browser(site: Site) -> dict[str, float]:
 
 
 def reviewed(site: Site) -> dict[str, float]:
-    """Return how soon the next face is seen after a decision, and how soon that is stored."""
+    """Return how soon the next face is shown after a decision, and how soon that is stored."""
     start = time.perf_counter()
     while b'"found":false' in site.ask("/groups/progress")[1]:
-        site.connect_anew()
+        site.reconnect()
         time.sleep(0.2)
     found_s = time.perf_counter() - start
 
@@ -361,9 +362,9 @@ def reviewed(site: Site) -> dict[str, float]:
 
         def after_a_yes(seen: str) -> float:
             page.wait_for_timeout(LOOKED_MS)
-            page.evaluate(f"() => {{ window.told = {seen}; }}")  # which is not waited for
+            page.evaluate(f"() => {{ window.result = {seen}; }}")  # does not wait for it
             page.keyboard.press("y")
-            return float(page.evaluate("window.told"))
+            return float(page.evaluate("window.result"))
 
         stored = [after_a_yes(ANSWERED) for _ in range(TIMES)]
         following = [after_a_yes(NEXT_SEEN) for _ in range(TIMES - 1)]
@@ -376,14 +377,14 @@ def reviewed(site: Site) -> dict[str, float]:
 
 
 def at_once(site: Site) -> dict[str, float]:
-    """Return how many of 100 requests that come at once are not answered, and when all are."""
+    """Return how many of 100 simultaneous requests fail, and the time until all are answered."""
     paths = [f"/people/rows?start={60 * n}" for n in range(AT_ONCE // 2)]
     paths += [f"/faces/{MANY + n}/picture" for n in range(1, 1 + AT_ONCE // 4)]
     paths += [f"/people?search={quote(GIVEN[n % len(GIVEN)])}" for n in range(AT_ONCE // 4)]
 
     def fails(path: str) -> bool:
         try:
-            site.ask_anew(path)
+            site.ask_alone(path)
         except (OSError, http.client.HTTPException, RuntimeError) as error:
             print(f"{path}: {error}", file=sys.stderr)
             return True
@@ -399,7 +400,7 @@ def at_once(site: Site) -> dict[str, float]:
 
 
 def memory(server: int) -> dict[str, float]:
-    """Return what is resident of the server and of its children; nothing but on Linux."""
+    """Return the resident memory of the server and of its children; empty except on Linux."""
     figures: dict[str, float] = {}
     with suppress(OSError):
         children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
@@ -410,14 +411,14 @@ def memory(server: int) -> dict[str, float]:
 
 
 def resident_mb(process: int, what: str) -> float:
-    """Return a line of a process's status, which is in kB."""
+    """Return a memory figure of a process's status in MB."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(what))
     return int(line.split()[1]) * 1024 / 1e6
 
 
 def portrait() -> Path:
-    """Return a portrait that the extra demo brings, or end with a sentence."""
+    """Return a portrait that comes with the extra demo, or exit with a message."""
     spec = find_spec("matplotlib")
     if spec is None or spec.origin is None:
         sys.exit("there is no portrait; pip install 'facesearch[demo]'")
@@ -425,10 +426,10 @@ def portrait() -> Path:
 
 
 def has_browser() -> bool:
-    """Return whether there is a browser, or say what is left out."""
+    """Return whether there is a browser; report it if not."""
     if Path(CHROMIUM).exists() and find_spec("playwright") is not None:
         return True
-    print(f"no {CHROMIUM} or no playwright: left out what is seen there", file=sys.stderr)
+    print(f"no {CHROMIUM} or no playwright: browser figures are left out", file=sys.stderr)
     return False
 
 

@@ -1,6 +1,5 @@
 """Who is in this photo? Offline face identification with calibrated probabilities."""
 
-from facesearch.curation import Decision
 from facesearch.errors import (
     DataError,
     EmbeddingMismatch,
@@ -15,6 +14,7 @@ from facesearch.errors import (
     UnknownPerson,
 )
 from facesearch.gallery import (
+    Decision,
     Enrollment,
     Gallery,
     IdentifiedPhoto,
@@ -24,7 +24,8 @@ from facesearch.gallery import (
     verify,
 )
 from facesearch.identification import Candidate, IdentifiedFace
-from facesearch.model import Model, shipped_models
+from facesearch.model import Model
+from facesearch.shipped import shipped_models
 
 __all__ = [
     "Candidate",

@@ -1,7 +1,7 @@
-"""Photo + identified faces -> a picture with boxes and names that a person likes to look at.
+"""Photo + identified faces -> the picture with a box around each face, and its name.
 
 Convention: sizes and boxes are in pixels of the picture that is drawn, boxes (left, top, right,
-bottom) with right and bottom excluded, as in facesearch.detection.
+bottom) with right and bottom excluded, as in facesearch.detection.base.
 """
 
 import math
@@ -19,66 +19,68 @@ from PIL import Image, ImageDraw, ImageFont, features
 from facesearch.identification import IdentifiedFace
 from facesearch.photo import Photo
 
-MAX_SIDE_PX = 2048  # of the picture; more serves no screen and makes files large
+MAX_SIDE_PX = 2048  # of the picture; few screens show more, and files grow large
 MAX_LABEL_EM = 16  # a longer name ends in an ellipsis
 MIN_FONT_PX = 9  # smaller cannot be read
 FONT_STEPS = (1.0, 0.85, 0.7)  # sizes tried where labels crowd each other
-RINGS = 6  # how far from its face a label may go, in label heights
-SMOOTH = 4  # shapes are drawn so many times larger and reduced: Pillow draws hard edges
+RINGS = 6  # a label may be this far from its face, in label heights
+SMOOTH = 4  # shapes are drawn this many times larger, then reduced: Pillow draws hard edges
 
 Box = tuple[int, int, int, int]
 Boxes = NDArray[np.int64]  # (n, 4)
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The colours of an outcome; between text and label the contrast is above 10 : 1."""
+    """The colors of an outcome; the contrast of text and label is above 10 : 1."""
 
-    frame: Colour
-    label: Colour
-    text: Colour
+    frame: Color
+    label: Color
+    text: Color
 
 
-DARK: Colour = (13, 20, 24)
+DARK: Color = (13, 20, 24)
 NAMED = Look(frame=(74, 222, 158), label=(74, 222, 158), text=DARK)
-EITHER = Look(frame=(255, 194, 46), label=(255, 194, 46), text=DARK)  # not blue: colour blindness
+EITHER = Look(frame=(255, 194, 46), label=(255, 194, 46), text=DARK)  # not blue: color blindness
 UNKNOWN = Look(frame=(216, 222, 229), label=(38, 47, 56), text=(232, 237, 242))
 
-# Pillow's own font knows little beyond ASCII, not even an e with an accent. These are what Windows,
-# macOS and Linux bring along; Pillow finds them by name in the system's folders.
+# Pillow's own font has little beyond ASCII, not even accented letters. Windows, macOS and Linux
+# come with these; Pillow finds them by name in the system's folders.
+# fmt: off
 _SYSTEM_FONTS = (
-    *("segoeui.ttf", "HelveticaNeue.ttc", "Arial Unicode.ttf", "arial.ttf"),
-    *("NotoSans-Regular.ttf", "DejaVuSans.ttf", "LiberationSans-Regular.ttf", "FreeSans.ttf"),
-    *("msyh.ttc", "YuGothR.ttc", "malgun.ttf"),  # Chinese, Japanese, Korean on Windows
-    *("Hiragino Sans GB.ttc", "AppleSDGothicNeo.ttc", "PingFang.ttc"),  # and on macOS
-    *("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-microhei.ttc", "wqy-zenhei.ttc"),
-    *("NotoSansArabic-Regular.ttf", "NotoSansHebrew-Regular.ttf", "GeezaPro.ttc"),
-    *("Nirmala.ttc", "Nirmala.ttf", "NotoSansDevanagari-Regular.ttf", "Kohinoor.ttc"),
-    *("NotoSansBengali-Regular.ttf", "NotoSansTamil-Regular.ttf", "Lohit-Devanagari.ttf"),
-    *("LeelawUI.ttf", "NotoSansThai-Regular.ttf", "Thonburi.ttc"),
+    "segoeui.ttf", "HelveticaNeue.ttc", "Arial Unicode.ttf", "arial.ttf",
+    "NotoSans-Regular.ttf", "DejaVuSans.ttf", "LiberationSans-Regular.ttf", "FreeSans.ttf",
+    "msyh.ttc", "YuGothR.ttc", "malgun.ttf",  # Chinese, Japanese, Korean on Windows
+    "Hiragino Sans GB.ttc", "AppleSDGothicNeo.ttc", "PingFang.ttc",  # and on macOS
+    "NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-microhei.ttc", "wqy-zenhei.ttc",
+    "NotoSansArabic-Regular.ttf", "NotoSansHebrew-Regular.ttf", "GeezaPro.ttc",
+    "Nirmala.ttc", "Nirmala.ttf", "NotoSansDevanagari-Regular.ttf", "Kohinoor.ttc",
+    "NotoSansBengali-Regular.ttf", "NotoSansTamil-Regular.ttf", "Lohit-Devanagari.ttf",
+    "LeelawUI.ttf", "NotoSansThai-Regular.ttf", "Thonburi.ttc",
 )
+# fmt: on
 _LATIN = re.compile(r"LATIN (SMALL|CAPITAL) LETTER ([A-Z]{1,2})(?: WITH .*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is said of one face, and where in the picture."""
+    """What is written about one face, and where in the picture."""
 
-    face: int  # its place among the faces
+    face: int  # its index among the faces
     box: Box
     font_px: int
-    name: str  # as it is drawn: shortened, in letters that `font` has
+    name: str  # as drawn: shortened, in letters that `font` has
     font: str  # "" is Pillow's own
-    figure: str  # the probability, or nothing
+    figure: str  # the probability, or empty
 
 
 def annotated(photo: Photo, faces: Sequence[IdentifiedFace]) -> Image.Image:
-    """Return the upright photo with a box around each of `faces` and a name at it, in RGB.
+    """Return the upright photo in RGB, with a box around each of `faces` and its name beside it.
 
-    But for those of which a human said that they are none.
-    At most MAX_SIDE_PX on the long side; a smaller photo keeps its size. The colour of a box says
-    what became of the face: NAMED, EITHER (of several people) or UNKNOWN. Raises PhotoError.
+    Faces that a human dismissed as no face are left out. At most MAX_SIDE_PX on the long side; a
+    smaller photo keeps its size. The color of a box tells the outcome: NAMED, EITHER (of several
+    people) or UNKNOWN. Raises PhotoError.
     """
     faces = [face for face in faces if face.dismissed_as != "no face"]
     scale = min(1.0, MAX_SIDE_PX / max(photo.width, photo.height))
@@ -102,46 +104,56 @@ def labels(
 ) -> list[Label]:
     """Return labels for `faces`, whose frames are `boxes`, in a picture of `size`.
 
-    Labels lie inside the picture, never on each other, and on faces only where nothing else is
-    free. A face has none where there is no room; strangers go without sooner than cover another
-    face, since the colour of their frame says the same.
+    Labels lie inside the picture, never on each other, and on faces only if nothing else is free.
+    A face without room for a label gets none. A stranger gets none either if it would cover
+    another face: the color of the frame says the same.
     """
-    frames = np.array(boxes, np.int64).reshape(-1, 4)
     taken = np.zeros((0, 4), np.int64)
-    done: list[Label] = []
-    known_first = sorted(
+    placed: list[Label] = []
+    named_first = sorted(
         range(len(faces)),
         key=lambda i: (not faces[i].person, not faces[i].alternatives, -_height(boxes[i])),
     )
-    for i in known_first:
-        stranger = not (faces[i].person or faces[i].alternatives)
-        best: tuple[float, Label] | None = None
-        for step, shrink in enumerate(FONT_STEPS[stranger:]):
-            font_px = max(MIN_FONT_PX, round(shrink * _font_px(size, boxes[i])))
-            name, font, figure = _wording(faces[i], i, font_px, size[0])
-            width, height = _label_size(name, font, figure, font_px)
-            if width > size[0] or height > size[1]:
-                continue
-            rings = 0 if stranger else RINGS
-            places, away = _places(boxes[i], width, height, size, rings)
-            covered = _overlaps(places, frames) / (width * height)
-            cost = 40 * covered.sum(1) + away + 0.8 * step
-            cost[_overlaps(places + np.array((-2, -2, 2, 2)), taken).any(1)] = np.inf
-            if stranger:
-                cost[covered.sum(1) - covered[:, i] > 0.1] = np.inf
-            at = int(cost.argmin())
-            if cost[at] < (best[0] if best else np.inf):
-                left, top, right, bottom = places[at].tolist()
-                box = left, top, right, bottom
-                best = float(cost[at]), Label(i, box, font_px, name, font, figure)
-        if best is not None:
-            done.append(best[1])
-            taken = np.vstack([taken, best[1].box])
-    return done
+    for i in named_first:
+        label = _best_label(i, faces[i], boxes, taken, size)
+        if label is not None:
+            placed.append(label)
+            taken = np.vstack([taken, label.box])
+    return placed
+
+
+def _best_label(
+    i: int, face: IdentifiedFace, boxes: Sequence[Box], taken: Boxes, size: tuple[int, int]
+) -> Label | None:
+    """Return the label at the best free place for the face with the frame `boxes[i]`.
+
+    `taken` (n, 4) are the labels already placed. None if there is no room.
+    """
+    stranger = not (face.person or face.alternatives)
+    frames = np.array(boxes, np.int64).reshape(-1, 4)
+    best, least = None, np.inf
+    for step, shrink in enumerate(FONT_STEPS[stranger:]):
+        font_px = max(MIN_FONT_PX, round(shrink * _font_px(size, boxes[i])))
+        name, font, figure = _wording(face, i, font_px, size[0])
+        width, height = _label_size(name, font, figure, font_px)
+        if width > size[0] or height > size[1]:
+            continue
+        places, away = _places(boxes[i], width, height, size, 0 if stranger else RINGS)
+        covered = _overlaps(places, frames) / (width * height)
+        cost = 40 * covered.sum(1) + away + 0.8 * step
+        cost[_overlaps(places + np.array((-2, -2, 2, 2)), taken).any(1)] = np.inf
+        if stranger:
+            cost[covered.sum(1) - covered[:, i] > 0.1] = np.inf
+        at = int(cost.argmin())
+        if cost[at] < least:
+            left, top, right, bottom = places[at].tolist()
+            least = float(cost[at])
+            best = Label(i, (left, top, right, bottom), font_px, name, font, figure)
+    return best
 
 
 def _frame(box: Sequence[float], size: tuple[int, int]) -> Box:
-    """Return the frame around a face's box: inside the picture, large enough to be seen."""
+    """Return the frame around a face's box: inside the picture, and large enough to see."""
     left, top, right, bottom = box
     air = 2 + 0.04 * (right - left)
     grow = max(air, (10 - (right - left)) / 2), max(air, (10 - (bottom - top)) / 2)
@@ -154,25 +166,14 @@ def _frame(box: Sequence[float], size: tuple[int, int]) -> Box:
 
 
 def _font_px(size: tuple[int, int], box: Box) -> int:
-    """Return the font's size for a face: grows with it, but not as fast as pictures do."""
+    """Return the font size for a face: it grows with the face, but more slowly than pictures do."""
     usual = 0.65 * math.sqrt(max(size))  # 640: 16 px, 2048: 29 px
     return round(max(MIN_FONT_PX, min(max(0.16 * _height(box), 0.75 * usual), usual)))
 
 
 def _wording(face: IdentifiedFace, place: int, font_px: int, room: int) -> tuple[str, str, str]:
     """Return the name, its font and the probability as drawn; `room` is the picture's width."""
-    name, figure = face.person or "unknown", ""
-    if face.person is None and face.alternatives:
-        name = " or ".join(face.alternatives)
-        of_name = {candidate.person: candidate.probability for candidate in face.candidates}
-        shares = [_percent(of_name.get(other, 0.0)) for other in face.alternatives]
-        figure = " / ".join(shares).replace(" %", "", len(shares) - 1)
-    elif face.person is None:
-        # a stranger below one half is one whom the threshold did not let pass: the number would
-        # seem to contradict the word
-        figure = _percent(face.unknown_probability) if face.unknown_probability >= 0.5 else ""
-    elif face.decided_by == "machine":
-        figure = _percent(face.probability)
+    name, figure = _name_and_figure(face)
     name, font = _drawable(" ".join(name.split()), place)
     most = min(room, MAX_LABEL_EM * font_px, max(0.4 * room, 8 * font_px))
     if _label_size(name, font, figure, font_px)[0] > most:
@@ -186,11 +187,24 @@ def _wording(face: IdentifiedFace, place: int, font_px: int, room: int) -> tuple
     return name, font, figure
 
 
+def _name_and_figure(face: IdentifiedFace) -> tuple[str, str]:
+    """Return what a label says of a face: the name or names, and the probability if it has one."""
+    if face.person is not None:
+        return face.person, _percent(face.probability) if face.decided_by == "machine" else ""
+    if face.alternatives:
+        of_name = {candidate.person: candidate.probability for candidate in face.candidates}
+        shares = [_percent(of_name.get(other, 0.0)) for other in face.alternatives]
+        return " or ".join(face.alternatives), " / ".join(shares).replace("%", "", len(shares) - 1)
+    # below one half, only the threshold kept the name away: the number would contradict the word
+    unknown = face.unknown_probability
+    return "unknown", _percent(unknown) if unknown >= 0.5 else ""
+
+
 def _percent(probability: float) -> str:
-    """Return a probability as whole per cent; nothing is ever said to be certain."""
+    """Return a probability as a whole percentage; never 0% or 100%."""
     if probability >= 0.995:
-        return ">99 %"
-    return "<1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
+        return ">99%"
+    return "<1%" if probability < 0.01 else f"{100 * probability:.0f}%"
 
 
 def _label_size(name: str, font: str, figure: str, font_px: int) -> tuple[int, int]:
@@ -204,9 +218,10 @@ def _label_size(name: str, font: str, figure: str, font_px: int) -> tuple[int, i
 def _places(
     frame: Box, width: int, height: int, size: tuple[int, int], rings: int
 ) -> tuple[Boxes, NDArray[np.float64]]:
-    """Return places for a label near a frame, moved into the picture, and how far away each is.
+    """Return places for a label near a frame, and how far from it each is.
 
-    Boxes (n, 4) and distances (n,) in label heights, from below and above the frame outwards.
+    Boxes (n, 4), moved into the picture, and distances (n,) in label heights; the places go
+    outwards from below and above the frame.
     """
     left, top, right, bottom = frame
     gap = max(2, height // 6)
@@ -257,8 +272,8 @@ def _look(face: IdentifiedFace) -> Look:
 def _drawable(name: str, place: int) -> tuple[str, str]:
     """Return `name` in letters that this machine can draw, and the font that has them.
 
-    If no font has all of it: without symbols (emoji), then without accents; and if that does not
-    help, the face's number in the order of the result, as "#3", rather than a row of empty boxes.
+    If no font has all of them: without symbols (emoji), then without accents, and finally the
+    face's number in the result, as "#3", rather than a row of empty boxes.
     """
     plain = "".join(map(_without_accent, name))
     for text in (name, _without_symbols(name), _without_symbols(plain)):
@@ -269,13 +284,13 @@ def _drawable(name: str, place: int) -> tuple[str, str]:
 
 
 def _without_symbols(text: str) -> str:
-    """Return `text` without what is neither a letter, mark, digit, punctuation nor a space."""
+    """Return `text` with only its letters, marks, digits, punctuation and spaces."""
     kept = (c for c in text if unicodedata.category(c)[0] in "LMNPZ" and c != "\ufe0f")
     return " ".join("".join(kept).split())
 
 
 def _without_accent(character: str) -> str:
-    """Return the Latin letters at the bottom of an accented one, anything else as it is."""
+    """Return an accented Latin letter without its accent, any other character unchanged."""
     found = _LATIN.fullmatch(unicodedata.name(character, ""))
     if found is None:
         return character
@@ -283,20 +298,20 @@ def _without_accent(character: str) -> str:
 
 
 def _has(font: str, text: str) -> bool:
-    """Return whether `font` is there and draws all of `text` as it should be."""
+    """Return whether `font` is installed and draws all of `text` correctly."""
     opened = _font(font, 20)
     if opened is None:
         return False
     if not features.check("raqm") and any(
         unicodedata.bidirectional(character) in ("R", "AL") for character in text
     ):
-        return False  # without that library Pillow writes them from left to right
+        return False  # without that library Pillow writes right-to-left text left to right
     return all(character == " " or _has_glyph(font, character) for character in text)
 
 
 @lru_cache(maxsize=4096)
 def _has_glyph(font: str, character: str) -> bool:
-    """Return whether `font` draws `character` otherwise than a code that no font has."""
+    """Return whether `font` draws `character` unlike a code point that no font has."""
     opened = _font(font, 20)
     return opened is not None and _drawn(opened, character) != _drawn(opened, "\U0010ffff")
 
@@ -308,7 +323,7 @@ def _drawn(font: ImageFont.FreeTypeFont, character: str) -> tuple[tuple[int, int
 
 @lru_cache(maxsize=256)
 def _font(name: str, size_px: int) -> ImageFont.FreeTypeFont | None:
-    """Return the font, None if this machine lacks it; "" is Pillow's own."""
+    """Return the font, None if it is not installed; "" is Pillow's own."""
     if not name:
         return cast("ImageFont.FreeTypeFont", ImageFont.load_default(size_px))
     try:
@@ -325,20 +340,20 @@ def _length(text: str, font: str, font_px: int) -> float:
 # Drawing
 
 
-def _draw_frame(picture: Image.Image, box: Box, colour: Colour, font_px: int) -> None:
-    """Draw a rounded frame, with a thin dark edge so that it is seen on light ground too."""
+def _draw_frame(picture: Image.Image, box: Box, color: Color, font_px: int) -> None:
+    """Draw a rounded frame, with a thin dark edge that keeps it visible on light photos."""
     shorter = min(box[2] - box[0], box[3] - box[1])
     line = max(1, min(round(font_px / 7), shorter // 10))
     radius = max(3, round(0.09 * shorter))
     edge = max(1, line // 3)
     _draw_rounded(picture, _grown(box, edge), DARK, radius + edge, line + 2 * edge, 0.5)
-    _draw_rounded(picture, box, colour, radius, line)
+    _draw_rounded(picture, box, color, radius, line)
 
 
 def _draw_rounded(
     picture: Image.Image,
     box: Box,
-    colour: Colour,
+    color: Color,
     radius: int,
     line: int | None = None,
     opacity: float = 1.0,
@@ -354,11 +369,11 @@ def _draw_rounded(
         outline=level,
         width=(line or 1) * SMOOTH,
     )
-    picture.paste(colour, (box[0], box[1]), mask.reduce(SMOOTH))
+    picture.paste(color, (box[0], box[1]), mask.reduce(SMOOTH))
 
 
-def _draw_leader(picture: Image.Image, frame: Box, label: Box, colour: Colour) -> None:
-    """Draw a line from a label that is not at its frame to the frame."""
+def _draw_leader(picture: Image.Image, frame: Box, label: Box, color: Color) -> None:
+    """Draw a line between a label and its frame unless they are next to each other."""
     x = [min(max((label[0] + label[2]) // 2, frame[0]), frame[2])]
     y = [min(max((label[1] + label[3]) // 2, frame[1]), frame[3])]
     x.append(min(max(x[0], label[0]), label[2]))
@@ -368,9 +383,9 @@ def _draw_leader(picture: Image.Image, frame: Box, label: Box, colour: Colour) -
     corner = min(x) - 4, min(y) - 4
     size = abs(x[1] - x[0]) + 8, abs(y[1] - y[0]) + 8
     ends = [((a - corner[0]) * SMOOTH, (b - corner[1]) * SMOOTH) for a, b in zip(x, y, strict=True)]
-    for ink, line in ((DARK, 4), (colour, 2)):
+    for ink, line in ((DARK, 4), (color, 2)):
         mask = Image.new("L", (size[0] * SMOOTH, size[1] * SMOOTH), 0)
-        ImageDraw.Draw(mask).line(ends, 255 if ink is colour else 128, line * SMOOTH)
+        ImageDraw.Draw(mask).line(ends, 255 if ink is color else 128, line * SMOOTH)
         picture.paste(ink, corner, mask.reduce(SMOOTH))
 
 
@@ -379,9 +394,9 @@ def _draw_label(picture: Image.Image, label: Label, look: Look) -> None:
     left, top, _, bottom = label.box
     _draw_rounded(picture, label.box, look.label, round(0.4 * label.font_px))
     draw = ImageDraw.Draw(picture)
-    baseline = (top + bottom) / 2 + 0.36 * label.font_px  # capitals come to stand in the middle
+    baseline = (top + bottom) / 2 + 0.36 * label.font_px  # capitals are then centered
     x = left + 0.5 * label.font_px
-    bold = 0.02 * label.font_px  # a bold cut of the font may not be there
+    bold = 0.02 * label.font_px  # a bold version of the font may not be installed
     name_font, figure_font = _font(label.font, label.font_px), _font("", label.font_px)
     draw.text((x, baseline), label.name, look.text, name_font, anchor="ls", stroke_width=bold)
     if label.figure:
@@ -389,8 +404,8 @@ def _draw_label(picture: Image.Image, label: Label, look: Look) -> None:
         draw.text((x, baseline), label.figure, _between(look), figure_font, anchor="ls")
 
 
-def _between(look: Look) -> Colour:
-    """Return the colour of the text with a quarter of the label's in it."""
+def _between(look: Look) -> Color:
+    """Return the text's color mixed with a quarter of the label's."""
     red, green, blue = (
         (3 * text + label) // 4 for text, label in zip(look.text, look.label, strict=True)
     )

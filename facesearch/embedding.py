@@ -12,7 +12,7 @@ from facesearch.vectors import Floats, unit
 
 Embed = Callable[[NDArray[np.uint8]], Floats]  # crops (n, h, w, 3) -> unit rows (n, dim)
 
-BATCH = 32  # crops a run; more only costs memory
+BATCH = 32  # crops per run; more only take memory
 
 
 class Encoder:
@@ -24,7 +24,7 @@ class Encoder:
     def embed(self, crops: NDArray[np.uint8]) -> Floats:
         """Return the embeddings (n, dim), each of length 1, of `crops` (n, h, w, 3) uint8 RGB.
 
-        The graph does its own scaling of 0 to 255. A crop's result does not depend on the others.
+        The graph scales 0 to 255 itself. A crop's embedding does not depend on the other crops.
         """
         runs = [self._run(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
         return unit(np.concatenate(runs))
@@ -35,12 +35,12 @@ class Encoder:
         return embeddings
 
 
-def closer(
+def average_views(
     embed: Embed, detector: Detector, crops: NDArray[np.uint8], embeddings: Floats, views: int
 ) -> Floats:
     """Return embeddings (n, dim) averaged over 2 to 4 `views` of each of `crops` (n, 112, 112, 3).
 
-    The first view is the crop as it is, whose `embeddings` are given; for the others see
+    The first view is the crop itself, with the given `embeddings`; for the others see
     `other_views`.
     """
     others = other_views(crops, detector)[: views - 1]
@@ -48,21 +48,21 @@ def closer(
 
 
 def other_views(crops: NDArray[np.uint8], detector: Detector) -> tuple[NDArray[np.uint8], ...]:
-    """Return three more views of `crops` (n, 112, 112, 3), the most telling first.
+    """Return three more views of `crops` (n, 112, 112, 3), the most informative first.
 
-    That is the mirror image of the crop cut again by landmarks that are found once more: in both
-    ways another picture. Then come the crop's own mirror image, and the other one unmirrored.
+    First the mirror image of the crop cut again (`realigned`), which differs in two ways; then the
+    crop's own mirror image, and the crop cut again, not mirrored.
     """
     again = realigned(crops, detector)
     return again[:, :, ::-1], crops[:, :, ::-1], again
 
 
-def all_looks(
+def embed_by_views(
     embed: Embed, detector: Detector, parts: Iterable[NDArray[np.uint8]], *views: int
 ) -> list[Floats]:
-    """Return the embeddings (n, dim) of many crops: of one look at each, and of so many `views`.
+    """Return embeddings (n, dim) of many crops: of one view, then of each number of `views`.
 
-    `parts` gives the crops, some at a time: they need not fit into memory together.
+    `parts` yields the crops, some at a time, so that they need not fit into memory together.
     """
     looks: list[list[Floats]] = [[] for _ in (1, *views)]
     for crops in parts:

@@ -1,8 +1,8 @@
-"""How a graph runs: one Protocol, two engines.
+"""How a network's graph is run: one protocol, two engines.
 
-OpenCV DNN is always there and starts fastest; OpenVINO (extra `openvino`) needs half a second to
-start and then does more faces per CPU second. `tests/facesearch/test_engine.py` holds them equal.
-An engine object belongs to one thread; `Model` keeps one set a thread.
+OpenCV DNN is always installed and starts fastest; OpenVINO (extra `openvino`) needs half a second
+to start, then embeds more faces per CPU second. `tests/facesearch/test_engine.py` makes sure that
+their results agree. An engine belongs to one thread; `Model` keeps a set for each thread.
 """
 
 import importlib.util
@@ -15,16 +15,15 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from facesearch.errors import ModelError
+from facesearch.vectors import Floats
 
-Floats = NDArray[np.float32]
 ENGINES = ("opencv", "openvino")
 
 
 class Engine(Protocol):
-    """A graph that is ready to run; any batch size, and any height and width the graph admits."""
+    """A graph that is ready to run, with any batch size, height and width that the graph admits."""
 
     def run(self, batch: Floats) -> Mapping[str, Floats]:
         """Return the graph's outputs by name for `batch` (n, channels, height, width)."""
@@ -32,7 +31,7 @@ class Engine(Protocol):
 
 
 class OpenCVEngine:
-    """The graph in OpenCV's DNN module, block-quantised weights included."""
+    """The graph in OpenCV's DNN module, block-quantized weights included."""
 
     def __init__(self, onnx_file: Path) -> None:
         try:
@@ -49,9 +48,9 @@ class OpenCVEngine:
 
 
 class OpenVINOEngine:
-    """The graph in OpenVINO, its weights unfolded to float32 first.
+    """The graph in OpenVINO, its weights dequantized to float32 first.
 
-    All engines of one file share one compiled graph, with a stream for each core.
+    All engines of one file share one compiled graph, with a stream per core.
     """
 
     def __init__(self, onnx_file: Path) -> None:
@@ -68,38 +67,38 @@ class OpenVINOEngine:
         return {name: np.array(results[i]) for i, name in enumerate(self._outputs)}
 
 
-_COMPILING = threading.Lock()  # so that two threads do not compile one graph twice
+_COMPILING = threading.Lock()  # or two threads would compile one graph twice
 
 
 @cache
 def _compiled(onnx_file: Path) -> tuple[Any, list[str]]:
     """Return the graph compiled by OpenVINO, which takes about half a second, and its outputs."""
-    import openvino  # 0.4 s, so only here
+    import openvino  # takes 0.4 s, so only if it is used
 
-    # OpenVINO fills a table at the first call of this. Two threads that are there first wait for
-    # each other for ever: one has the table's lock and wants Python's, the other has that.
+    # The first call of this fills a table of OpenVINO's. If two threads make it at once, they
+    # deadlock: one has the table's lock and waits for Python's, the other the reverse.
     openvino.Tensor(np.zeros(1, np.float32)).element_type.to_dtype()
     core = openvino.Core()
-    source = unfolded(onnx_file)
+    source = dequantized(onnx_file)
     graph = core.read_model(source.SerializeToString())
     batch, channels, height, width = graph.inputs[0].partial_shape
-    if (height, width) == (640, 640):  # a detector takes any picture, one at a time
+    if (height, width) == (640, 640):  # a detector: one picture at a time, of any size
         graph.reshape([batch, channels, -1, -1])
     else:
         graph.reshape([-1, channels, height, width])
     cores = os.cpu_count() or 1
     options = {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores}
-    # a tensor of OpenVINO may have several names, in no order: take the file's
+    # OpenVINO gives a tensor several names in no order: use those in the file
     return core.compile_model(graph, "CPU", options), [o.name for o in source.graph.output]
 
 
 def openvino_is_installed() -> bool:
-    """Return whether the extra `openvino` is there, without importing it."""
+    """Return whether the extra `openvino` is installed, without importing it."""
     return all(importlib.util.find_spec(name) is not None for name in ("openvino", "onnx"))
 
 
 def engine_for_many() -> str:
-    """Return the engine that is quickest for many crops, of those that are installed."""
+    """Return the installed engine that is fastest for many crops."""
     return "openvino" if openvino_is_installed() else "opencv"
 
 
@@ -112,11 +111,11 @@ def make_engine(kind: str, onnx_file: Path) -> Engine:
     raise ModelError(f"there is no engine {kind!r}; there are {', '.join(ENGINES)}")
 
 
-def unfolded(onnx_file: Path) -> Any:
-    """Return the graph (onnx.ModelProto) with each DequantizeLinear of weights worked out.
+def dequantized(onnx_file: Path) -> Any:
+    """Return the graph (onnx.ModelProto) with float32 weights in place of DequantizeLinear nodes.
 
     ONNX operator DequantizeLinear, opset 21: y = (x - zero_point) * scale, where each scale
-    serves `block_size` entries along `axis` (or all of a slice where there is no block size).
+    applies to `block_size` entries along `axis` (to a whole slice if there is no block size).
     """
     import onnx
     from onnx import numpy_helper
@@ -128,17 +127,17 @@ def unfolded(onnx_file: Path) -> Any:
         if node.op_type != "DequantizeLinear":
             kept.append(node)
             continue
-        quantised, scale = (weights[name] for name in node.input[:2])
+        quantized, scale = (weights[name] for name in node.input[:2])
         zero = weights[node.input[2]] if len(node.input) > 2 else np.zeros_like(scale)
         options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         axis, block = options.get("axis", 1), options.get("block_size", 0)
         if block:
-            entries = np.arange(quantised.shape[axis]) // block
+            entries = np.arange(quantized.shape[axis]) // block
             scale, zero = np.take(scale, entries, axis), np.take(zero, entries, axis)
         elif scale.ndim == 1:
-            along = [-1 if i == axis else 1 for i in range(quantised.ndim)]
+            along = [-1 if i == axis else 1 for i in range(quantized.ndim)]
             scale, zero = scale.reshape(along), zero.reshape(along)
-        result = (quantised.astype(np.float32) - zero.astype(np.float32)) * scale
+        result = (quantized.astype(np.float32) - zero.astype(np.float32)) * scale
         weights[node.output[0]] = result.astype(np.float32)
     used = {name for node in kept for name in node.input}
     del model.graph.node[:], model.graph.initializer[:]

@@ -1,22 +1,22 @@
-"""Every error a caller may catch; each message is one sentence, fit to show to a user.
+"""Every error that a caller may catch; each message is one sentence to show to the user.
 
 FacesearchError
 ├── PhotoError              a photo that cannot be read: damaged, too large, not a picture
-├── FaceError               a photo that was read but cannot serve: no face, too many faces
-├── UnknownPerson           a name that the gallery does not have
-├── DataError               pictures in classes that cannot serve: none, one class, not understood
-├── TrainingError           a training that cannot start, go on or be stored
-├── TrashError              a trash folder that cannot be used, or holds nothing to undo
+├── FaceError               a photo that was read but cannot be used: no face, too many faces
+├── UnknownPerson           a name that is not in the gallery
+├── DataError               classes of pictures that cannot be used: none, one class, not understood
+├── TrainingError           training that cannot start, continue or be saved
+├── TrashError              a trash folder that cannot be used, or has nothing to undo
 ├── ModelError              a model folder that is missing, damaged or not understood
-│   └── EmbeddingMismatch   embeddings of two models, never to be compared
+│   └── EmbeddingMismatch   embeddings of two models, which cannot be compared
 └── GalleryError            a gallery that cannot be opened, read or written
-    ├── NewerGallery        a gallery that a later facesearch wrote
-    └── Refused             what an earlier decision forbids, or the state of the gallery
+    ├── NewerGallery        a gallery written by a later version of facesearch
+    └── Refused             an act that an earlier decision or the gallery's state forbids
 """
 
 
 class FacesearchError(Exception):
-    """Base of every error a caller may catch; its message is fit to show to the user."""
+    """Base of every error that a caller may catch; its message is for the user."""
 
 
 class PhotoError(FacesearchError):
@@ -24,23 +24,23 @@ class PhotoError(FacesearchError):
 
 
 class FaceError(FacesearchError):
-    """A photo that was read but cannot serve the purpose: no face, or more than one."""
+    """A photo that was read but cannot be used: no face, or more than one."""
 
 
 class UnknownPerson(FacesearchError):
-    """A name that the gallery does not have."""
+    """A name that is not in the gallery."""
 
 
 class DataError(FacesearchError):
-    """Pictures sorted into classes that cannot serve: none, one class only, or not understood."""
+    """Classes of pictures that cannot be used: none, only one, or not understood."""
 
 
 class TrainingError(FacesearchError):
-    """A training that cannot start, go on or be stored."""
+    """Training that cannot start, continue or be saved."""
 
 
 class TrashError(FacesearchError):
-    """A trash folder that cannot be written, is full, or holds nothing that could be undone."""
+    """A trash folder that cannot be written, is full, or has nothing to undo."""
 
 
 class ModelError(FacesearchError):
@@ -48,7 +48,7 @@ class ModelError(FacesearchError):
 
 
 class EmbeddingMismatch(ModelError):
-    """Embeddings that cannot be compared: they come from different models."""
+    """Embeddings of different models, which cannot be compared."""
 
 
 class GalleryError(FacesearchError):
@@ -56,8 +56,8 @@ class GalleryError(FacesearchError):
 
 
 class NewerGallery(GalleryError):
-    """A gallery that a later version of facesearch wrote."""
+    """A gallery written by a later version of facesearch."""
 
 
 class Refused(GalleryError):
-    """What an earlier decision or the state of the gallery forbids; nothing was changed."""
+    """An act that an earlier decision or the gallery's state forbids; nothing was changed."""

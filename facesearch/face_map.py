@@ -1,10 +1,10 @@
 """Enrolled faces -> a map in two dimensions, and the strays among them.
 
-A map of many people in two dimensions cannot keep distances: it keeps who is next to whom. Each
-face is drawn towards the faces most alike and pushed off from others taken by chance, after
-LargeVis (Tang et al. 2016) and UMAP (McInnes et al. 2018), from the two principal components on.
-The components alone put faces of all people on one heap: of 5,000 faces of 1,200 people, 2 in 100
-lie next to one of their person's, and 97 in 100 on this map.
+A map of many people in two dimensions cannot keep distances; it keeps who is next to whom. Each
+face starts at its two principal components, is pulled towards the faces most like it and pushed
+away from random others, after LargeVis (Tang et al. 2016) and UMAP (McInnes et al. 2018). The
+components alone pile up faces of all people: of 5,000 faces of 1,200 people, 2 in 100 lie next to
+a face of the same person, on this map 97 in 100.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from facesearch.model import Model
 from facesearch.vectors import Floats, product, unit
 
-NEIGHBOURS = 10  # most alike faces that draw a face
-STRANGERS = 6  # faces by chance that push it off, each round
+NEIGHBORS = 10  # most similar faces that pull a face
+PUSHERS = 6  # random faces that push it away in each round
 ROUNDS = 150
-REACH = 4.0  # a longer way is not gone in one round
+MAX_STEP = 4.0  # a face moves no further than this along either axis in one round
 PART = 512  # faces compared with all others at a time
 SEED = 20151
 
@@ -27,10 +27,10 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnrolledFaces:
-    """Faces of a gallery: all of them, or all of every k-th person's where they are too many."""
+    """Faces of a gallery: all, or those of every k-th person if there are too many."""
 
     faces: Ids  # (n,)
-    people: Ids  # (n,) whose they are
+    people: Ids  # (n,) the person of each
     rows: Floats  # (n, dim), of length 1
     n_faces: int  # in the whole gallery
     n_people: int
@@ -38,17 +38,17 @@ class EnrolledFaces:
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A face less alike to its person's others than to somebody else."""
+    """A face that is less like its person's other faces than like another person."""
 
     face: int
     person: int
-    probability: float  # of being the person of the others, at even odds
-    nearer: int  # who is more alike
-    nearer_probability: float
+    probability: float  # that it shows the person of those other faces, at even odds
+    nearer: int  # the person it is more like
+    nearer_probability: float  # that it shows that one
 
 
 def places(rows: Floats) -> Floats:
-    """Return where each of `rows` (n, dim), unit length, lies on the map: (n, 2), 0 to 1.
+    """Return the place on the map of each of the unit `rows` (n, dim): (n, 2), 0 to 1.
 
     The same rows in the same order give the same map.
     """
@@ -56,12 +56,12 @@ def places(rows: Floats) -> Floats:
     if n < 3:
         return np.linspace((0.25, 0.5), (0.75, 0.5), n).astype(np.float32)
     rng = np.random.default_rng(SEED)
-    centred = unit(rows - rows.mean(0))
-    at = principal(centred, rng).astype(np.float64)
+    centered = unit(rows - rows.mean(0))
+    at = principal(centered, rng).astype(np.float64)
     at *= 10 / max(float(at.std()), 1e-9)
-    at += rng.normal(0, 0.01, at.shape)  # equal faces lie beside each other
-    a, b, weights = neighbours(centred)
-    others = np.repeat(np.arange(n), STRANGERS)
+    at += rng.normal(0, 0.01, at.shape)  # so that equal faces can move apart
+    a, b, weights = neighbors(centered)
+    others = np.repeat(np.arange(n), PUSHERS)
     for number in range(ROUNDS):
         way = at[b] - at[a]
         pull = way * (weights / (1 + (way**2).sum(1)))[:, None]
@@ -69,25 +69,25 @@ def places(rows: Floats) -> Floats:
         way = at[others] - at[rng.integers(n, size=len(others))]
         square = (way**2).sum(1)
         moved += summed(others, way * (1 / ((0.01 + square) * (1 + square)))[:, None], n)
-        at += (1 - number / ROUNDS) * np.clip(moved, -REACH, REACH)
+        at += (1 - number / ROUNDS) * np.clip(moved, -MAX_STEP, MAX_STEP)
     at -= np.median(at, axis=0)
     far = np.linalg.norm(at, axis=1, keepdims=True)
-    at /= max(float(np.quantile(far, 0.8)), 1e-9) + far  # a few far off leave room for the rest
+    at /= max(float(np.quantile(far, 0.8)), 1e-9) + far  # outliers leave room for the rest
     low, high = at.min(0), at.max(0)
     return np.asarray((at - low) / np.maximum(high - low, 1e-9), np.float32)
 
 
 def principal(rows: Floats, rng: np.random.Generator) -> Floats:
-    """Return the first two principal components (n, 2) of centred `rows`, by power iteration."""
+    """Return the first two principal components (n, 2) of centered `rows`, by power iteration."""
     axes = rng.normal(size=(rows.shape[1], 2)).astype(np.float32)
     for _ in range(20):
         axes = np.linalg.qr(product(np.ascontiguousarray(rows.T), product(rows, axes)))[0]
     return product(rows, axes)
 
 
-def neighbours(rows: Floats) -> tuple[Ids, Ids, NDArray[np.float64]]:
-    """Return pairs of `rows`, each with its most alike others, and weights from 0 to 1."""
-    n, k = len(rows), min(NEIGHBOURS, len(rows) - 1)
+def neighbors(rows: Floats) -> tuple[Ids, Ids, NDArray[np.float64]]:
+    """Return pairs of a row and one of its nearest (two arrays), and their weights, 0 to 1."""
+    n, k = len(rows), min(NEIGHBORS, len(rows) - 1)
     nearest, distances = np.empty((n, k), np.int64), np.empty((n, k))
     for start in range(0, n, PART):
         part = slice(start, min(start + PART, n))
@@ -106,10 +106,10 @@ def summed(where: Ids, ways: NDArray[np.float64], n: int) -> NDArray[np.float64]
 
 
 def strays(enrolled: EnrolledFaces, model: Model) -> list[Stray]:
-    """Return the faces that the model would rather give to somebody else, worst first.
+    """Return the faces that the model would give to another person, worst first.
 
-    Their person has other faces, which are as unlike as those of two people, and there is somebody
-    more alike. Nothing is said of who has one face only.
+    Compared with the other faces of its person, a stray looks like a different person, and another
+    person looks more like it. People with only one face have no strays.
     """
     people, owners, counts = np.unique(enrolled.people, return_inverse=True, return_counts=True)
     if len(people) < 2:

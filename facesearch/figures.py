@@ -17,6 +17,7 @@ without it works, but its page shows no curves.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,14 +124,14 @@ class Figures:
     pairs: PairFigures
     searches: tuple[SearchFigures, ...]  # smallest gallery first; () if there were too few people
 
-    def save(self, folder: Path, manifest: dict[str, Any]) -> None:
+    def save(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         """Write them into the model's `folder`, for the files that `manifest` names."""
         stored = asdict(self) | {"figures_version": VERSION, "sha256": manifest["sha256"]}
         text = json.dumps(stored, default=lambda array: array.tolist())
         (folder / FILE).write_text(text + "\n", "utf-8")
 
 
-def read_figures(folder: Path, manifest: dict[str, Any]) -> Figures | None:
+def read_figures(folder: Path, manifest: Mapping[str, Any]) -> Figures | None:
     """Return the figures of the model in `folder`; None if it has none.
 
     Raises ModelError if they cannot be read or belong to other files.

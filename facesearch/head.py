@@ -1,14 +1,14 @@
-"""Two templates -> the evidence that they show one person: the paper's L1-sigmoid head.
+"""Two templates -> the evidence that they show one person: the L1-sigmoid head.
 
 p = sigmoid(bias - weights . |code(a) - code(b)|), after Koch, Zemel and Salakhutdinov (2015),
 section 3.1, with a bias added. Its logit is a log-likelihood ratio, since the head is calibrated
 at a prior of one half. A search never imports torch.
 
-A branch that was not trained together with this head loses by it (an L1 distance on embeddings
-made for the cosine). The code is therefore `embedding @ projection`, several random rotations side
-by side: by the law of large numbers its L1 distance follows the Euclidean one, so that the head
-keeps the order of the cosine; docs/decisions/0004-the-head.md has the figures. A head that was
-trained together with its branch has an order of its own.
+A branch that was not trained together with this head loses accuracy by it, because its embeddings
+are made for the cosine, not for an L1 distance. The code of a template is therefore
+`embedding @ projection`, several random rotations side by side: by the law of large numbers their
+L1 distance follows the Euclidean one, so the head keeps the order of the cosine. Figures:
+docs/decisions/0004-the-head.md. A head trained together with its branch has an order of its own.
 """
 
 from dataclasses import dataclass
@@ -20,25 +20,25 @@ import numpy as np
 from facesearch.errors import EmbeddingMismatch
 from facesearch.vectors import Floats, product
 
-PART = 128  # references compared at a time: their codes stay in the processor's cache
+PART = 128  # references compared at a time, so that their codes stay in the processor's cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class L1SigmoidHead:
-    """The learned comparison of two templates; symmetric, higher is more alike."""
+    """The learned comparison of two templates: symmetric, higher is more alike."""
 
     projection: Floats | None  # (dim, width): template -> code; None: the code is the template
-    weights: Floats  # (width,), none negative if the head follows the cosine
+    weights: Floats  # (width,), not negative if the head follows the cosine
     bias: float
     unit_distance: float  # weighted L1 distance between codes at which the score is 1/2
-    exponent: float = 2.0  # of the distance in the score: 2 makes a cosine of a Euclidean one
-    follows_cosine: bool = True  # if not, it has an order of its own
+    exponent: float = 2.0  # of the distance in the score: 2 turns a Euclidean one into a cosine
+    follows_cosine: bool = True  # if false, the head has an order of its own
 
     @classmethod
     def load(cls, file: Path) -> "L1SigmoidHead":
-        """Return the head stored in an .npz file without pickles.
+        """Return the head stored in an .npz file; pickles are not loaded.
 
-        Raises OSError, ValueError, KeyError, EOFError or zipfile.BadZipFile if there is none.
+        Raises OSError, ValueError, KeyError, EOFError or zipfile.BadZipFile if the file holds none.
         """
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             projection = stored.get("projection")
@@ -56,8 +56,9 @@ class L1SigmoidHead:
     def save(self, file: Path) -> None:
         """Write the head into an .npz file, its projection in half precision.
 
-        Compressed: of a head whose parts see a part of the template each, most of it is zeros.
-        What does not apply is left out: a projection, and that it does not follow the cosine.
+        Compressed, since a projection whose parts each see a part of the template is mostly zeros.
+        The projection is left out if there is none, exponent and follows_cosine if the head
+        follows the cosine.
         """
         arrays: dict[str, Any] = {}
         if self.projection is not None:
@@ -98,17 +99,17 @@ class L1SigmoidHead:
         return np.float32(self.bias) - self.distances(probe, references)
 
     def scores(self, probe: Floats, references: Floats) -> Floats:
-        """Return the head's scores (n,): 1 for the same template; for others the model decides.
+        """Return the head's scores (n,), 1 for equal templates, in the order of `llr`.
 
-        The order is that of `llr`. On this scale the scores of strangers are nearly normal, which
-        the distance itself is not, and that is what thresholds are made from.
+        What other pairs score depends on the model. Strangers' scores are nearly normal on this
+        scale, which distances are not; thresholds are made from that.
         """
         return self._scores(self.distances(probe, references))
 
     def pair_scores(self, probes: Floats, references: Floats) -> Floats:
         """Return the scores (n, m) of each of `probes` (n, dim) with each of `references` (m, dim).
 
-        As `scores`, but the code of each template is worked out once and not once a pair.
+        As `scores`, but each template's code is computed once, not once per pair.
         """
         codes, reference_codes = self.codes(probes), self.codes(references)
         distances = np.empty((len(codes), len(reference_codes)), np.float32)
@@ -121,7 +122,7 @@ class L1SigmoidHead:
 
     def _scores(self, distances: Floats) -> Floats:
         share = distances / np.float32(self.unit_distance)
-        # weights of either sign can make a distance negative: then the score is above 1
+        # negative weights can make a distance negative: then the score is above 1
         scores = 1 - np.sign(share) * np.abs(share) ** self.exponent / 2
         return np.asarray(scores, np.float32)
 

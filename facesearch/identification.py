@@ -1,27 +1,31 @@
 """Photo -> people: the whole pipe on one screen.
 
-photo -> faces -> crops -> embeddings            `look`
-      -> candidates (FAISS) -> pair scores (head) -> people or unknown (assignment)   `name_faces`
+photo -> faces -> crops -> embeddings                    `look`
+      -> candidates                                      `find_candidates` in candidates.py
+      -> scores (head) -> people or unknown (assignment) `name_faces`
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.alignment import face_crops, picture_crop
-from facesearch.detection import Face, WholeDetector
-from facesearch.embedding import closer
+from facesearch.alignment import face_crops
+from facesearch.detection import Face
+from facesearch.embedding import average_views
 from facesearch.errors import FaceError
-from facesearch.model import Model, mirrors, subject
+from facesearch.ink import picture_crop
+from facesearch.manifest import mirrors, subject
+from facesearch.model import Model
 from facesearch.openset import Strangers, assign, posterior
 from facesearch.photo import Photo
 from facesearch.vectors import Floats, unit
 
-REFERENCE_VIEWS, OPEN_VIEWS = 2, 4  # of a reference, and of a face where the matter is open
-SECOND_LOOK = 0.5  # standard deviations around the threshold: there it is open
-NO_CROPS = np.zeros((0, 0, 0, 3), np.uint8)  # they are not at hand: nothing is looked at again
+REFERENCE_VIEWS = 2  # a reference is the mean embedding of so many views of its crop
+BORDERLINE_VIEWS = 4  # a probe near the threshold is embedded from more views
+BORDERLINE_SD = 0.5  # a best score this close to the threshold, in standard deviations, is near it
+NO_CROPS = np.zeros((0, 0, 0, 3), np.uint8)  # crops are not at hand: no face is looked at again
 AMBIGUOUS_ODDS = 3.0  # a name has to be this many times likelier than the runner-up
 
 
@@ -35,6 +39,12 @@ class Seen:
     faces: list[Face]
     crops: NDArray[np.uint8]  # (n, side, side, 3) RGB, of the model's side; or NO_CROPS
     embeddings: Floats  # (n, dim) unit rows
+
+    def only(self, *places: int) -> "Seen":
+        """Return the same photo with just the faces at `places`, as copies."""
+        some = list(places)
+        faces = [self.faces[place] for place in some]
+        return replace(self, faces=faces, crops=self.crops[some], embeddings=self.embeddings[some])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +95,7 @@ def look(photo: Photo, model: Model, *, as_reference: bool = False) -> Seen:
 def cut(photo: Photo, faces: Sequence[Face], model: Model) -> NDArray[np.uint8]:
     """Return the crops (n, side, side, 3) of `faces` (n) of `photo`, as `model` embeds them.
 
-    Raises PhotoError; FaceError for a drawing that is not on the photo, which is none that the
-    model's detector found there.
+    Raises PhotoError, and FaceError if the photo shows no drawing.
     """
     if subject(model.manifest) == "face":
         return face_crops(photo, faces)
@@ -108,132 +117,190 @@ def referenced(seen: Seen, place: int, model: Model) -> Seen:
 
 
 def look_again(
-    model: Model, crops: NDArray[np.uint8], embeddings: Floats, views: int = OPEN_VIEWS
+    model: Model, crops: NDArray[np.uint8], embeddings: Floats, views: int = BORDERLINE_VIEWS
 ) -> Floats:
     """Return embeddings (n, dim) of a closer look at `crops` (n, side, side, 3), of so many views.
 
-    What it is and where it pays: `closer`, docs/decisions/0006-a-closer-look.md. A drawing is cut
-    without landmarks, and where the model says that its mirror image shows something else, as of a
-    letter, its embedding stays.
+    What it is and where it pays: `average_views`, docs/decisions/0006-a-closer-look.md. A
+    drawing is cut without landmarks, and where the model says that its mirror image shows something
+    else, as of a letter, its embedding stays.
     """
-    detector = model.detector
-    if not isinstance(detector, WholeDetector):
-        return closer(model.embed, detector, crops, embeddings, views)
+    if subject(model.manifest) == "face":
+        return average_views(model.embed, model.detector, crops, embeddings, views)
     if mirrors(model.manifest):
         return unit(embeddings + model.embed(crops[:, :, ::-1]))
     return embeddings
 
 
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What humans said of the faces of one photo; keys are places in `Seen.faces`."""
+
+    named: Mapping[int, str] = field(default_factory=dict)  # that name, and nobody else has it
+    rejected: Mapping[int, Collection[int]] = field(default_factory=dict)  # not these person ids
+    dismissed: Mapping[int, str] = field(default_factory=dict)  # "stranger" or "no face"
+
+
+def compare(
+    probe: Floats, references: Sequence[Floats], strangers: Strangers, model: Model
+) -> tuple[Floats, Floats]:
+    """Return the head's scores (n,) of `probe` (dim,) with n references, and their standard scores.
+
+    Probe and references are those of the gallery to which `strangers` was fitted.
+    """
+    centred = strangers.centred(np.stack(references))
+    scores = model.head.scores(strangers.centred(probe), centred)
+    return scores, strangers.standard(scores)
+
+
+def is_borderline(best: Floats, threshold: float) -> NDArray[np.bool_]:
+    """Return whether each best standard score lies so close to the threshold that more views pay.
+
+    See `look_again`.
+    """
+    return np.asarray(np.abs(best - threshold) < BORDERLINE_SD)
+
+
 def name_faces(
     seen: Seen,
-    people: Sequence[Mapping[int, Floats]],
+    candidates: Sequence[Mapping[int, Floats]],
     names: Mapping[int, str],
     strangers: Strangers,
     model: Model,
     *,
     fpir: float,
     prior: float,
-    decided: Mapping[int, str],
-    rejected: Mapping[int, Collection[int]] | None = None,
-    dismissed: Mapping[int, str] | None = None,
+    verdicts: Verdicts,
 ) -> list[IdentifiedFace]:
-    """Return who each face of `seen` is, one person at most once.
+    """Return who each face of `seen` is, each person at most once.
 
-    `people` gives for each face its candidates from the index: person id -> reference (dim,), the
-    mean of that person's templates; `names` gives their names. `decided` names faces (by their
-    place in `seen.faces`) that a human named: they keep that name and nobody else gets it.
-    `rejected` gives the people of whom a human said that a face is not them: for that face they
-    are as if they were not enrolled. `dismissed` says "stranger" or "no face" of those at
-    whom a human said that nobody is to be named: they take no name from the others.
+    `candidates` gives for each face person id -> reference (dim,), see `find_candidates`; `names`
+    gives their names. A face that a human named keeps its name, and a dismissed one gets none.
+    People whom a human rejected for a face count for it as if they were not enrolled.
     """
-    rejected, dismissed = rejected or {}, dismissed or {}
-    people = [
+    candidates = [
         {
-            p: reference
-            for p, reference in candidates.items()
-            if row not in dismissed and p not in rejected.get(row, ())
+            person: reference
+            for person, reference in people.items()
+            if face not in verdicts.dismissed and person not in verdicts.rejected.get(face, ())
         }
-        for row, candidates in enumerate(people)
+        for face, people in enumerate(candidates)
     ]
-    order = list(dict.fromkeys(person for candidates in people for person in candidates))
-    z = np.full((len(seen.faces), len(order)), -np.inf, np.float32)
-    scores = np.full_like(z, -np.inf)
     threshold = strangers.threshold(fpir)
-
-    def compare(row: int, embedding: Floats) -> None:
-        references = strangers.centred(np.stack(list(people[row].values())))
-        places = [order.index(person) for person in people[row]]
-        scores[row, places] = model.head.scores(strangers.centred(embedding), references)
-        z[row, places] = strangers.standard(scores[row, places])
-
-    compared = [row for row, candidates in enumerate(people) if candidates]
-    for row in compared:
-        compare(row, seen.embeddings[row])
-    close = [row for row in compared if abs(z[row].max() - threshold) < SECOND_LOOK]
-    if close and len(seen.crops):
-        again = look_again(model, seen.crops[close], seen.embeddings[close])
-        for row, embedding in zip(close, again, strict=True):
-            compare(row, embedding)
-    taken = set(decided.values())
-    free = np.array([names[person] not in taken for person in order], bool)
-    gains = np.where(free & (z >= threshold), model.evidence.llr(z), -np.inf)
-    # above the threshold everything is worth taking: count from there
-    gains -= model.evidence.llr(np.array(threshold, np.float32)) - 1e-3
-    gains[list(decided)] = -np.inf
-    assigned = assign(gains.astype(np.float64))
+    table = _compare_all(seen, candidates, threshold, strangers, model)
+    taken = set(verdicts.named.values())
+    free = np.array([names[person] not in taken for person in table.people], bool)
+    assigned = _assign(table, free, threshold, verdicts, model)
     faces = []
-    for row, face in enumerate(seen.faces):
-        if row in decided:
-            name = decided[row]
-            sure = Candidate(name, 1.0, float("inf"), 1.0)
-            faces.append(IdentifiedFace(face.box, face.score, name, 1.0, 0.0, (sure,), (), "human"))
+    for place, face in enumerate(seen.faces):
+        if place in verdicts.named:
+            faces.append(_named_by_a_human(face, verdicts.named[place]))
             continue
-        if row in dismissed:
-            faces.append(
-                IdentifiedFace(
-                    *(face.box, face.score, None, 0.0, 1.0, (), (), "human"),
-                    dismissed_as=dismissed[row],
-                )
-            )
+        if place in verdicts.dismissed:
+            faces.append(_dismissed(face, verdicts.dismissed[place]))
             continue
-        llrs = np.where(np.isfinite(z[row]), model.evidence.llr(z[row]), -np.inf)
-        for other, column in enumerate(assigned):
-            # who is elsewhere in this photo is less likely here, by how sure that is
-            if column >= 0 and other != row:
-                mine = llrs[column]
-                llrs[column] = mine - np.logaddexp(0.0, model.evidence.llr(z[other, column]))
-        llrs[~free] = -np.inf
-        faces.append(
-            _identified(
-                face,
-                llrs,
-                scores[row],
-                [names[p] for p in order],
-                int(assigned[row]),
-                people=strangers.people - len(rejected.get(row, ())),
-                prior=prior,
-                admitted=z[row] >= threshold,
-            )
+        evidence = _Evidence(
+            [names[person] for person in table.people],
+            _llrs_beside_the_others(table, place, assigned, free, model),
+            table.scores[place],
+            table.z[place] >= threshold,
         )
+        n_people = strangers.people - len(verdicts.rejected.get(place, ()))
+        faces.append(_identified(face, evidence, int(assigned[place]), n_people, prior))
     return faces
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _ScoreTable:
+    """The faces of one photo compared with their candidates: rows are faces, columns people."""
+
+    people: list[int]  # m person ids
+    scores: Floats  # (n, m) the head's; -inf where the person is no candidate of the face
+    z: Floats  # (n, m) the same as standard scores
+
+
+def _compare_all(
+    seen: Seen,
+    candidates: Sequence[Mapping[int, Floats]],
+    threshold: float,
+    strangers: Strangers,
+    model: Model,
+) -> _ScoreTable:
+    """Return the scores of all faces with their candidates, borderline faces seen in more views."""
+    people = list(dict.fromkeys(person for found in candidates for person in found))
+    column = {person: place for place, person in enumerate(people)}
+    scores = np.full((len(seen.faces), len(people)), -np.inf, np.float32)
+    z = scores.copy()
+
+    def fill(row: int, embedding: Floats) -> None:
+        columns = [column[person] for person in candidates[row]]
+        references = list(candidates[row].values())
+        scores[row, columns], z[row, columns] = compare(embedding, references, strangers, model)
+
+    compared = [row for row, found in enumerate(candidates) if found]
+    for row in compared:
+        fill(row, seen.embeddings[row])
+    close = [row for row in compared if is_borderline(z[row].max(), threshold)]
+    if close and len(seen.crops):
+        closer_looks = look_again(model, seen.crops[close], seen.embeddings[close])
+        for row, embedding in zip(close, closer_looks, strict=True):
+            fill(row, embedding)
+    return _ScoreTable(people, scores, z)
+
+
+def _assign(
+    table: _ScoreTable,
+    free: NDArray[np.bool_],
+    threshold: float,
+    verdicts: Verdicts,
+    model: Model,
+) -> NDArray[np.intp]:
+    """Return for each face the column of the person it is given to, -1 for nobody."""
+    gains = np.where(free & (table.z >= threshold), model.evidence.llr(table.z), -np.inf)
+    # above the threshold everything is worth taking: count from there
+    gains -= model.evidence.llr(np.array(threshold, np.float32)) - 1e-3
+    gains[list(verdicts.named)] = -np.inf
+    return assign(gains.astype(np.float64))
+
+
+def _llrs_beside_the_others(
+    table: _ScoreTable,
+    place: int,
+    assigned: NDArray[np.intp],
+    free: NDArray[np.bool_],
+    model: Model,
+) -> Floats:
+    """Return a face's llr for each person, less for those assigned to another face of the photo."""
+    z = table.z[place]
+    llrs = np.where(np.isfinite(z), model.evidence.llr(z), -np.inf)
+    for other, column in enumerate(assigned):
+        # the surer that a person is elsewhere in this photo, the less likely they are here
+        if column >= 0 and other != place:
+            elsewhere = model.evidence.llr(table.z[other, column])
+            llrs[column] = llrs[column] - np.logaddexp(0.0, elsewhere)
+    llrs[~free] = -np.inf
+    return llrs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Evidence:
+    """What is known of one face: parallel arrays over the people of the score table."""
+
+    names: list[str]
+    llrs: Floats  # -inf: not compared
+    scores: Floats
+    admitted: NDArray[np.bool_]  # at or above the threshold
+
+
 def _identified(
-    face: Face,
-    llrs: Floats,
-    scores: Floats,
-    names: Sequence[str],
-    column: int,
-    *,
-    people: int,
-    prior: float,
-    admitted: NDArray[np.bool_],
+    face: Face, evidence: _Evidence, column: int, n_people: int, prior: float
 ) -> IdentifiedFace:
-    """Return one face's result from its evidence for each of `names` (-inf: not compared)."""
+    """Return the result of a face that no human decided about; `column` is of who is assigned."""
+    names, llrs = evidence.names, evidence.llrs
     compared = [i for i in np.argsort(-llrs, kind="stable") if np.isfinite(llrs[i])]
-    probabilities, unknown = posterior(llrs[compared], people, prior)
+    probabilities, unknown = posterior(llrs[compared], n_people, prior)
     candidates = tuple(
-        Candidate(names[i], float(p), float(llrs[i]), float(scores[i]))
+        Candidate(names[i], float(p), float(llrs[i]), float(evidence.scores[i]))
         for i, p in zip(compared, probabilities, strict=True)
     )
     of_name = {c.person: c.probability for c in candidates}
@@ -243,7 +310,7 @@ def _identified(
         rivals = [
             names[i]
             for i in compared
-            if admitted[i]
+            if evidence.admitted[i]
             and names[i] != person
             and of_name[names[i]] * AMBIGUOUS_ODDS > of_name[person]
         ]
@@ -253,4 +320,15 @@ def _identified(
     probability = of_name[person] if person else max(of_name.values(), default=0.0)
     return IdentifiedFace(
         face.box, face.score, person, probability, unknown, candidates, alternatives, "machine"
+    )
+
+
+def _named_by_a_human(face: Face, name: str) -> IdentifiedFace:
+    sure = Candidate(name, 1.0, float("inf"), 1.0)
+    return IdentifiedFace(face.box, face.score, name, 1.0, 0.0, (sure,), (), "human")
+
+
+def _dismissed(face: Face, verdict: str) -> IdentifiedFace:
+    return IdentifiedFace(
+        face.box, face.score, None, 0.0, 1.0, (), (), "human", dismissed_as=verdict
     )

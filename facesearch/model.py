@@ -1,43 +1,30 @@
-"""A model folder: manifest, graph, head and calibration -> what embeds crops and compares them.
+"""A model folder -> a model that embeds crops and compares templates.
 
-model.json     name, version, kind, detector, input, SHA-256 of each file, licence, calibration
+model.json     the manifest: kind, detector, input, SHA-256 of each file, licence, calibration
 branch.onnx    the Siamese network's branch: crops -> embeddings
 head.npz       the L1-sigmoid head
 
-MODEL_CARD.md and figures.json (see facesearch.figures) may lie beside them, for who looks.
+MODEL_CARD.md and figures.json (see facesearch.figures) may lie beside them, for people to read.
 """
 
-import hashlib
-import json
 import threading
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.alignment import INK_VERSION, TEMPLATE
-from facesearch.detection import Detector, WholeDetector
+from facesearch.detection import Detector
+from facesearch.detection.factory import make_detector
 from facesearch.embedding import Encoder
 from facesearch.engine import ENGINES, make_engine
 from facesearch.errors import EmbeddingMismatch, ModelError
 from facesearch.head import L1SigmoidHead
+from facesearch.manifest import Manifest, check_kind, fingerprint_of, read_manifest
 from facesearch.openset import Cohort, Evidence
-from facesearch.vectors import leading
-
-Floats = NDArray[np.float32]
-
-SHIPPED = Path(__file__).parent / "models"
-DEFAULT = "twin"
-DETECTOR = SHIPPED / "yunet" / "detector.onnx"
-DETECTOR_SHA256 = "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
-MANIFEST_VERSION = 1
-FILES = ("branch.onnx", "head.npz")
-SAID = ("name", "kind", "detector", "alignment", "dim", "input", "sha256")  # by every manifest
-DETECTORS = {"face": "yunet", "image": "whole"}  # kind of a model -> what finds what it compares
-ALIGNMENTS = {"face": [TEMPLATE.tolist()], "image": ["ink", "whole"]}  # kind -> how crops are cut
+from facesearch.shipped import check_file, model_folder
+from facesearch.vectors import Floats, leading
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,22 +33,22 @@ class Model:
 
     name: str
     folder: Path
-    manifest: dict[str, Any]
-    fingerprint: str  # names the templates that this model makes: 16 hex digits
+    manifest: Manifest
+    fingerprint: str  # of the templates that this model makes: 16 hex digits
     dim: int  # length of an embedding
-    search_dim: int  # its first so many numbers are what the index holds; as a rule all
+    search_dim: int  # the index holds this many of its leading numbers; usually all
     head: L1SigmoidHead
     evidence: Evidence
     cohort: Cohort
     engine: str  # one of ENGINES
-    _threads: threading.local  # engines belong to one thread each
+    _threads: threading.local  # encoder and detector belong to one thread each
 
     @classmethod
     def load(cls, name_or_folder: str | Path = "default", engine: str = "opencv") -> "Model":
-        """Return the model of that name (see `shipped_models`), or in that folder.
+        """Return the model with that name (see `shipped_models`), or in that folder.
 
-        `engine` is one of ENGINES. Raises ModelError if the folder is not a model's, a file is
-        missing or not the one that the manifest names, or the engine is not installed.
+        `engine` is one of ENGINES. Raises ModelError if there is no such model or engine, the
+        engine is not installed, or a file is missing, damaged or not the manifest's.
         """
         if engine not in ENGINES:
             raise ModelError(f"there is no engine {engine!r}; there are {', '.join(ENGINES)}")
@@ -79,7 +66,7 @@ class Model:
                 name=manifest["name"],
                 folder=folder,
                 manifest=manifest,
-                fingerprint=fingerprint(manifest),
+                fingerprint=fingerprint_of(manifest),
                 dim=int(manifest["dim"]),
                 search_dim=manifest.get("search_dim", int(manifest["dim"])),
                 head=L1SigmoidHead.load(folder / "head.npz"),
@@ -96,7 +83,7 @@ class Model:
             ) from error
 
     def embed(self, crops: NDArray[np.uint8]) -> Floats:
-        """Return templates (n, dim), each of length 1, of `crops` (n, side, side, 3) uint8 RGB.
+        """Return the embeddings (n, dim), of length 1, of `crops` (n, side, side, 3) uint8 RGB.
 
         Raises EmbeddingMismatch if the crops are not of the model's size.
         """
@@ -115,98 +102,36 @@ class Model:
         return embeddings
 
     def search_codes(self, templates: Floats) -> Floats:
-        """Return what the index is asked with for `templates` (n, dim): unit rows (n, search_dim).
+        """Return the search codes of `templates` (n, dim): unit rows (n, search_dim) for the index.
 
-        The templates themselves where the model is searched by the whole. Else a template is two
-        codes side by side: the index finds who may be meant by the first, and the head, which reads
-        both, says who it is.
+        Usually the templates themselves. If search_dim is smaller, a template is two codes side by
+        side: the index finds candidates by the first, and the head, which reads both, decides.
         """
         return leading(templates, self.search_dim)
 
     def compare(self, probe: Floats, references: Floats) -> Floats:
         """Return the head's log-likelihood ratios (n,), symmetric, higher is more alike.
 
-        `probe` (dim,) and `references` (n, dim) come from `embed`. Positive: rather one person.
+        `probe` (dim,) and `references` (n, dim) come from `embed`. Positive: more likely
+        one person than two.
         """
         return self.head.llr(self.cohort.centred(probe), self.cohort.centred(references))
 
     @property
-    def detector(self) -> Detector | WholeDetector:
-        """What finds the faces that this model's crops are cut from, one a thread."""
-        if self.manifest["detector"] == "whole":
-            return WholeDetector(ink=self.manifest["alignment"] == "ink")
+    def detector(self) -> Detector:
+        """What finds the faces that this model's crops are cut from, one for each thread."""
         if not hasattr(self._threads, "detector"):
-            check_file(DETECTOR, DETECTOR_SHA256)
-            self._threads.detector = Detector(make_engine(self.engine, DETECTOR))
+            self._threads.detector = make_detector(
+                self.manifest["detector"],
+                engine=self.engine,
+                ink=self.manifest["alignment"] == "ink",
+            )
         detector: Detector = self._threads.detector
         return detector
 
 
-def shipped_models() -> list[str]:
-    """Return the names of the models that come with facesearch, sorted."""
-    return sorted(folder.parent.name for folder in SHIPPED.glob("*/model.json"))
-
-
-def shipped_model(made_by: str) -> str | None:
-    """Return the name of the model with that fingerprint, None if it does not come with us."""
-    for name in shipped_models():
-        if fingerprint(read_manifest(SHIPPED / name)) == made_by:
-            return name
-    return None
-
-
-def model_folder(name_or_folder: str | Path) -> Path:
-    """Return the folder of a model given by name or path; raises ModelError if there is none."""
-    name = DEFAULT if str(name_or_folder) == "default" else str(name_or_folder)
-    for folder in (SHIPPED / name, Path(name)):
-        if (folder / "model.json").is_file():
-            return folder
-    raise ModelError(
-        f"there is no model {name_or_folder!s}: neither a name ({', '.join(shipped_models())}) "
-        "nor a folder with a model.json"
-    )
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of the model in `folder`, with all of SAID and the SHA-256 of FILES.
-
-    Raises ModelError if it cannot be read or does not say so much.
-    """
-    try:
-        manifest: dict[str, Any] = json.loads((folder / "model.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder / 'model.json'} cannot be read: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("manifest_version") != MANIFEST_VERSION:
-        raise ModelError(
-            f"{folder / 'model.json'} is not a manifest that this version of facesearch reads"
-        )
-    missing = [key for key in SAID if key not in manifest]
-    if not missing:
-        hashes = manifest["sha256"] if isinstance(manifest["sha256"], dict) else {}
-        missing = [f"sha256 of {file}" for file in FILES if file not in hashes]
-    if missing:
-        raise ModelError(f"{folder / 'model.json'} does not say: {', '.join(missing)}")
-    return manifest
-
-
-def check_kind(manifest: dict[str, Any]) -> None:
-    """Raise ModelError unless what the model compares can be found and cut here."""
-    kind, detector, alignment = (manifest[key] for key in ("kind", "detector", "alignment"))
-    if kind not in DETECTORS or detector != DETECTORS[kind]:
-        known = " or ".join(f"kind {k} with detector {d}" for k, d in DETECTORS.items())
-        raise ModelError(
-            f"the model {manifest['name']} is of kind {kind} with detector {detector}; this "
-            f"version of facesearch knows {known}"
-        )
-    if alignment not in ALIGNMENTS[kind]:
-        raise ModelError(
-            f"the model {manifest['name']} of kind {kind} has the alignment {alignment}; this "
-            f"version of facesearch knows {' and '.join(map(str, ALIGNMENTS[kind]))}"
-        )
-
-
 def check_numbers(model: Model) -> None:
-    """Raise ValueError or TypeError unless the numbers fit the model's embeddings."""
+    """Raise ValueError or TypeError unless head and calibration fit the model's embeddings."""
     dim, head, cohort = model.dim, model.head, model.cohort
     if type(model.search_dim) is not int or not 1 <= model.search_dim <= dim:
         raise ValueError(f"the search code is 1 to {dim} numbers, not {model.search_dim}")
@@ -218,46 +143,3 @@ def check_numbers(model: Model) -> None:
         raise ValueError("some number of head or calibration is not finite")
     if min(head.unit_distance, head.exponent, cohort.score_std) <= 0:
         raise ValueError("a distance of head or calibration is not above 0")
-
-
-def subject(manifest: dict[str, Any]) -> str:
-    """Return the word for what a model compares: "face", "drawing" or "picture".
-
-    All that is done with a face and makes no sense with the others asks for this word.
-    """
-    if manifest.get("kind") != "image":
-        return "face"
-    return "drawing" if manifest["alignment"] == "ink" else "picture"
-
-
-def mirrors(manifest: dict[str, Any]) -> bool:
-    """Return whether a mirrored crop shows the same to a model, as a face and no letter does."""
-    return bool(manifest.get("mirror", subject(manifest) == "face"))
-
-
-def check_file(file: Path, sha256: str) -> None:
-    """Raise ModelError unless `file` is there with that SHA-256."""
-    try:
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"the model file {file} cannot be read: {error.strerror}") from error
-    if found != sha256:
-        raise ModelError(f"the model file {file} is damaged; install facesearch again")
-
-
-def fingerprint(manifest: dict[str, Any]) -> str:
-    """Return what names the templates of a model: a digest of all that decides an embedding."""
-    deciding = {
-        "branch": manifest["sha256"]["branch.onnx"],
-        "input": manifest["input"],
-        "alignment": manifest["alignment"],
-        "dim": manifest["dim"],
-    }
-    if "mirror" in manifest:  # else the kind says it
-        deciding["mirror"] = manifest["mirror"]
-    if "search_dim" in manifest:  # else all of it: what models that do not say it always did
-        deciding["search_dim"] = manifest["search_dim"]
-    if manifest["alignment"] == "ink":
-        deciding["ink"] = INK_VERSION
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,8 +1,8 @@
-"""Scores -> evidence, threshold and probabilities for a gallery of a certain size.
+"""Scores -> evidence, threshold and probabilities for a gallery of a given size.
 
-From verification to identification: a stranger who is compared with N people gets N chances to
-look like one of them. The people of a gallery are strangers to each other, so the gallery itself
-tells how strangers score against it; nothing else does as well (figures and alternatives:
+From verification to identification: a stranger compared with N people has N chances to look like
+one of them. The people of a gallery are strangers to each other, so the gallery itself shows how
+strangers score against it, better than anything else (figures and alternatives:
 docs/decisions/0005-thresholds-from-the-gallery.md).
 """
 
@@ -15,41 +15,42 @@ from numpy.typing import NDArray
 
 from facesearch.vectors import Floats, product, unit
 
-SAMPLED_STRANGERS = 300  # people of the gallery who play the stranger
-SAMPLED_PEOPLE = 2000  # people whom each of them is compared with
-HEAD_STRANGERS, HEAD_PEOPLE = 200, 1000  # the same by a trained head: a tenth of a second
-TRUST_BEYOND = 0.01  # nats a standard deviation
-SKEW_WEIGHT = 100.0  # people; until there are about so many, skewness is rather the cohort's
-SKEW_MOST = 0.25  # of either sign; more is an artefact of a few pairs
-Z_MOST = 12.0  # beyond it nothing is corrected
-SAME_PERSON_Z = 5.5  # strangers hardly score so far out: one person under two names, or kin
+SAMPLED_STRANGERS = 300  # people of the gallery who stand in for strangers
+SAMPLED_PEOPLE = 2000  # people each of them is compared with
+HEAD_STRANGERS, HEAD_PEOPLE = 200, 1000  # for a head of its own order: takes a tenth of a second
+TRUST_BEYOND = 0.01  # nats per standard deviation beyond the range the evidence was fitted on
+SKEW_WEIGHT = 100.0  # people; in a smaller gallery the cohort's skewness counts more than its own
+SKEW_MOST = 0.25  # of either sign; more is an artifact of a few pairs
+Z_MOST = 12.0  # scores further out are corrected for skewness as this one
+SAME_PERSON_Z = 5.5  # strangers hardly ever score this high: one person under two names, or kin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
-    """What the model's makers saw of strangers: stands in while a gallery is small.
+    """How strangers scored when the model was calibrated: stands in while a gallery is small.
 
-    Made by scripts/calibrate.py from development data and stored in the model's manifest.
+    Computed by scripts/calibrate.py from development data and stored in the model's manifest.
     """
 
     mean: Floats  # (dim,) mean of unit templates of people
     score_mean: float  # of centred pairs of two people
     score_std: float
-    weight: float  # counts as so many people of a gallery
-    probe_length: float  # mean cosine of a probe with the reference made of the same crop
-    score_skew: float = 0.0  # skewness of these scores; models of before do not say it
+    weight: float  # the cohort counts as this many people of a gallery
+    probe_length: float  # mean cosine of a probe and the reference made from the same crop
+    score_skew: float = 0.0  # skewness of these scores; older manifests leave it out
 
     def centred(self, templates: Floats) -> Floats:
-        """Return unit `templates` (..., dim) without what all people share, where no gallery is."""
+        """Return unit `templates` (..., dim) less what all people share, where no gallery is."""
         return unit(templates - self.mean)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What a score says of a pair: a log-likelihood ratio from its distance to strangers' scores.
+    """A pair's log-likelihood ratio from its score's distance to the scores of strangers.
 
-    llr = offset + slope * z + bend * z**2 with z the strangers' standard score. Outside [low, high]
-    there was too little data to say more: there it grows by TRUST_BEYOND a unit, to keep the order.
+    llr = offset + slope * z + bend * z**2, z being the strangers' standard score. Outside
+    [low, high] there was too little data: there it only grows by TRUST_BEYOND per unit, to keep
+    the order.
     """
 
     offset: float
@@ -68,7 +69,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strangers:
-    """How strangers score against one gallery, and the centre that scores are taken from."""
+    """How strangers score against one gallery, and the center that is subtracted for scoring."""
 
     people: int  # enrolled people, N
     centre: Floats  # (dim,), subtracted from probe and references before they are compared
@@ -83,8 +84,8 @@ class Strangers:
     def standard(self, scores: Floats) -> Floats:
         """Return `scores` as distances from the strangers' mean in standard deviations.
 
-        A skewed distribution is made normal first, after Cornish and Fisher (1938), by the terms of
-        skewness: 4.5 deviations out, one of 0.06 more than doubles the share of strangers.
+        A skewed distribution is made normal by the skewness terms of Cornish and Fisher (1938): at
+        4.5 deviations, a skewness of 0.06 more than doubles the share of strangers.
         """
         z = (scores - self.score_mean) / self.score_std
         with np.errstate(invalid="ignore"):  # -inf stands for a pair that was not compared
@@ -94,7 +95,7 @@ class Strangers:
         return np.asarray(normal, np.float32)
 
     def threshold(self, fpir: float) -> float:
-        """Return the standard score that a share `fpir` of searches by strangers reaches.
+        """Return the standard score that a share `fpir` of searches for strangers reaches.
 
         FPIR(N) = 1 - (1 - FMR)**N, with FMR from a normal distribution of strangers' scores.
         Raises ValueError unless 0 < fpir < 1.
@@ -106,11 +107,11 @@ class Strangers:
 
 
 class PairHead(Protocol):
-    """What compares two templates, see facesearch.head."""
+    """Compares two templates, see facesearch.head."""
 
     @property
     def follows_cosine(self) -> bool:
-        """Whether its scores are those of the cosine, nearly."""
+        """Whether its scores are nearly those of the cosine."""
         ...
 
     def pair_scores(self, probes: Floats, references: Floats) -> Floats:
@@ -125,11 +126,11 @@ def fit_strangers(
 
     `people` (n, dim), unit rows, are the references of all of them or of an even sample. `head`
     gives the scores; None stands for one that follows the cosine. A head with an order of its own
-    was trained on templates as they are, so for it nothing is subtracted: the centre is zero.
+    was trained on templates as they are, so nothing is subtracted for it: the center is zero.
 
-    A part of the people play the stranger: each is taken out of the gallery and compared with the
-    others. Pairs that score as no stranger does (one person under two names) are left out of the
-    fit.
+    Some of the people stand in for strangers: each is taken out of the gallery and compared with
+    the others. Pairs that score higher than strangers do (one person under two names) are left out
+    of the fit.
     """
     n = len(people)
     weight = cohort.weight
@@ -154,21 +155,21 @@ def fit_strangers(
 
 
 def third_moment(scores: Floats) -> float:
-    """Return the standardised third moment of `scores`: their skewness."""
+    """Return the skewness of `scores`, their standardized third moment."""
     return float(((scores - scores.mean()) ** 3).mean() / max(scores.std() ** 3, 1e-9))
 
 
 def skewness(n: int, seen: float, cohort: Cohort) -> float:
-    """Return the skewness of strangers' scores, `seen` among `n` people.
+    """Return the skewness of strangers' scores if it was `seen` among `n` people.
 
-    The third moment takes many more people to tell from chance than the second.
+    Mixed with the cohort's: it takes many more people to tell skewness from chance than variance.
     """
     trust = n / (n + SKEW_WEIGHT)
     return float(np.clip(trust * seen + (1 - trust) * cohort.score_skew, -SKEW_MOST, SKEW_MOST))
 
 
 def scores_of_strangers(people: Floats, head: PairHead) -> Floats:
-    """Return the scores (pairs,) by `head` of people (n, dim) who play the stranger."""
+    """Return the scores (pairs,) by `head` of people (n, dim) who stand in for strangers."""
     strangers = evenly(len(people), HEAD_STRANGERS)
     others = evenly(len(people), HEAD_PEOPLE)
     scores = head.pair_scores(people[strangers], people[others])
@@ -177,9 +178,9 @@ def scores_of_strangers(people: Floats, head: PairHead) -> Floats:
 
 
 def cosines_of_strangers(people: Floats, cohort: Cohort) -> Floats:
-    """Return the cosines (pairs,) of people (n, dim) who play the stranger with the others.
+    """Return the cosines (pairs,) of people (n, dim) who stand in for strangers with the others.
 
-    Each is taken out of the gallery, the centre included, and made as short as a probe.
+    Each is taken out of the gallery, out of its center too, and made as short as a probe.
     """
     n, weight = len(people), cohort.weight
     strangers, others = evenly(n, SAMPLED_STRANGERS), evenly(n, SAMPLED_PEOPLE)
@@ -197,7 +198,7 @@ def cosines_of_strangers(people: Floats, cohort: Cohort) -> Floats:
 
 
 def evenly(n: int, most: int) -> NDArray[np.intp]:
-    """Return at most `most` of the numbers below `n`, evenly spread."""
+    """Return at most `most` of the numbers 0 to `n` - 1, evenly spaced."""
     return np.unique(np.linspace(0, n - 1, most).astype(np.intp))
 
 
@@ -205,8 +206,8 @@ def posterior(llrs: Floats, people: int, prior: float) -> tuple[Floats, float]:
     """Return each candidate's probability (k,) and that of a stranger, by Bayes' rule.
 
     `llrs` (k,) are those of the candidates, the most alike of `people`. `prior` is the probability
-    that a face is of someone enrolled, the same for each. Who is enrolled and no candidate is less
-    alike than any candidate and counts like the last of them, at most with the ratio 1.
+    that a face is of someone enrolled, the same for each person. Enrolled people who are not
+    candidates count as much as the weakest candidate, with a likelihood ratio of at most 1.
     """
     if people == 0 or len(llrs) == 0:
         return np.zeros(len(llrs), np.float32), 1.0
@@ -222,12 +223,12 @@ def posterior(llrs: Floats, people: int, prior: float) -> tuple[Floats, float]:
 def assign(gains: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return each row's column, or -1 for none, no column twice, with the largest total gain.
 
-    `gains` (rows, columns) may hold -inf where a pairing is not admitted; gains below zero are
-    never taken. The Hungarian method with potentials (Kuhn 1955, Munkres 1957); each row may
-    also stay alone at no gain, so that a matching always exists.
+    `gains` (rows, columns) may hold -inf for a pair that is not allowed; gains below zero are
+    never taken. The Hungarian method with potentials (Kuhn 1955, Munkres 1957); each row may also
+    stay alone at no gain, so that a matching always exists.
     """
     result = np.full(len(gains), -1, np.intp)
-    able = np.flatnonzero((gains > 0).any(1))  # of many faces often a few
+    able = np.flatnonzero((gains > 0).any(1))  # often only a few of many faces
     gains = gains[able]
     rows, columns = gains.shape
     finite = np.where(np.isfinite(gains), gains, -1.0)

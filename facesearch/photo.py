@@ -1,8 +1,8 @@
 """Photo file -> upright RGB pixels and a content hash.
 
-The content decides the format, never the file's name, and only the readers in `_READERS` are ever
-tried. Reading takes the bytes and the header; pixels are decoded when they are asked for, a large
-JPEG straight to a smaller size.
+The content decides the format, never the file's name, and only the readers in `_READERS` are
+tried. Reading loads the bytes and parses the header; pixels are decoded on demand, a large JPEG
+directly to a smaller size.
 """
 
 import hashlib
@@ -25,18 +25,18 @@ from PIL.ImageFile import ImageFile
 
 from facesearch.errors import PhotoError
 
-MAX_PIXELS = 200_000_000  # what the largest phone cameras make
-MAX_BYTES = 512_000_000
+MAX_PIXELS = 200_000_000  # as many as the largest phone cameras take
+MAX_BYTES = 512_000_000  # of a file; an uncompressed TIFF of 170 megapixels has about that
 
-# First bytes, module, Pillow's reader there. We call the reader, not `Image.open`, since `open`
-# warns above 89 and refuses above 179 megapixels by a limit that is one global for the process
-# (ours is compared in `photo_from_bytes`), and imports more plugins than one: for WebP, all. Only
-# the readers of WebP and TIFF still refuse above Pillow's 179 megapixels.
+# First bytes, module, Pillow's reader in it. The reader is called, not `Image.open`, because `open`
+# warns above 89 and refuses above 179 megapixels, by a limit global to the process (ours is checked
+# in `photo_from_bytes`), and imports several plugins, for WebP all of them. Only the readers of
+# WebP and TIFF still refuse above Pillow's 179 megapixels.
 _READERS = (
     (rb"\xff\xd8\xff", "PIL.JpegImagePlugin", "JpegImageFile"),  # MPO starts with a whole JPEG
     (rb"\x89PNG\r\n\x1a\n", "PIL.PngImagePlugin", "PngImageFile"),
     (rb"RIFF....WEBP", "PIL.WebPImagePlugin", "WebPImageFile"),
-    # mif1 and msf1 are "some HEIF": the compatible brands that follow say if it is AVIF
+    # mif1 and msf1 are "some HEIF": the compatible brands that follow tell whether it is AVIF
     (rb".{4}ftyp((mif1|msf1).{4}(.{4}){0,15}?)?avi[fs]", "PIL.AvifImagePlugin", "AvifImageFile"),
     (rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", "pillow_heif", "HeifImageFile"),
     (rb"II[*+]\0|MM\0[*+]", "PIL.TiffImagePlugin", "TiffImageFile"),
@@ -48,7 +48,7 @@ _ENDINGS = re.compile(
     r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|avif|hei[cf]|hif|tiff?|gif|bmp|p[bgnp]m|pfm)", re.IGNORECASE
 )
 _ORIENTATION = 0x0112  # the tag, in EXIF and in TIFF
-_TURNS = {  # its value -> what makes the stored picture upright
+_TURNS = {  # orientation -> the transposition that makes the stored picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -62,22 +62,22 @@ _IGNORE_PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as in `wa
 
 @dataclass(slots=True, eq=False)
 class Photo:
-    """A photo that was read: its encoded bytes, decoded on demand."""
+    """A photo: its encoded bytes, decoded on demand."""
 
-    name: str  # what the user calls it: the path as given, or a name for bytes
+    name: str  # for messages: the path as given, or a name for bytes
     content_hash: str  # SHA-256 of the file's bytes, in hex
     width: int  # of the whole upright photo, in pixels
     height: int
-    oriented: bool  # True if the file says which side is up: nobody need guess quarter turns
+    oriented: bool  # whether the file says which side is up, so that no turn has to be guessed
     _data: bytes = field(repr=False)
     _turn: Image.Transpose | None = field(repr=False)
     _decoded: NDArray[np.uint8] | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def from_pixels(cls, name: str, pixels: NDArray[np.uint8]) -> "Photo":
-        """Return the photo that is decoded already: upright `pixels` (h, w, 3) RGB, copied.
+        """Return a photo made of upright `pixels` (h, w, 3) RGB, which are copied.
 
-        Its content hash is of the pixels' bytes.
+        Its content hash is that of the pixels' bytes.
         """
         height, width, _ = pixels.shape
         content_hash = hashlib.sha256(pixels.tobytes()).hexdigest()
@@ -89,11 +89,11 @@ class Photo:
     def frames(self) -> int:
         """Return how many frames of an animation or pages of a document the file holds.
 
-        Only the first one is ever looked at. Raises PhotoError if they cannot be counted.
+        All other methods use the first one only. Raises PhotoError if they cannot be counted.
         """
-        if not self._data:  # made of pixels
+        if not self._data:  # see `from_pixels`
             return 1
-        with _trouble_told(self.name):
+        with _photo_errors(self.name):
             return int(getattr(_open(self._data, self.name), "n_frames", 1))
 
     def pixels(self, min_scale: float = 1.0) -> NDArray[np.uint8]:
@@ -101,17 +101,17 @@ class Photo:
 
         Its scale, array width over photo width, is at least `min_scale`: a JPEG comes at 1, 1/2,
         1/4 or 1/8 (sides rounded up), any other format at full size. The last decode is kept and
-        given again while it is large enough, hence read-only. Raises PhotoError if the data is
-        damaged, cut short included.
+        returned again if it is large enough, hence read-only. Raises PhotoError if the data is
+        damaged or cut short.
         """
         min_scale = min(min_scale, 1.0)
         if self._decoded is None or self._decoded.shape[1] < min_scale * self.width:
-            with _trouble_told(self.name):
+            with _photo_errors(self.name):
                 image = _open(self._data, self.name)
                 shrink = next((n for n in (8, 4, 2) if n * min_scale <= 1), 1)
                 if shrink > 1 and image.format == "JPEG":
-                    # `draft` keeps both sides at or above the size asked for, so ask by scale: a
-                    # square would leave a panorama large. Without a mode, or it changes colours.
+                    # `draft` keeps both sides at or above the requested size, so scale both: a
+                    # square would leave a panorama large. No mode, or it would change colors.
                     size = max(1, image.width // shrink), max(1, image.height // shrink)
                     image.draft(None, size)
                 upright = _in_rgb(image)
@@ -126,8 +126,8 @@ def read_photo(
 ) -> Photo:
     """Return the photo at `path`, its pixels not yet decoded.
 
-    Raises PhotoError, one sentence with the file and the reason: not there, not permitted, not a
-    regular file, larger than `max_bytes`, or what `photo_from_bytes` raises.
+    Raises PhotoError, one sentence with the file and the reason: it does not exist, is not
+    readable, is not a regular file, is larger than `max_bytes`, or see `photo_from_bytes`.
     """
     name = os.fspath(path)
     try:
@@ -145,10 +145,7 @@ def read_photo(
 
 
 def file_hash(path: str | os.PathLike[str]) -> str | None:
-    """Return the SHA-256 of a regular file, which is a photo's content hash.
-
-    None if it cannot be read.
-    """
+    """Return the SHA-256 of a regular file, which is a photo's content hash; None if unreadable."""
     try:
         if not Path(path).is_file():
             return None
@@ -159,22 +156,22 @@ def file_hash(path: str | os.PathLike[str]) -> str | None:
 
 
 def photo_from_bytes(data: bytes, name: str = "photo", *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Return the photo that `data`, the content of a picture file, holds; `name` is for messages.
+    """Return the photo in `data`, the content of a picture file; `name` is for messages.
 
-    Raises PhotoError if the header is of no format that we read, is damaged, or claims more than
-    `max_pixels`: nothing is decoded before that is known.
+    Raises PhotoError if the header is damaged, of an unknown format, or claims more than
+    `max_pixels`; no pixels are decoded before that is checked.
     """
-    with _trouble_told(name):
+    with _photo_errors(name):
         image = _open(data, name)
         width, height = image.size
         if width * height > max_pixels:
             size = f"{width} x {height} pixels, more than the limit of {max_pixels:,}"
             raise PhotoError(f"cannot read {name}: it has {size}")
         orientation = _orientation(image)
-        # the reader of TIFF turns the picture while it loads, and tells the size it will have
-        # then, but does not foresee a turn that only the XMP packet asks for
-        foreseen = _ORIENTATION in getattr(image, "tag_v2", ())
-    if orientation >= 5 and not foreseen:
+        # The TIFF reader turns the picture while loading it and already reports the size after
+        # that, but not if only the XMP packet asks for the turn.
+        size_is_upright = _ORIENTATION in getattr(image, "tag_v2", ())
+    if orientation >= 5 and not size_is_upright:
         width, height = height, width
     turn = None if image.format == "TIFF" else _TURNS.get(orientation)
     content_hash = hashlib.sha256(data).hexdigest()
@@ -182,11 +179,12 @@ def photo_from_bytes(data: bytes, name: str = "photo", *, max_pixels: int = MAX_
 
 
 def walk_photos(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files as given, and the photos in the folders given: recursive, sorted, by ending.
+    """Yield the given files, and the files with a photo's ending in the given folders, sorted.
 
-    Inside a folder hidden files and folders are passed over and links to folders not followed. A
-    folder that may not be listed is itself yielded, so that reading it tells why and the rest
-    goes on. Raises PhotoError, before the first photo, for a path that is not there.
+    Folders are searched recursively, without hidden files and folders and without following links
+    to folders. A folder that cannot be listed is itself yielded, so that reading it gives the
+    reason and the rest goes on. Raises PhotoError, before the first photo, for a path that does not
+    exist.
     """
     paths = list(paths)
     for path in paths:
@@ -217,24 +215,24 @@ def _walk_folder(folder: Path) -> Iterator[Path]:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Return a descriptor even for a FIFO that nobody writes to, where a plain open hangs."""
+    """Return a descriptor even for a FIFO without a writer, where a plain open hangs."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has neither
 
 
 def _reason(error: Exception) -> str:
-    """Return what went wrong on one line, without the path that an OSError repeats."""
+    """Return the reason on one line, without the path that an OSError repeats."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())
 
 
 @contextmanager
-def _trouble_told(name: str) -> Iterator[None]:
-    """Turn whatever goes wrong in a reader into a PhotoError; let none of its warnings out.
+def _photo_errors(name: str) -> Iterator[None]:
+    """Turn any error of a reader into a PhotoError, and hide its warnings.
 
-    The warnings (corrupt EXIF, too many tags) are nothing that a user could act on. But
-    `warnings.catch_warnings` exchanges the filters of the whole process, and two threads that
-    leave it in the wrong order keep the other's for good. One entry, put into the list and taken
-    out of the same list, cannot do that, and it only ever hides what Pillow says.
+    A user cannot act on the warnings (corrupt EXIF, too many tags). But `warnings.catch_warnings`
+    replaces the filters of the whole process, and two threads that leave it in the wrong order keep
+    each other's for good. One entry, put into the list and removed from the same list, cannot do
+    that, and hides only what Pillow says.
     """
     filters = cast("list[object]", warnings.filters)
     filters.insert(0, _IGNORE_PILLOW)
@@ -246,30 +244,30 @@ def _trouble_told(name: str) -> Iterator[None]:
         raise PhotoError(f"cannot read {name}: there is not enough memory for it") from error
     except Image.DecompressionBombError as error:
         raise PhotoError(f"cannot read {name}: it is too large ({_reason(error)})") from error
-    except Exception as error:  # bad bytes make Pillow raise nearly anything
+    except Exception as error:  # damaged bytes make Pillow raise almost anything
         what = "damaged, cut short or of a kind that is not supported"
         raise PhotoError(f"cannot read {name}: it is {what} ({_reason(error)})") from error
     finally:
-        with suppress(ValueError):  # somebody emptied the list meanwhile
+        with suppress(ValueError):  # something else emptied the list meanwhile
             filters.remove(_IGNORE_PILLOW)
 
 
 def _open(data: bytes, name: str) -> ImageFile:
-    """Return the picture with its header read and its pixels not."""
+    """Return the picture, its header parsed, its pixels not yet decoded."""
     if not data:
         raise PhotoError(f"cannot read {name}: it is empty")
     readers = [names for first, *names in _READERS if re.match(first, data, re.DOTALL)]
     if not readers:
         known = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, GIF, BMP, PPM"
-        raise PhotoError(f"cannot read {name}: it is no picture in a format we know ({known})")
+        raise PhotoError(f"cannot read {name}: it is not a picture in a known format ({known})")
     module, reader = readers[0]
     try:
         plugin: Any = import_module(module)
     except ImportError as error:
         if module != "pillow_heif":
             raise
-        way_out = "HEIC needs an extra, pip install 'facesearch[heic]'"
-        raise PhotoError(f"cannot read {name}: {way_out}") from error
+        install = "HEIC needs an extra, pip install 'facesearch[heic]'"
+        raise PhotoError(f"cannot read {name}: {install}") from error
     image: ImageFile = getattr(plugin, reader)(io.BytesIO(data))
     if image.format == "TIFF":
         _check_strips(image, len(data))
@@ -277,7 +275,7 @@ def _open(data: bytes, name: str) -> ImageFile:
 
 
 def _check_strips(tiff: Any, n_bytes: int) -> None:
-    """Raise EOFError if compressed data lies beyond the end: libtiff would say so on stderr."""
+    """Raise EOFError if compressed data lies beyond the end; libtiff would complain on stderr."""
     if tiff.info["compression"] != "raw":
         for offsets, counts in ((273, 279), (324, 325)):  # the tags for strips and for tiles
             parts = zip(tiff.tag_v2.get(offsets, ()), tiff.tag_v2.get(counts, ()), strict=False)
@@ -286,10 +284,10 @@ def _check_strips(tiff: Any, n_bytes: int) -> None:
 
 
 def _orientation(image: ImageFile) -> int:
-    """Return the EXIF orientation, 1 to 8, or 0 if there is none; bad EXIF is none.
+    """Return the EXIF orientation, 1 to 8, or 0 if there is none or the EXIF is corrupt.
 
-    A HEIF is turned by its reader, by the container's marks as the standard demands; the reader
-    then reports an EXIF orientation as 1.
+    The HEIF reader turns a picture by the container's properties, as the standard demands, and then
+    reports an EXIF orientation of 1.
     """
     with suppress(Exception):
         orientation = image.getexif().get(_ORIENTATION)  # or the XMP packet's
@@ -299,10 +297,10 @@ def _orientation(image: ImageFile) -> int:
 
 
 def _in_rgb(image: ImageFile) -> Image.Image:
-    """Return the picture in 8-bit RGB: alpha on white, deep grey scaled."""
+    """Return the picture in 8-bit RGB: alpha on white, gray of more bits scaled down."""
     image.load()
     if image.mode[0] in "IF":
-        return _deep_grey_in_rgb(image)
+        return _deep_gray_in_rgb(image)
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")  # `convert` would copy
     straight = image.convert("LA") if image.mode == "La" else image
@@ -312,15 +310,15 @@ def _in_rgb(image: ImageFile) -> Image.Image:
     return on_white
 
 
-def _deep_grey_in_rgb(image: ImageFile) -> Image.Image:
-    """Return 16-bit, 32-bit or float grey as RGB; Pillow's own conversion clips it to white."""
+def _deep_gray_in_rgb(image: ImageFile) -> Image.Image:
+    """Return 16-bit, 32-bit or float gray as RGB; Pillow's own conversion clips it to white."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     levels = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
     brightest = float(levels.max())
-    # The file does not say how bright white is: take the least usual value that holds the picture.
+    # The file does not say which level is white: take the smallest usual one that fits the picture.
     white = next((w for w in (1.0, 255.0, 65535.0) if brightest <= w), brightest)
     if image.format == "PPM" and image.mode == "I":
-        white = 65535.0  # here it is known: the reader scales to 16 bits
+        white = 65535.0  # known: this reader scales to 16 bits
     levels = np.clip(np.rint(levels * (255 / white)), 0, 255)
     return Image.fromarray(levels.astype(np.uint8)).convert("RGB")

@@ -15,19 +15,19 @@ def unit(rows: Floats) -> Floats:
 
 
 def leading(rows: Floats, dim: int) -> Floats:
-    """Return the first `dim` numbers of unit `rows` (..., d), of length 1; all d as they are."""
+    """Return the first `dim` numbers of unit `rows` (..., d), rescaled to length 1 if dim < d."""
     return rows if dim == rows.shape[-1] else unit(rows[..., :dim])
 
 
 def product(a: Floats, b: Floats) -> Floats:
     """Return the matrix product of `a` (n, m) and `b` (m, k), float32, on one thread.
 
-    numpy's own wakes a thread a core for a product of this program's size, and those spin for 60 ms
+    For products of this program's size, numpy wakes a thread per core, and those spin for 60 ms
     afterwards: 84 ms of CPU for a comparison that takes 3.
     """
-    nothing = np.zeros((len(a), b.shape[1]), np.float32)  # gemm adds a third matrix, 0 times
+    zeros = np.zeros((len(a), b.shape[1]), np.float32)  # gemm adds a third matrix, times 0
     if len(a) == 0:
-        return nothing
+        return zeros
     return np.asarray(
-        cv2.gemm(np.ascontiguousarray(a), np.ascontiguousarray(b), 1.0, nothing, 0.0), np.float32
+        cv2.gemm(np.ascontiguousarray(a), np.ascontiguousarray(b), 1.0, zeros, 0.0), np.float32
     )

@@ -24,13 +24,12 @@ from typing import Any
 import numpy as np
 
 from facesearch import Model
-from facesearch.alignment import TEMPLATE
-from facesearch.detection import Detector
-from facesearch.embedding import all_looks
+from facesearch.alignment import CROP_LANDMARKS
+from facesearch.embedding import embed_by_views
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.protocols import crops_in_parts
 from facesearch.identification import REFERENCE_VIEWS
-from facesearch.model import read_manifest
+from facesearch.manifest import read_manifest
 from facesearch.training.calibration import calibrate_by_cosine
 from facesearch.training.figures import measure, report
 from facesearch.training.searches import Searches
@@ -53,9 +52,8 @@ def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[F
         print(f"\r{n_done:,} of {len(rows):,} crops", end="", flush=True)
 
     detector = model.detector
-    assert isinstance(detector, Detector)  # for the type checker
     parts = crops_in_parts(folder, rows, told)
-    once, references = all_looks(model.embed, detector, parts, REFERENCE_VIEWS)
+    once, references = embed_by_views(model.embed, detector, parts, REFERENCE_VIEWS)
     print()
     cache.parent.mkdir(exist_ok=True)
     np.savez(cache, once=once, references=references)
@@ -110,7 +108,7 @@ def main() -> None:
         "detector": "yunet",
         "dim": 128,
         "input": {"side_px": 112, "colours": "RGB", "range": [0, 255]},
-        "alignment": TEMPLATE.tolist(),
+        "alignment": CROP_LANDMARKS.tolist(),
         "sha256": {
             file: hashlib.sha256((FOLDER / file).read_bytes()).hexdigest()
             for file in ("branch.onnx", "head.npz")

@@ -1,6 +1,7 @@
-"""Everything that has to be in order before a commit: python scripts/check.py
+"""Run every check that a commit has to pass: python scripts/check.py
 
-Style, types, import directions, tests; ends non-zero if anything fails. Needs the extra `dev`.
+Style, types, import directions, tests, and the wheel installed and tried. Ends non-zero if
+anything fails. Needs the extra `dev`.
 """
 
 import subprocess
@@ -14,6 +15,7 @@ CHECKS = {
     "mypy": ("-m", "mypy"),
     "import-linter": ("-c", "from importlinter.cli import lint_imports_command as run; run()"),
     "pytest": ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--durations=10"),
+    "wheel": ("scripts/check_wheel.py",),
 }
 
 

@@ -1,8 +1,8 @@
-"""The pictures of docs/web-page.md and of the README, made again: python scripts/screenshots.py
+"""Make the pictures of docs/web-page.md and the README again: python scripts/screenshots.py
 
-They show two portraits that installed packages carry and an alphabet that is drawn here, nobody
-else. Needs the extras `demo`, `web`, `train` and `dev` and Debian's Chromium; takes some minutes,
-most of them for a short training. Nothing is left but docs/pages.
+They show only two portraits that installed packages contain, and an alphabet drawn here. Needs the
+extras `demo`, `web`, `train` and `dev`, and Debian's Chromium. Takes some minutes, most of them for
+a short training. Writes only to docs/pages.
 """
 
 import base64
@@ -30,10 +30,10 @@ PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pages"
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's; no browser is ever downloaded
 SIZE = ViewportSize(width=1280, height=800)
 WEBP_QUALITY = 80
-MOST_BYTES = 100_000  # of a picture
+MOST_BYTES = 100_000  # per picture
 
 N_INVENTED = 48  # characters besides those of `facesearch demo --glyphs`
-N_STRANGERS = 14  # of them that nobody enrolled
+N_STRANGERS = 14  # of all characters, not enrolled
 TWICE = {"Kep": "Keppler", "Dorek": "Dorrek", "Lum": "Loom", "Efi": "Effie", "Murek": "Murreck"}
 BEGINNINGS = ("Bal", "Dor", "Fen", "Gil", "Hul", "Jas", "Kor", "Lem", "Mur", "Nad", "Pel", "Ros")
 ENDINGS = ("a", "ek", "im", "ou")
@@ -67,7 +67,7 @@ def main() -> int:
     return 0
 
 
-# What is shown
+# Content of the pictures
 
 
 def make_faces(home: Path) -> Path:
@@ -81,9 +81,9 @@ def make_faces(home: Path) -> Path:
 
 
 def make_glyphs(home: Path) -> Path:
-    """Return a new gallery of characters; write drawings of others into `home`/scans.
+    """Return a new gallery of characters; write drawings to review into `home`/scans.
 
-    As in galleries that grew, some are there twice, under two names or under a wrong one.
+    As in grown galleries, some characters are enrolled under two names or under a wrong one.
     """
     invent()
     hands = [PEN, *HANDS, *more_hands(4)]
@@ -119,7 +119,7 @@ def enroll(path: Path, model: str, drawings: Sequence[tuple[str, Path]]) -> None
 
 
 def invent() -> None:
-    """Add made-up characters to the alphabet of the demo, always the same."""
+    """Add made-up characters to the alphabet of the demo, the same in each run."""
     names = [begin + end for end in ENDINGS for begin in BEGINNINGS]
     chance = np.random.default_rng(5)
     for name in names[:N_INVENTED]:
@@ -127,7 +127,7 @@ def invent() -> None:
 
 
 def invented(chance: np.random.Generator) -> Stroke:
-    """Return a stroke from crossing to crossing of a wide grid, or a ring."""
+    """Return a random stroke between the crossings of a wide grid, or a ring."""
     if chance.random() < 0.15:
         x, y = chance.integers(20, 80, 2).tolist()
         return ring(x, y, int(chance.integers(10, 19)))
@@ -137,7 +137,7 @@ def invented(chance: np.random.Generator) -> Stroke:
 
 
 def more_hands(n: int) -> list[Hand]:
-    """Return hands between those of the demo."""
+    """Return more handwritings, between those of the demo."""
     return [
         Hand(f"hand {k}", "pen", (20 + 25 * k, 20, 90 - 20 * k), (255, 255, 250),
              0.03 + 0.015 * k, 0.12 * (-1) ** k, 3 * k - 5, 0.02 + 0.004 * k)
@@ -146,7 +146,7 @@ def more_hands(n: int) -> list[Hand]:
 
 
 def draw(hand: Hand, name: str, folder: Path) -> Path:
-    """Return the file in `folder` to which a character is drawn."""
+    """Draw a character in a handwriting; return the file in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name} {hand.name}.png"
     Image.fromarray(drawn_by(hand, name)).save(path)
@@ -154,7 +154,7 @@ def draw(hand: Hand, name: str, folder: Path) -> Path:
 
 
 def train(home: Path) -> None:
-    """Train a small network on the characters, for so long that there are curves."""
+    """Train a small network on the characters, long enough for curves."""
     hands = [PEN, *HANDS, *more_hands(4)]
     for name in GLYPHS:
         for hand in hands:
@@ -176,7 +176,7 @@ def train(home: Path) -> None:
 
 @contextmanager
 def serving(*arguments: object) -> Iterator[str]:
-    """Yield the address of `facesearch web` as it runs."""
+    """Run `facesearch web`; yield its address."""
     command = [sys.executable, "-m", "facesearch_cli", "web", "--no-browser", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
     assert process.stdout is not None
@@ -188,13 +188,13 @@ def serving(*arguments: object) -> Iterator[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return what a command needs to find the packages that this script has found."""
+    """Return an environment in which a command finds the packages of this script."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @contextmanager
 def browser_page() -> Iterator[Page]:
-    """Yield a page of a browser, in the light colours."""
+    """Yield a browser page in light colors."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser.new_page(viewport=SIZE, color_scheme="light")
@@ -202,16 +202,16 @@ def browser_page() -> Iterator[Page]:
 
 
 class Shot(NamedTuple):
-    """A page, and what is done on it before it is taken."""
+    """A picture to take of a page."""
 
     name: str  # of the picture
     path: str  # of the page
-    prepare: Callable[[Page, Path], None]  # by hand, as a user would; photos lie in the folder
-    whole: bool = False  # down to the foot of the page
+    prepare: Callable[[Page, Path], None]  # acts as a user would; the folder has photos
+    whole: bool = False  # the whole page, not only the window
 
 
 def shoot(page: Page, address: str, shots: Sequence[Shot], home: Path) -> None:
-    """Take each shot on the server at `address`."""
+    """Take pictures of the server at `address`."""
     page.goto(address)
     page.get_by_role("heading", name="Who is in this photo?").wait_for()
     here = address.partition("?")[0].rstrip("/")
@@ -229,7 +229,7 @@ def drop(page: Page, photo: Path, place: str = "body") -> None:
     page.evaluate(DROP, [photo.name, data, place])
 
 
-# What is done on each page
+# Preparations of each page
 
 
 def identify(page: Page, home: Path) -> None:
@@ -262,12 +262,12 @@ def person(page: Page, home: Path) -> None:
     page.get_by_role("link", name="Kora").click()
     page.locator("#alike li").first.wait_for()
     for face in page.get_by_role("checkbox").all()[-3:]:
-        face.check()  # those of another character
+        face.check()  # drawings of another character
     page.evaluate("scrollTo(0, 0)")
 
 
 def groups(page: Page, home: Path) -> None:
-    page.get_by_label("Who is it?").first.wait_for(timeout=120_000)
+    page.get_by_label("Who is this?").first.wait_for(timeout=120_000)
 
 
 def review(page: Page, home: Path) -> None:

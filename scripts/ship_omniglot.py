@@ -101,7 +101,7 @@ def main() -> None:
         fpir_1=100 * promised[f"fpir_asked_0.01_n{size}"],
         ece=promised[f"ece_n{size}"],
     )
-    ship(source, model.manifest, figures | promised, card)
+    ship(source, dict(model.manifest), figures | promised, card)
     curves = measure(
         searches,
         model.head,

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch import Model
-from facesearch.detection import Detector
-from facesearch.embedding import all_looks
+from facesearch.embedding import embed_by_views
 from facesearch.engine import engine_for_many
 from facesearch.evaluation.metrics import on_top, threshold_at
 from facesearch.evaluation.protocols import (
@@ -30,7 +29,7 @@ from facesearch.evaluation.protocols import (
     random_open_set_splits,
 )
 from facesearch.identification import REFERENCE_VIEWS
-from facesearch.model import SHIPPED
+from facesearch.shipped import SHIPPED
 from facesearch.training.faces import held_out
 from facesearch.vectors import Floats
 
@@ -106,9 +105,8 @@ photos.
 def embedded(model: Model, rows: list[dict[str, str]]) -> tuple[Floats, Floats]:
     """Return the templates (n, dim) of crops as probes, and as references."""
     detector = model.detector
-    assert isinstance(detector, Detector)  # for the type checker
     parts = crops_in_parts(DATA, rows)
-    once, references = all_looks(model.embed, detector, parts, REFERENCE_VIEWS)
+    once, references = embed_by_views(model.embed, detector, parts, REFERENCE_VIEWS)
     return once, references
 
 

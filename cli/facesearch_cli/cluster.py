@@ -1,32 +1,29 @@
-"""facesearch cluster: the faces of people whom nobody has named, in groups; name one."""
+"""facesearch cluster: groups of faces without a name; give a group its name."""
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch_cli.history import same_options, say_how_to_undo, told
+from facesearch_cli.history import report_decision, say_how_to_undo
 from facesearch_cli.options import (
     INTERRUPTED,
     UNREADABLE,
-    AsJson,
-    GalleryPath,
-    ModelName,
-    open_gallery,
+    Options,
     photos_in,
     usable_name,
+    with_options,
     workers,
 )
 from facesearch_cli.render import (
     Column,
     Screen,
-    bearer,
+    bearer_words,
     complain,
-    complain_of_skipped,
     counted,
+    list_problems,
     print_json,
 )
 
@@ -34,88 +31,106 @@ if TYPE_CHECKING:
     from facesearch import Decision, Gallery
     from facesearch.review.groups import Unnamed, UnnamedGroup
 
-LISTED = 3  # photos of a group in the table; the JSON has all
-SHOWN = 6  # faces of a group on the page
+MAX_LISTED = 3  # photos of a group in the table, then "and 7 more"; JSON has all
+MAX_SHOWN = 6  # faces of a group on the page
 
 
+@with_options
 def cluster(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PHOTO|FOLDER...", help="Folders are walked.")
+        list[Path], typer.Argument(metavar="PHOTO|FOLDER...", help="Photos; folders are walked.")
     ],
     name: Annotated[
         tuple[int, str] | None,
         typer.Option(
             "--name",
             metavar="GROUP NAME",
-            help="Enroll the faces of that group as NAME, who may be enrolled already.",
+            help="Enroll the faces of this group as NAME, a new or an enrolled person.",
         ),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page to look through.")
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page that shows the faces."),
     ] = None,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    *,
+    options: Options,
 ) -> None:
-    """Group the faces of people who are not enrolled, one group a person, most frequent first.
+    """Group the faces of people who are not enrolled: one group per person, largest first.
 
-    A group keeps its number when photos are added. Only new photos take long.
+    A group keeps its number when photos are added. Photos seen before are not analyzed again.
     """
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     number, person = (None, "") if name is None else (name[0], usable_name(name[1]))
     photos = list(photos_in(paths))
     screen = Screen()
-    with open_gallery(gallery, model, photos=len(photos), create=True) as opened:
-        what = subject(opened.model.manifest)
-        found = clustered(opened, photos, screen)
-        group = None if number is None else group_called(number, found)
+    with options.opened(photos=len(photos), create=True) as gallery:
+        what = subject(gallery.model.manifest)
+        found = clustered(gallery, photos, screen)
+        group = None if number is None else group_with_id(number, found)
         if html is not None:
             html.write_text(page_of(found, what), "utf-8")
         decision: Decision | None = None
-        left_out: list[tuple[str, str]] = []
+        left_out: Sequence[tuple[str, str]] = ()
         if group is not None:
-            decision, left_out = opened.name_group(group, person, workers=workers(len(group.faces)))
-    if as_json:
-        named = None if decision is None else asdict(decision)
-        print_json(**as_object(found), named=named, left_out=as_objects(left_out))
-        if decision is not None and decision.id is not None:
-            say_how_to_undo(decision.id, gallery, model)
+            decision = gallery.review.name_group(group, person, workers=workers(len(group.faces)))
+            left_out = decision.left_out
+    if options.as_json:
+        answer_in_json(found, decision, left_out, options)
     elif decision is not None:
-        told(decision, gallery, model, as_json=False)
+        report_decision(decision, options)
     else:
         show(found, what, screen)
         if found.groups:
-            same = [shlex.quote(str(path)) for path in paths]
-            where = " ".join(same if len(same) <= LISTED else ["..."])
-            where += same_options(gallery, model)
-            complain(f"To name one: facesearch cluster {where} --name GROUP NAME")
-    complain_of_skipped("Left out:", left_out)
-    complain_of_skipped("Could not be used:", found.unreadable)
+            say_how_to_name(paths, options)
+    list_problems("Left out:", left_out)
+    list_problems("Could not be used:", found.unreadable)
     if found.unreadable or left_out:
         raise typer.Exit(UNREADABLE)
 
 
-def clustered(opened: "Gallery", photos: list[Path], screen: Screen) -> "Unnamed":
-    """Return the groups, with progress on a terminal; leaves with 130 at Ctrl-C."""
+def answer_in_json(
+    found: "Unnamed",
+    decision: "Decision | None",
+    left_out: Sequence[tuple[str, str]],
+    options: Options,
+) -> None:
+    """Print the groups and the decision, if one was made, as JSON."""
+    from facesearch import wire
+
+    named = decision and wire.decision(decision)
+    print_json(**wire.unnamed(found), named=named, left_out=wire.failures(left_out))
+    if decision is not None and decision.id is not None:
+        say_how_to_undo(decision.id, options)
+
+
+def say_how_to_name(paths: Sequence[Path], options: Options) -> None:
+    """Print on stderr the command that names a group."""
+    quoted = [shlex.quote(str(path)) for path in paths]
+    where = " ".join(quoted if len(quoted) <= MAX_LISTED else ["..."]) + options.repeated()
+    complain(f"To name one: facesearch cluster {where} --name GROUP NAME")
+
+
+def clustered(gallery: "Gallery", photos: list[Path], screen: Screen) -> "Unnamed":
+    """Return the groups, with a progress bar; raises typer.Exit at Ctrl-C."""
     try:
         with screen.progress("Looking", len(photos)) as advance:
-            return opened.cluster(photos, workers=workers(len(photos)), advance=advance)
+            return gallery.review.cluster(photos, workers=workers(len(photos)), advance=advance)
     except KeyboardInterrupt:
         complain("Interrupted: the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None
 
 
-def group_called(number: int, found: "Unnamed") -> "UnnamedGroup":
-    """Return the group with that number; raises typer.BadParameter."""
+def group_with_id(number: int, found: "Unnamed") -> "UnnamedGroup":
+    """Return the group with that number; raises typer.BadParameter if there is none."""
     for group in found.groups:
         if group.id == number:
             return group
-    raise typer.BadParameter(f"there is no group {number} on these photos")
+    raise typer.BadParameter(f"there is no group {number} in these photos")
 
 
 def show(found: "Unnamed", what: str, screen: Screen) -> None:
-    """Print the groups, a few photos of each; a summary on stderr."""
+    """Print the groups with a few photos of each, and a summary on stderr."""
     columns = (
         Column("group", right=True),
         Column(f"{what}s", right=True),
@@ -125,69 +140,37 @@ def show(found: "Unnamed", what: str, screen: Screen) -> None:
     rows: list[tuple[object, ...]] = []
     for group in found.groups:
         n_faces = len(group.faces)
-        rows += [(group.id, n_faces, face.photo, face.number) for face in group.faces[:LISTED]]
-        if n_faces > LISTED:
-            rows.append((group.id, n_faces, f"and {n_faces - LISTED:,} more", ""))
+        rows += [(group.id, n_faces, face.photo, face.number) for face in group.faces[:MAX_LISTED]]
+        if n_faces > MAX_LISTED:
+            rows.append((group.id, n_faces, f"and {n_faces - MAX_LISTED:,} more", ""))
     screen.table(columns, rows)
     complain(summary(found, what))
 
 
 def summary(found: "Unnamed", what: str) -> str:
-    """Return what was found in a sentence."""
+    """Return the totals in words; `what` is face, drawing or picture."""
     groups = counted(len(found.groups), "group") if found.groups else "No group"
-    dismissed = f"{found.dismissed:,} dismissed; " if found.dismissed else ""
+    several = bearer_words(what)[1]
+    dismissed = f", {found.dismissed:,} dismissed" if found.dismissed else ""
     return (
-        f"{groups} of {what}s without a name, {counted(found.alone, what)} like no other, "
-        f"{found.named:,} of enrolled {bearer(what)[1]}; "
-        f"{dismissed}"
-        f"{counted(found.photos, 'photo')} looked at."
+        f"{groups} of {what}s without a name in {counted(found.photos, 'photo')}. "
+        f"{counted(found.alone, what)} found only once, {found.named:,} of enrolled {several}"
+        f"{dismissed}."
     )
 
 
 def page_of(found: "Unnamed", what: str) -> str:
-    """Return the groups as an HTML page, the faces side by side."""
+    """Return an HTML page with the faces of each group side by side."""
     from facesearch.duplicates.report_page import Picture, cut_out, page
 
-    groups = (  # a face is cut out when it is its turn: all of them at once fill the memory
+    groups = (  # lazy: all faces at once would fill the memory
         (
             f"Group {group.id}: {counted(len(group.faces), what)}",
             (
                 Picture(cut_out(face.photo, face.content_hash, face.box), face.photo, "")
-                for face in group.faces[:SHOWN]
+                for face in group.faces[:MAX_SHOWN]
             ),
         )
         for group in found.groups
     )
-    return page("Who has no name yet", summary(found, what), groups)
-
-
-def as_object(found: "Unnamed") -> dict[str, object]:
-    """Return the fields of the JSON answer."""
-    return {
-        "groups": [
-            {
-                "group": group.id,
-                "faces": [
-                    {
-                        "photo": face.photo,
-                        "face": face.number,
-                        "box": [round(side, 2) for side in face.box],
-                        "score": round(face.score, 4),
-                        "sha256": face.content_hash,
-                    }
-                    for face in group.faces
-                ],
-            }
-            for group in found.groups
-        ],
-        "alone": found.alone,
-        "enrolled": found.named,
-        "dismissed": found.dismissed,
-        "photos": found.photos,
-        "unreadable": as_objects(found.unreadable),
-    }
-
-
-def as_objects(skipped: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    """Return photos that could not be used, as JSON has them."""
-    return [{"photo": photo, "error": reason} for photo, reason in skipped]
+    return page("People without a name", summary(found, what), groups)

@@ -1,4 +1,4 @@
-"""facesearch verify and search: faces compared, no names decided."""
+"""facesearch verify and search: faces compared, without deciding on a name."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,96 +6,96 @@ from typing import Annotated
 import typer
 
 from facesearch_cli.options import (
+    DEFAULT_MODEL,
     NO,
     AsCsv,
     AsJson,
-    GalleryPath,
-    ModelName,
+    Options,
     load_model,
     one_format,
-    open_gallery,
+    with_options,
 )
-from facesearch_cli.render import Column, Screen, bearer, complain, csv_line, percent, print_json
+from facesearch_cli.render import (
+    Column,
+    Screen,
+    bearer_words,
+    complain,
+    percent,
+    print_csv,
+    print_json,
+)
+
+Photo = Annotated[Path, typer.Argument(metavar="PHOTO")]
 
 
 def verify(
-    photo_a: Annotated[Path, typer.Argument(metavar="PHOTO")],
-    photo_b: Annotated[Path, typer.Argument(metavar="PHOTO")],
-    model: ModelName = "default",
+    photo_a: Photo,
+    photo_b: Photo,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Model name (see facesearch models list) or folder.",
+        ),
+    ] = DEFAULT_MODEL,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether two photos show one person, or one class; exit 0 if so, 1 if not.
+    """Say whether two photos show the same person, or class; exit 0 if so, 1 if not.
 
-    Of several faces in a photo the largest counts. The gallery plays no part.
+    In a photo with several faces the largest counts. No gallery is used.
     """
-    from facesearch import verify as compare
-    from facesearch.model import subject
+    from facesearch import verify as verified
+    from facesearch import wire
+    from facesearch.manifest import subject
 
     loaded = load_model(model)
-    result = compare(loaded, photo_a, photo_b)
+    result = verified(loaded, photo_a, photo_b)
     if as_json:
-        print_json(
-            photo_a=str(photo_a),
-            photo_b=str(photo_b),
-            same=result.same,
-            probability=round(result.probability, 6),
-            llr=round(result.llr, 4),
-        )
+        print_json(**wire.verification(photo_a, photo_b, result))
     else:
-        one, several = bearer(subject(loaded.manifest))
+        one, several = bearer_words(subject(loaded.manifest))
         answer = f"the same {one}" if result.same else f"different {several}"
         typer.echo(f"{answer} (probability of the same: {percent(result.probability)})")
     if not result.same:
         raise typer.Exit(NO)
 
 
+@with_options
 def search(
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many enrolled faces to show.")] = 10,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    photo: Photo,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of enrolled faces to show.")] = 10,
+    *,
+    options: Options,
     as_csv: AsCsv = False,
 ) -> None:
-    """Show the enrolled faces nearest to each face of a photo, with no name decided.
+    """Show the enrolled faces nearest to each face of a photo, without deciding on a name.
 
-    The score is the cosine of what the model searches by, two embeddings or a part of each: 1 for
-    the same picture, lower for strangers, how far depends on the model.
+    The score is the cosine of the embeddings that the model searches by: 1 for the same picture,
+    lower for strangers; how much lower depends on the model.
     """
-    from facesearch.model import subject
+    from facesearch import wire
+    from facesearch.manifest import subject
 
-    one_format(as_json, as_csv)
-    with open_gallery(gallery, model) as opened:
-        faces = opened.search(photo, k)
-        what = subject(opened.model.manifest)
+    one_format(options.as_json, as_csv)
+    with options.opened() as gallery:
+        faces = gallery.search(photo, k)
+        what = subject(gallery.model.manifest)
     rows = [
         (number, rank, neighbour.person, round(neighbour.score, 4), neighbour.photo or "")
         for number, (_, neighbours) in enumerate(faces, 1)
         for rank, neighbour in enumerate(neighbours, 1)
     ]
-    if as_json:
-        print_json(
-            photo=str(photo),
-            faces=[
-                {
-                    "box": [round(side, 2) for side in face.box],
-                    "score": round(face.score, 4),
-                    "neighbours": [
-                        {"person": n.person, "score": round(n.score, 4), "photo": n.photo}
-                        for n in neighbours
-                    ],
-                }
-                for face, neighbours in faces
-            ],
-        )
+    if options.as_json:
+        print_json(**wire.search(photo, faces))
     elif as_csv:
-        for row in (("face", "rank", "person", "score", "photo"), *rows):
-            typer.echo(csv_line(row))
+        print_csv(("face", "rank", "person", "score", "photo"), rows)
     elif rows:
         columns = (
             Column(what, right=True),
             Column("rank", right=True),
-            Column(bearer(what)[0], share=1),
+            Column(bearer_words(what)[0], share=1),
             Column("score", right=True),
             Column("photo", style="dim", share=1.5, keep_end=True),
         )

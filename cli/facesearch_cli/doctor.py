@@ -1,4 +1,4 @@
-"""facesearch doctor: does everything work here?"""
+"""facesearch doctor: check that everything works on this machine."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,16 +7,10 @@ from typing import NamedTuple
 
 import typer
 
-from facesearch_cli.options import (
-    UNUSABLE,
-    AsJson,
-    GalleryPath,
-    ModelName,
-    gallery_path,
-)
-from facesearch_cli.render import Column, Screen, bearer, print_json
+from facesearch_cli.options import UNUSABLE, Options, gallery_path, with_options
+from facesearch_cli.render import Column, Screen, bearer_words, print_json
 
-EXTRAS = {  # extra -> the package that tells that it is there
+EXTRAS = {  # extra -> a package that only this extra installs
     "openvino": "openvino",
     "heic": "pillow-heif",
     "web": "starlette",
@@ -28,20 +22,19 @@ PACKAGES = ("numpy", "pillow", "opencv-python-headless", "faiss-cpu", "sqlite-ut
 
 
 class Check(NamedTuple):
-    """One thing looked at; `state` is "ok", "missing" (may be, or not looked at) or "broken"."""
+    """The result of one check; `state` is "ok", "missing" (optional or not checked) or "broken"."""
 
     what: str
     state: str
     detail: str
 
 
-def doctor(
-    gallery: GalleryPath = None, model: ModelName = "default", as_json: AsJson = False
-) -> None:
+@with_options
+def doctor(*, options: Options) -> None:
     """Check versions, engines, model, gallery and extras; exit 4 if something is broken."""
     from facesearch.engine import ENGINES
 
-    path = gallery_path(gallery)
+    path, model = gallery_path(options.gallery), options.model
     checks = [
         *versions(),
         examined("model", lambda: about_model(model)),
@@ -50,7 +43,7 @@ def doctor(
         *(extra(name, package) for name, package in EXTRAS.items()),
     ]
     broken = any(check.state == "broken" for check in checks)
-    if as_json:
+    if options.as_json:
         print_json(ok=not broken, checks=[check._asdict() for check in checks])
     else:
         marks = {"ok": ("ok", "green"), "missing": ("-", "dim"), "broken": ("BROKEN", "bold red")}
@@ -71,13 +64,13 @@ def version_of(package: str) -> str:
 
 
 def versions() -> list[Check]:
-    """Return what runs here."""
+    """Return the versions of facesearch, Python and the packages, and the processor."""
     import platform
     import sqlite3
 
     import cv2
 
-    # OpenCV marks what it picks at run time with "*", what this processor lacks with "?"
+    # OpenCV marks a feature that it picks at run time with "*", one this processor lacks with "?"
     simd = [name.strip("*") for name in cv2.getCPUFeaturesLine().split() if "?" not in name]
     return [
         Check("facesearch", "ok", version_of("facesearch")),
@@ -89,7 +82,7 @@ def versions() -> list[Check]:
 
 
 def examined(what: str, look: Callable[[], Check | str]) -> Check:
-    """Return what `look` tells, or that it is broken."""
+    """Return the result of `look`, or "broken" if it raises."""
     from facesearch import FacesearchError
 
     try:
@@ -100,15 +93,15 @@ def examined(what: str, look: Callable[[], Check | str]) -> Check:
 
 
 def about_model(name: str) -> str:
-    """Return the model with its fingerprint; loading it compares each file's SHA-256."""
+    """Return the model with its fingerprint; loading it checks the SHA-256 of every file."""
     from facesearch import Model
 
     model = Model.load(name)
-    return f"{model.name}, fingerprint {model.fingerprint}, SHA-256 of every file as it should be"
+    return f"{model.name}, fingerprint {model.fingerprint}, SHA-256 of every file correct"
 
 
 def about_engine(name: str, engine: str) -> Check | str:
-    """Return whether the engine runs the model and the detector."""
+    """Return that the engine runs the model and the detector, or that it is not installed."""
     import numpy as np
 
     from facesearch import Model
@@ -125,19 +118,19 @@ def about_engine(name: str, engine: str) -> Check | str:
 
 
 def about_gallery(path: Path, model: str) -> Check | str:
-    """Return the gallery's state."""
+    """Return what the gallery holds, or what is wrong with it."""
     from facesearch import EmbeddingMismatch, Gallery
     from facesearch.gallery import gallery_file
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
     file = gallery_file(path)
     if not file.exists():
-        return Check("gallery", "missing", f"none at {file} yet; facesearch enroll makes one")
+        return Check("gallery", "missing", f"none at {file} yet; facesearch enroll creates one")
     try:
         with Gallery(file, model, create=False) as gallery:
-            problems, facts = gallery.check(), gallery.info()
-            _, several = bearer(subject(gallery.model.manifest))
-    except EmbeddingMismatch as error:  # which is no fault of the gallery's
+            problems, facts = gallery.upkeep.check(), gallery.upkeep.info()
+            _, several = bearer_words(subject(gallery.model.manifest))
+    except EmbeddingMismatch as error:  # not a fault of the gallery
         return Check("gallery", "missing", f"not checked: {error}: facesearch doctor --model ...")
     if problems:
         return Check("gallery", "broken", f"{file}: {'; '.join(problems)}")
@@ -146,7 +139,7 @@ def about_gallery(path: Path, model: str) -> Check | str:
 
 
 def extra(name: str, package: str) -> Check:
-    """Return whether an extra is installed, and how to get it."""
+    """Return whether an extra is installed, or how to install it."""
     version = version_of(package)
     if version == "not installed":
         return Check(f"extra {name}", "missing", f"pip install 'facesearch[{name}]'")

@@ -10,102 +10,134 @@ import typer
 
 from facesearch_cli.history import say_how_to_undo
 from facesearch_cli.options import (
+    DEFAULT_MODEL,
     INTERRUPTED,
     NO,
     UNREADABLE,
-    AsJson,
-    GalleryPath,
-    ModelName,
-    open_gallery,
+    Options,
     photos_in,
     usable_name,
+    with_options,
     workers,
 )
-from facesearch_cli.render import Screen, bearer, complain, counted, of_photo, printable, to_json
+from facesearch_cli.render import (
+    Screen,
+    bearer_words,
+    complain,
+    counted,
+    photo_problem,
+    printable,
+)
 
 if TYPE_CHECKING:
     from facesearch import Enrollment, Gallery
 
 
+@with_options
 def enroll(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER|PHOTO...", help="A folder with one subfolder a person."),
+        typer.Argument(
+            metavar="FOLDER|PHOTO...", help="A folder with one subfolder of photos per person."
+        ),
     ],
     name: Annotated[
         str | None,
-        typer.Option("--name", "-n", help="Everything given shows this person."),
+        typer.Option("--name", "-n", help="All photos given show this person."),
     ] = None,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    *,
+    options: Options,
 ) -> None:
-    """Enroll people from photos of them, or classes from drawings or pictures.
+    """Enroll people from photos, or classes from drawings or pictures.
 
-    A photo that is enrolled already adds nothing, so a run that was interrupted can be started
-    again.
+    Photos that are enrolled already are skipped, so an interrupted run can simply be repeated.
     """
-    from facesearch import Enrollment
-    from facesearch.model import subject
-
     jobs, strays = people_in(paths) if name is None else (all_of(usable_name(name), paths), [])
-    screen = Screen()
-    counts: Counter[str] = Counter()
-    unused, remarked, alike = [], [], []
-    with open_gallery(gallery, model, photos=len(jobs), create=True) as opened:
-        before = len(opened.people())
+    outcome = Outcome(Screen(), as_json=options.as_json)
+    with options.opened(photos=len(jobs), create=True) as gallery:
+        n_before = len(gallery.people.all())
         try:
-            with screen.progress("Enrolling", len(jobs)) as advance:
-                for result in opened.enroll(jobs, workers=workers(len(jobs))):
+            with outcome.screen.progress("Enrolling", len(jobs)) as advance:
+                for result in gallery.enroll(jobs, workers=workers(len(jobs))):
                     advance()
-                    counts[result.status] += 1
-                    if result.status in ("skipped", "unreadable"):
-                        unused.append(result)
-                    elif result.remark:
-                        remarked.append(result)
-                    if result.look_alikes:
-                        alike.append(result)
-                    if as_json:
-                        screen.line(as_line(result))
+                    outcome.add(result)
         except KeyboardInterrupt:
-            stored = counted(counts["enrolled"], "photo")
+            stored = counted(outcome.counts["enrolled"], "photo")
             complain(f"Interrupted: {stored} stored; the same command goes on from here.")
             raise typer.Exit(INTERRUPTED) from None
+        outcome.add_strays(strays)
+        outcome.report(gallery, n_before, options)
+    outcome.finish()
+
+
+class Outcome:
+    """What became of the photos: printed as JSON as it comes, else summed up at the end."""
+
+    def __init__(self, screen: Screen, *, as_json: bool) -> None:
+        self.screen = screen
+        self.counts: Counter[str] = Counter()
+        self._as_json = as_json
+        self._unused: list[Enrollment] = []
+        self._remarked: list[Enrollment] = []
+        self._alike: list[Enrollment] = []
+
+    def add(self, result: "Enrollment") -> None:
+        """Count one photo; print it as a line of JSON if asked to."""
+        from facesearch import wire
+
+        self.counts[result.status] += 1
+        if result.status in ("skipped", "unreadable"):
+            self._unused.append(result)
+        elif result.remark:
+            self._remarked.append(result)
+        if result.look_alikes:
+            self._alike.append(result)
+        if self._as_json:
+            self.screen.line(wire.to_json(**wire.enrollment(result)))
+
+    def add_strays(self, strays: Iterable[tuple[Path, str]]) -> None:
+        """Count files and folders that belong to no person, with the reason."""
+        from facesearch import Enrollment
+
         for path, reason in strays:
-            stray = Enrollment(str(path), "", "skipped", reason)
-            counts["skipped"] += 1
-            unused.append(stray)
-            if as_json:
-                screen.line(as_line(stray))
-        people = len(opened.people())
-        words = bearer(subject(opened.model.manifest))
-        if not as_json:
-            total = counted(people, *words)
-            screen.line(summary(counts, people - before, total, opened.path))
-        for result in alike:
-            complain(warning_of(result, opened, words[0], model))
-        newest = opened.curation.history(limit=1)
-    if counts["enrolled"] and newest[0].id is not None:
-        say_how_to_undo(newest[0].id, gallery, model)
-    complain_of("Enrolled, but worth a look", remarked)
-    complain_of("Not enrolled", unused)
-    if counts["unreadable"]:
-        raise typer.Exit(UNREADABLE)
-    if not counts["enrolled"] + counts["already"]:
-        raise typer.Exit(NO)
-    if unused:
-        raise typer.Exit(UNREADABLE)
+            self.add(Enrollment(str(path), "", "skipped", reason))
+
+    def report(self, gallery: "Gallery", n_before: int, options: Options) -> None:
+        """Print totals, look-alikes and how to undo; `n_before` people were enrolled before."""
+        from facesearch.manifest import subject
+
+        n_people = len(gallery.people.all())
+        words = bearer_words(subject(gallery.model.manifest))
+        if not self._as_json:
+            people = counted(n_people, *words)
+            self.screen.line(summary(self.counts, n_people - n_before, people, gallery.path))
+        for result in self._alike:
+            complain(look_alike_warning(result, gallery, words[0], options.model))
+        newest = gallery.history.list(limit=1)
+        if self.counts["enrolled"] and newest[0].id is not None:
+            say_how_to_undo(newest[0].id, options)
+
+    def finish(self) -> None:
+        """List remarks and unused photos on stderr; raises typer.Exit unless all were used."""
+        list_remarks("Enrolled, but worth a look", self._remarked)
+        list_remarks("Not enrolled", self._unused)
+        if self.counts["unreadable"]:
+            raise typer.Exit(UNREADABLE)
+        if not self.counts["enrolled"] + self.counts["already"]:
+            raise typer.Exit(NO)
+        if self._unused:
+            raise typer.Exit(UNREADABLE)
 
 
 def all_of(person: str, paths: Iterable[Path]) -> list[tuple[str, Path]]:
-    """Return (name, photo) for the photos that `paths` mean, all of one person."""
+    """Return (name, photo) for all photos at `paths`, which show one person."""
     return [(person, photo) for photo in photos_in(paths)]
 
 
 def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tuple[Path, str]]]:
-    """Return (name, photo) for the subfolders of `folders`, and what serves for nobody, with why.
+    """Return (name, photo) for the subfolders of `folders`, and (path, reason) for the rest.
 
-    Raises typer.BadParameter for a photo, or a folder that holds photos and no subfolder.
+    Raises typer.BadParameter for a photo, and for a folder with photos but without subfolders.
     """
     jobs: list[tuple[str, Path]] = []
     strays: list[tuple[Path, str]] = []
@@ -113,8 +145,8 @@ def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tup
         if not folder.is_dir():
             if folder.exists():
                 raise typer.BadParameter(
-                    f"who or what is in {printable(folder)}? Say so with --name, or give a folder "
-                    "with one subfolder a name"
+                    f"who or what is in {printable(folder)}? Add --name NAME, or give a folder "
+                    "with one subfolder per name"
                 )
             strays.append((folder, "there is no such file or folder"))
             continue
@@ -123,13 +155,13 @@ def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tup
         loose = [photo for photo in photos_in([folder]) if photo.parent == folder]
         if loose and not subfolders:
             raise typer.BadParameter(
-                f"who or what is in {printable(folder)}? If it is one: add --name "
-                f"{shlex.quote(printable(folder.absolute().name))}. If several: make a subfolder "
-                "for each, named after it"
+                f"who or what is in {printable(folder)}? If it is one person or thing, add --name "
+                f"{shlex.quote(printable(folder.absolute().name))}. If there are several, make a "
+                "subfolder for each, named after it"
             )
         if not subfolders:
             strays.append((folder, "there is no photo in it"))
-        strays += [(photo, "it lies beside the people's folders: whose is it?") for photo in loose]
+        strays += [(photo, "it is beside the people's folders, not in one") for photo in loose]
         for subfolder in subfolders:
             try:
                 person = usable_name(subfolder.name)
@@ -140,42 +172,28 @@ def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tup
     return jobs, strays
 
 
-def as_line(result: "Enrollment") -> str:
-    """Return what became of one photo as a JSON line."""
-    return to_json(
-        photo=result.photo,
-        person=result.person or None,
-        status=result.status,
-        remark=result.remark,
-        look_alikes=[
-            {"person": person, "probability": round(probability, 6)}
-            for person, probability in result.look_alikes
-        ],
-    )
-
-
-def summary(counts: Counter[str], new_people: int, people: str, path: Path) -> str:
-    """Return what was done, in two lines; `people` is how many there are now, in words."""
+def summary(counts: Counter[str], n_new: int, people: str, path: Path) -> str:
+    """Return the outcome in two lines; `people` is the gallery's total, in words."""
     done = [f"Enrolled {counted(counts['enrolled'], 'photo')}"]
-    done += [f"{counts['already']:,} there already"] if counts["already"] else []
+    done += [f"{counts['already']:,} enrolled already"] if counts["already"] else []
     unused = counts["skipped"] + counts["unreadable"]
     done += [f"{unused:,} not usable"] if unused else []
-    return f"{', '.join(done)}.\n{people} in {printable(path)}, {new_people:,} of them new."
+    return f"{', '.join(done)}.\n{people} in {printable(path)}, {n_new:,} of them new."
 
 
-def warning_of(result: "Enrollment", gallery: "Gallery", person: str, model: str) -> str:
-    """Return that somebody looks like others of the gallery, and how to find out.
+def look_alike_warning(result: "Enrollment", gallery: "Gallery", person: str, model: str) -> str:
+    """Return whom a newly enrolled person looks like, with the command that compares them.
 
-    `person` is the word for it, `model` what was given as --model.
+    `person` is the word for a person or class, `model` the value of --model.
     """
-    from facesearch.model import DEFAULT
+    from facesearch.shipped import DEFAULT
 
     lines = []
-    # verify does not ask the gallery which model is its own
-    named = gallery.model.folder.name if model == "default" else model
+    # verify does not ask the gallery for its model
+    named = gallery.model.folder.name if model == DEFAULT_MODEL else model
     option = "" if named == DEFAULT else f" --model {shlex.quote(named)}"
     for other, probability in result.look_alikes:
-        photos = [path for path, _ in gallery.faces_of(other) if path]
+        photos = [path for path, _ in gallery.people.faces_of(other) if path]
         check = ""
         if photos:
             pair = f"{shlex.quote(result.photo)} {shlex.quote(photos[0])}"
@@ -187,8 +205,8 @@ def warning_of(result: "Enrollment", gallery: "Gallery", person: str, model: str
     return "\n".join(lines)
 
 
-def complain_of(heading: str, results: Iterable["Enrollment"]) -> None:
-    """List photos with a remark on stderr, if there are any."""
-    lines = [f"  {of_photo(result.photo, result.remark or '')}" for result in results]
+def list_remarks(heading: str, results: Iterable["Enrollment"]) -> None:
+    """List photos with their remarks on stderr, if there are any."""
+    lines = [f"  {photo_problem(result.photo, result.remark or '')}" for result in results]
     if lines:
         complain("\n".join([f"{heading}:", *map(printable, lines)]))

@@ -1,9 +1,9 @@
-"""facesearch evaluate: how well a model tells classes apart, on pictures sorted into them."""
+"""facesearch evaluate: measure how well a model tells classes apart, on sorted pictures."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,8 @@ from facesearch_cli.options import OPENVINO_FROM, UNREADABLE, AsJson, load_model
 from facesearch_cli.render import (
     Column,
     Screen,
-    complain_of_skipped,
     counted,
+    list_problems,
     print_json,
     printable,
 )
@@ -24,38 +24,45 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Its name or folder.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model name or folder.")],
     data: Annotated[
         Path,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a subfolder of pictures for each class (a person, a character), or "
+            help="A folder with one subfolder of pictures per class (a person, a character), or "
             "Omniglot: packed, unpacked, or as Lake's zips.",
         ),
     ],
     pairs: Annotated[
-        int, typer.Option(min=2, help="Pairs to verify: half of one class, half of two.")
+        int,
+        typer.Option(
+            min=2, help="Pairs to verify: half of the same class, half of different ones."
+        ),
     ] = 20_000,
     ways: Annotated[int, typer.Option(min=2, help="Classes in a one-shot episode.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Draws other pairs and episodes.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Another seed draws other pairs and episodes.")
+    ] = 0,
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Save the pairs it got most wrong as a picture."),
+        typer.Option(metavar="FILE.png", help="Save a picture of the worst errors."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on pictures sorted into classes that it was not trained on.
+    """Measure a model on sorted pictures of classes that it was not trained on.
 
-    Verification: are two pictures of one class? By random pairs. One-shot: which of several
-    classes, known by one picture each, is this? Both by the model's head and by the cosine of what
-    it searches by. Of Omniglot only the ten alphabets of Lake's trials count.
+    Verification, on random pairs: do two pictures show the same class? One-shot: which of several
+    classes, known by one picture each, does this picture show? Both are measured for the model's
+    head and for the cosine of its search embeddings. Of Omniglot, only the ten alphabets of Lake's
+    trials are used.
     """
+    from facesearch import wire
     from facesearch.evaluation.pictures import read_lake_trials, read_pictures
     from facesearch.evaluation.report import evaluate, model_cropper
 
     if sheet is not None:
         check_free(sheet)
-    loaded = load_model(model, OPENVINO_FROM)  # such data has many pictures
+    loaded = load_model(model, OPENVINO_FROM)  # as fast as for many photos
     screen = Screen()
     with counting(screen, "Reading") as advance:
         pictures = read_pictures(data, model_cropper(loaded), unseen=True, advance=advance)
@@ -65,11 +72,12 @@ def evaluate(
             loaded, pictures, lake, n_pairs=pairs, ways=ways, seed=seed, advance=advance
         )
     if as_json:
-        print_json(model=loaded.name, data=str(data), **as_object(report, pictures), seed=seed)
+        figures = wire.evaluation(report, pictures)
+        print_json(model=loaded.name, data=str(data), **figures, seed=seed)
     else:
         print_report(screen, loaded.name, report, pictures)
-    complain_of_skipped("Could not be used:", pictures.skipped)
-    if sheet is not None:  # last: a full disk does not cost the figures
+    list_problems("Could not be used:", pictures.skipped)
+    if sheet is not None:  # last, so that a full disk does not lose the figures
         from facesearch.evaluation.sheet import save_sheet
 
         save_sheet(sheet, pictures, report)
@@ -78,16 +86,16 @@ def evaluate(
 
 
 def check_free(sheet: Path) -> None:
-    """Raise typer.BadParameter unless a new file `sheet` can be written, before minutes of work."""
+    """Raise typer.BadParameter if `sheet` is not a new file in a folder, before minutes of work."""
     if not sheet.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {sheet.parent}", param_hint="--sheet")
     if sheet.is_symlink() or sheet.exists():
-        raise typer.BadParameter(f"{sheet} is there already; name a new file", param_hint="--sheet")
+        raise typer.BadParameter(f"{sheet} exists already; name a new file", param_hint="--sheet")
 
 
 @contextmanager
 def counting(screen: Screen, what: str) -> Iterator[Callable[[int], None]]:
-    """Yield what counts one picture of so many, and shows it from the first on."""
+    """Yield a function that counts one more picture, given their total, on a progress bar."""
     with ExitStack() as stack:
         shown: list[Callable[[], None]] = []
 
@@ -100,7 +108,7 @@ def counting(screen: Screen, what: str) -> Iterator[Callable[[int], None]]:
 
 
 def print_report(screen: Screen, model: str, report: "Report", pictures: "Pictures") -> None:
-    """Print what was measured on what, and for Omniglot what others published."""
+    """Print the figures, and for Omniglot those that others published."""
     from facesearch.evaluation.report import PUBLISHED
 
     groups = len(pictures.group_names)
@@ -126,7 +134,7 @@ def print_report(screen: Screen, model: str, report: "Report", pictures: "Pictur
 
 
 def rows_of(report: "Report") -> list[tuple[str, str, str]]:
-    """Return the table: what was measured, by the head, by the cosine; shares in percent."""
+    """Return the rows of the table: a figure by the head and by the cosine, in percent."""
     from facesearch.evaluation.report import pairs_needed
 
     ways = (report.head, report.cosine)
@@ -142,10 +150,10 @@ def rows_of(report: "Report") -> list[tuple[str, str, str]]:
     rows = [
         row("area under the ROC", lambda way: share(way.auc)),
         row("equal error rate", lambda way: share(way.eer)),
-        row("TAR at FAR 1 %", lambda way: tar(way, 0.01)),
-        row("TAR at FAR 0.1 %", lambda way: tar(way, 0.001)),
-        ("pairs decided rightly at even odds", share(report.accuracy), "-"),
-        row("the same at the best threshold", lambda way: share(way.best_accuracy)),
+        row("TAR at FAR 1%", lambda way: tar(way, 0.01)),
+        row("TAR at FAR 0.1%", lambda way: tar(way, 0.001)),
+        ("accuracy on pairs at even odds", share(report.accuracy), "-"),
+        row("accuracy on pairs at the best threshold", lambda way: share(way.best_accuracy)),
     ]
     if report.ways is not None:
         fewest = "" if report.fewest_ways == report.ways else f"{report.fewest_ways}- to "
@@ -157,47 +165,13 @@ def rows_of(report: "Report") -> list[tuple[str, str, str]]:
 
 
 def share(value: float | None) -> str:
-    """Return a share in percent; unlike a probability one may be 100."""
-    return "-" if value is None else f"{100 * value:.2f} %"
+    """Return a share in percent; unlike a probability it may be shown as 100%."""
+    return "-" if value is None else f"{100 * value:.2f}%"
 
 
 def estimated(estimate: "Estimate | None") -> str:
-    """Return an accuracy with its 95 % interval."""
+    """Return an accuracy with its 95% confidence interval."""
     if estimate is None:
         return "-"
     low, high = 100 * estimate.low, 100 * estimate.high
     return f"{share(estimate.accuracy)} ({low:.1f} to {high:.1f})"
-
-
-def as_object(report: "Report", pictures: "Pictures") -> dict[str, Any]:
-    """Return the JSON of a report; shares from 0 to 1, null where the data is too small to say."""
-    fields: dict[str, Any] = {
-        "pictures": len(pictures.crops),
-        "classes": len(pictures.class_names),
-        "groups": len(pictures.group_names),
-        "pairs": len(report.pairs),
-        "ways": report.ways,
-        "fewest_ways": report.fewest_ways,
-        "accuracy_at_even_odds": round(report.accuracy, 6),
-    }
-    for name, way in (("head", report.head), ("cosine", report.cosine)):
-        fields |= {
-            f"{name}_auc": round(way.auc, 6),
-            f"{name}_eer": round(way.eer, 6),
-            f"{name}_best_accuracy": round(way.best_accuracy, 6),
-            f"{name}_tar_at_far_0.01": rounded(way.tar_at(0.01)),
-            f"{name}_tar_at_far_0.001": rounded(way.tar_at(0.001)),
-            f"{name}_roc": [[far, rounded(tar)] for far, tar in way.roc],
-        }
-        for protocol, estimate in (("one_shot", way.one_shot), ("lake_400", way.lake)):
-            key = f"{name}_{protocol}"
-            fields[key] = None if estimate is None else rounded(estimate.accuracy)
-            fields[f"{key}_interval"] = (
-                None if estimate is None else [rounded(estimate.low), rounded(estimate.high)]
-            )
-    return fields | {"skipped": [list(pair) for pair in pictures.skipped]}
-
-
-def rounded(value: float | None) -> float | None:
-    """Return a share for JSON."""
-    return None if value is None else round(value, 6)

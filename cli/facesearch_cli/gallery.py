@@ -1,8 +1,7 @@
-"""facesearch gallery: the gallery as a whole."""
+"""facesearch gallery: inspect, check, back up and migrate a whole gallery."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,23 +10,26 @@ from facesearch_cli.options import (
     UNUSABLE,
     AsJson,
     GalleryPath,
-    ModelName,
+    Options,
     examples,
     gallery_path,
     load_model,
-    open_gallery,
+    with_options,
     workers,
 )
 from facesearch_cli.render import (
     Column,
     Screen,
-    bearer,
+    bearer_words,
     complain,
-    complain_of_skipped,
     counted,
+    list_problems,
     print_json,
     printable,
 )
+
+if TYPE_CHECKING:
+    from facesearch import Gallery
 
 app = typer.Typer(
     help="Inspect, check, rebuild, export, import and migrate a gallery.", no_args_is_help=True
@@ -36,13 +38,12 @@ File = Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)]
 
 
 @app.command(epilog=examples("facesearch gallery info", "facesearch gallery info -g family.db"))
-def info(
-    gallery: GalleryPath = None, model: ModelName = "default", as_json: AsJson = False
-) -> None:
+@with_options
+def info(*, options: Options) -> None:
     """Show what the gallery holds."""
-    with open_gallery(gallery, model) as opened:
-        facts = opened.info()
-    if as_json:
+    with options.opened() as gallery:
+        facts = gallery.upkeep.info()
+    if options.as_json:
         print_json(**facts)
     else:
         columns = (Column("", style="dim"), Column("", share=1))
@@ -50,84 +51,77 @@ def info(
 
 
 @app.command(epilog=examples("facesearch gallery check"))
-def check(
-    gallery: GalleryPath = None, model: ModelName = "default", as_json: AsJson = False
-) -> None:
-    """Check that the gallery is sound; exit 4 if it is not."""
-    with open_gallery(gallery, model) as opened:
-        problems = opened.check()
-        templates = sum(person.templates for person in opened.people())
-    if as_json:
-        print_json(path=str(opened.path), templates=templates, problems=problems)
+@with_options
+def check(*, options: Options) -> None:
+    """Check the gallery for damage; exit 4 if there is any."""
+    with options.opened() as gallery:
+        problems = gallery.upkeep.check()
+        templates = sum(person.templates for person in gallery.people.all())
+    if options.as_json:
+        print_json(path=str(gallery.path), templates=templates, problems=problems)
     elif not problems:
-        typer.echo(f"{printable(opened.path)} is sound: {templates:,} templates, all found.")
+        typer.echo(f"{printable(gallery.path)} is sound: {templates:,} templates, all found.")
     for problem in problems:
         complain(f"Error: {problem}")
     if problems:
-        complain("facesearch gallery rebuild mends the index; for the rest, import a copy.")
+        complain("facesearch gallery rebuild repairs the index; for the rest, import a backup.")
         raise typer.Exit(UNUSABLE)
 
 
 @app.command(epilog=examples("facesearch gallery rebuild"))
-def rebuild(
-    gallery: GalleryPath = None, model: ModelName = "default", as_json: AsJson = False
-) -> None:
-    """Make the index anew; nothing that is enrolled changes."""
-    with open_gallery(gallery, model) as opened:
-        templates = opened.rebuild()
-    if as_json:
-        print_json(path=str(opened.path), templates=templates)
+@with_options
+def rebuild(*, options: Options) -> None:
+    """Rebuild the index; nothing that is enrolled changes."""
+    with options.opened() as gallery:
+        templates = gallery.upkeep.rebuild()
+    if options.as_json:
+        print_json(path=str(gallery.path), templates=templates)
     else:
-        typer.echo(f"Made the index anew from {counted(templates, 'template')}.")
+        typer.echo(f"Rebuilt the index from {counted(templates, 'template')}.")
 
 
 @app.command(epilog=examples("facesearch gallery export backup.db"))
-def export(
-    target: File,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
-) -> None:
-    """Write the whole gallery to a new file, which is a gallery itself."""
-    from facesearch.model import subject
-
+@with_options
+def export(target: File, *, options: Options) -> None:
+    """Write the whole gallery to a new file, which is itself a gallery."""
     if target.exists():
-        raise typer.BadParameter(f"{printable(target)} is there already; name a new file")
-    with open_gallery(gallery, model) as opened:
-        opened.export(target)
-        people = len(opened.people())
-        words = bearer(subject(opened.model.manifest))
-    if as_json:
-        print_json(path=str(target), people=people)
+        raise typer.BadParameter(f"{printable(target)} exists already; name a new file")
+    with options.opened() as gallery:
+        gallery.upkeep.export(target)
+        n_people, people = counted_people(gallery)
+    if options.as_json:
+        print_json(path=str(target), people=n_people)
     else:
-        counts = counted(people, *words)
-        typer.echo(f"Wrote {counts} to {printable(target)}; facesearch gallery import reads it.")
+        typer.echo(f"Wrote {people} to {printable(target)}; facesearch gallery import reads it.")
 
 
 @app.command("import", epilog=examples("facesearch gallery import backup.db --gallery family.db"))
-def import_(
-    source: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)],
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
-) -> None:
-    """Make a gallery from an exported file; one that is there already is never overwritten."""
+@with_options
+def import_(source: File, *, options: Options) -> None:
+    """Create a gallery from an exported file; an existing gallery is never overwritten."""
     from facesearch import import_gallery
     from facesearch.gallery import gallery_file, model_for
-    from facesearch.model import subject
 
-    target = gallery_file(gallery_path(gallery))
+    target = gallery_file(gallery_path(options.gallery))
     if target.exists():
         raise typer.BadParameter(
             f"there is a gallery at {printable(target)} already; name another with --gallery"
         )
-    with import_gallery(source, target, load_model(model_for(source, model))) as opened:
-        people = len(opened.people())
-        words = bearer(subject(opened.model.manifest))
-    if as_json:
-        print_json(path=str(target), people=people)
+    model = load_model(model_for(source, options.model))
+    with import_gallery(source, target, model) as gallery:
+        n_people, people = counted_people(gallery)
+    if options.as_json:
+        print_json(path=str(target), people=n_people)
     else:
-        typer.echo(f"Imported {counted(people, *words)} into {printable(target)}.")
+        typer.echo(f"Imported {people} into {printable(target)}.")
+
+
+def counted_people(gallery: "Gallery") -> tuple[int, str]:
+    """Return the number of people in the gallery, and the same in words."""
+    from facesearch.manifest import subject
+
+    n_people = len(gallery.people.all())
+    return n_people, counted(n_people, *bearer_words(subject(gallery.model.manifest)))
 
 
 @app.command(
@@ -139,45 +133,45 @@ def import_(
 def migrate(
     model: Annotated[
         str,
-        typer.Option("--model", "-m", metavar="MODEL", help="The other model: a name or a folder."),
+        typer.Option("--model", "-m", metavar="MODEL", help="The new model: a name or a folder."),
     ],
     leave_out: Annotated[
         bool,
         typer.Option(
-            "--leave-out", help="Take out the faces whose photos are gone, in place of refusing."
+            "--leave-out", help="Remove faces whose photos are missing, instead of refusing."
         ),
     ] = False,
     gallery: GalleryPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the gallery anew with another model: people and decisions stay as they are.
+    """Migrate the gallery to another model; people and decisions stay as they are.
 
-    Every photo is looked at again. Until all is done the gallery is as it was; if it is
-    interrupted, the same command goes on from there.
+    Every photo is analyzed again. The gallery changes only when all of them are done; the same
+    command continues an interrupted migration.
     """
-    from facesearch import Refused
-    from facesearch.another_model import migrate_gallery, photos_to_see
+    from facesearch import Refused, wire
+    from facesearch.gallery.migration import migrate_gallery, photos_to_see
 
     path = gallery_path(gallery)
     n_photos = photos_to_see(path, load_model(model))
-    made_with = load_model(model, n_photos)
+    loaded = load_model(model, n_photos)
     try:
         with Screen().progress("Looking", n_photos) as advance:
             done = migrate_gallery(
-                path, made_with, leave_out=leave_out, workers=workers(n_photos), advance=advance
+                path, loaded, leave_out=leave_out, workers=workers(n_photos), advance=advance
             )
     except KeyboardInterrupt:
-        complain("Interrupted: nothing was changed yet; the same command goes on from here.")
+        complain("Interrupted: nothing has changed yet; the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None
     except Refused as error:
         raise Refused(f"{error} with --leave-out") from None
     if as_json:
-        print_json(**asdict(done), model=made_with.name)
-    elif done.former == made_with.name and not done.templates:
-        typer.echo(f"The gallery is of the model {printable(made_with.name)} already.")
+        print_json(**wire.migration(done, loaded.name))
+    elif done.former == loaded.name and not done.templates:
+        typer.echo(f"The gallery already uses the model {printable(loaded.name)}.")
     else:
         typer.echo(
-            f"Made {counted(done.templates, 'template')} anew: {printable(done.former)} before, "
-            f"{printable(made_with.name)} now."
+            f"Migrated {counted(done.templates, 'template')} from {printable(done.former)} to "
+            f"{printable(loaded.name)}."
         )
-    complain_of_skipped("Left out:", [(f.photo or f.person, f.why) for f in done.left_out])
+    list_problems("Left out:", [(face.photo or face.person, face.why) for face in done.left_out])

@@ -1,11 +1,11 @@
-"""An invented alphabet -> its characters as different hands would draw them.
+"""An invented alphabet -> its characters as drawn by different hands.
 
-The characters are made up: letters of no script that we know, and drawn by nobody whose drawings
-a model has learned from. A hand has its tool, slant and turn; where the points of a character come
-to lie, how large it gets and where on the page, differs with every drawing, always the same way.
+The characters belong to no known script, and no model was trained on them. A hand has a tool, a
+slant and a rotation. Every drawing varies in the points of the strokes, in size and in place on the
+page; the variation is seeded, so a drawing is the same each time.
 
-Convention: points are (x, y) in hundredths of the square that a character fills, origin at the
-upper left corner; pages are (h, w, 3) RGB uint8.
+Points are (x, y) in hundredths of the square that a character fills, origin at the upper left
+corner; pages are (h, w, 3) RGB uint8.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]  # (n, 2) x, y
 
 PAGE_PX = 240
-SMOOTH = 4  # drawn so many times larger and reduced: soft edges
-TREMOR = 0.02  # standard deviation of a point's place, of the character's side
-STEPS = 16  # of a curve from one of its points to the next
+SMOOTH = 4  # drawn this many times larger, then reduced, for soft edges
+TREMOR = 0.02  # standard deviation of a point's position, in sides of the character
+STEPS = 16  # line segments from one point of a curve to the next
 
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """What is drawn without lifting the pen; a single point is a dot."""
+    """A line drawn without lifting the pen; a single point is a dot."""
 
     points: tuple[tuple[int, int], ...]  # a closed one ends where it began
     curved: bool
@@ -33,7 +33,7 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """How somebody draws: with what, and how far from the model character."""
+    """The tool of somebody who draws, and how their characters deviate."""
 
     name: str
     tool: str
@@ -42,11 +42,11 @@ class Hand:
     width: float  # of the stroke, in sides of the character, as are slant and sway
     slant: float  # how far the top leans to the right
     turn_deg: float  # clockwise
-    sway: float  # how far what should be straight bends
+    sway: float  # how far straight lines bend
 
 
 def line(*points: tuple[int, int]) -> Stroke:
-    """Return a stroke straight from point to point."""
+    """Return a stroke of straight lines from point to point."""
     return Stroke(points, curved=False)
 
 
@@ -56,7 +56,7 @@ def curve(*points: tuple[int, int]) -> Stroke:
 
 
 def ring(x: int, y: int, radius: int) -> Stroke:
-    """Return a circle, of few points: more would shake it out of shape."""
+    """Return a circle of four points; with more, tremor would spoil its shape."""
     top, right, bottom, left = (x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)
     return curve(top, right, bottom, left, top)
 
@@ -128,7 +128,7 @@ GLYPHS: dict[str, tuple[Stroke, ...]] = {
 }
 
 PEN = Hand("pen", "pen", (28, 36, 84), (252, 250, 243), 0.045, 0.0, 0, 0.015)
-HANDS = (  # others than the one whose drawings are enrolled
+HANDS = (  # the other hands; the drawings by PEN are enrolled
     Hand("brush", "broad brush", (16, 16, 18), (255, 255, 255), 0.10, -0.10, 4, 0.025),
     Hand("pencil", "hasty pencil", (98, 98, 104), (255, 255, 255), 0.028, 0.28, -5, 0.04),
     Hand("chalk", "chalk", (232, 238, 228), (36, 68, 56), 0.065, -0.18, 6, 0.03),
@@ -143,7 +143,7 @@ def drawn_by(hand: Hand, name: str) -> NDArray[np.uint8]:
     page = np.full((PAGE_PX * SMOOTH, PAGE_PX * SMOOTH, 3), hand.paper, np.uint8)
     width = round(hand.width * side)
     for stroke in strokes:
-        if len(stroke) == 1:  # a dot is pressed a little wider than the stroke
+        if len(stroke) == 1:  # a dot is a little wider than the stroke
             x, y = np.rint(stroke[0]).astype(int).tolist()
             cv2.circle(page, (x, y), round(0.9 * width + 0.015 * side), hand.ink, cv2.FILLED)
         else:
@@ -154,7 +154,7 @@ def drawn_by(hand: Hand, name: str) -> NDArray[np.uint8]:
 
 
 def strokes_of(glyph: tuple[Stroke, ...], chance: np.random.Generator) -> list[Points]:
-    """Return the strokes of a character, 0 to 1, each point shaken; joints stay joined."""
+    """Return the strokes of a character, 0 to 1, with tremor; shared points stay shared."""
     shaken = {
         point: np.array(point) / 100 + chance.normal(0, TREMOR, 2)
         for point in dict.fromkeys(point for stroke in glyph for point in stroke.points)
@@ -167,7 +167,7 @@ def strokes_of(glyph: tuple[Stroke, ...], chance: np.random.Generator) -> list[P
 
 
 def smooth(points: Points) -> Points:
-    """Return a curve through `points`: a Catmull-Rom spline, smooth where a closed one ends."""
+    """Return a Catmull-Rom spline through `points`; a closed curve is smooth at its end, too."""
     closed = np.array_equal(points[0], points[-1])
     before, after = (points[-2], points[1]) if closed else (points[0], points[-1])
     framed = np.vstack([before, points, after])
@@ -183,7 +183,7 @@ def smooth(points: Points) -> Points:
 
 
 def finely(points: Points) -> Points:
-    """Return `points` with more between them, so that what is straight can be bent."""
+    """Return `points` with more points between them, so that straight lines can be bent."""
     ends = np.arange(len(points))
     places = np.linspace(0, len(points) - 1, STEPS * (len(points) - 1) + 1)
     return np.stack([np.interp(places, ends, axis) for axis in points.T], 1)
@@ -192,12 +192,12 @@ def finely(points: Points) -> Points:
 def on_page(
     strokes: list[Points], hand: Hand, side: float, chance: np.random.Generator
 ) -> list[Points]:
-    """Return `strokes` as `hand` bends, slants and turns them, somewhere on the page, in pixels."""
+    """Return `strokes` bent, slanted and rotated by `hand`, placed on the page, in pixels."""
     angle = np.deg2rad(hand.turn_deg + chance.normal(0, 2))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     shape = turn @ [[chance.uniform(0.88, 1.0), -hand.slant], [0, chance.uniform(0.88, 1.0)]]
     phase = chance.uniform(0, 2 * np.pi, 2)
-    bent = [  # each point to the side, by a wave across the other axis: neighbours stay neighbours
+    bent = [  # moved sideways by a wave along the other axis, so strokes stay connected
         points + hand.sway * np.sin(np.pi * 1.5 * points[:, ::-1] + phase) for points in strokes
     ]
     placed = [(points - 0.5) @ shape.T * side for points in bent]

@@ -1,33 +1,33 @@
-"""facesearch history and undo: what was decided about the people of a gallery, and back again."""
+"""facesearch history and undo: the decisions about the people of a gallery."""
 
-import os
-import shlex
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch_cli.options import AsJson, GalleryPath, ModelName, open_gallery, usable_name
+from facesearch_cli.options import Options, usable_name, with_options
 from facesearch_cli.render import Column, Screen, complain, print_json, printable
 
 if TYPE_CHECKING:
-    from facesearch.curation import Decision
+    from facesearch.gallery import Decision
 
 
+@with_options
 def history(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only about them.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, from the newest.")] = 20,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only decisions about this person.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Number of decisions, newest first.")] = 20,
+    *,
+    options: Options,
 ) -> None:
-    """List what was decided about people, newest first: number, when, by whom, what."""
-    with open_gallery(gallery, model) as opened:
-        asked = None if name is None else usable_name(name)
-        decisions = opened.curation.history(asked, limit)
-    if as_json:
-        print_json(decisions=[asdict(decision) for decision in decisions])
+    """List the decisions about people, newest first: number, when, by whom, what."""
+    from facesearch import wire
+
+    with options.opened() as gallery:
+        person = None if name is None else usable_name(name)
+        decisions = gallery.history.list(person, limit)
+    if options.as_json:
+        print_json(decisions=[wire.decision(decision) for decision in decisions])
         return
     columns = (
         Column("no.", right=True),
@@ -38,11 +38,11 @@ def history(
     )
     Screen().table(columns, [row_of(decision) for decision in decisions])
     if not decisions:
-        complain("Nothing was decided yet.")
+        complain("No decisions yet.")
 
 
 def row_of(decision: "Decision") -> tuple[object, ...]:
-    """Return a decision as the cells of its row."""
+    """Return the cells of a decision's row."""
     what: object = decision.summary
     if decision.undone_by is not None:
         what = (f"{decision.summary} (undone by {decision.undone_by})", "dim")
@@ -50,49 +50,45 @@ def row_of(decision: "Decision") -> tuple[object, ...]:
     return decision.id, when, decision.made_by, what, decision.photo or ""
 
 
+@with_options
 def undo(
     number: Annotated[
         int | None,
-        typer.Argument(metavar="[ID]", help="A number of facesearch history; else the last."),
+        typer.Argument(
+            metavar="[ID]",
+            help="Number of the decision, see facesearch history.",
+            show_default="the last one",
+        ),
     ] = None,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    *,
+    options: Options,
 ) -> None:
-    """Undo a decision, the last one unless you name it. An undo can be undone by its number."""
-    with open_gallery(gallery, model) as opened:
-        told(opened.curation.undo(number), gallery, model, as_json)
+    """Undo a decision. An undo is a decision too: undo it by its number."""
+    with options.opened() as gallery:
+        report_decision(gallery.history.undo(number), options)
 
 
-def told(
-    decision: "Decision", gallery: Path | None, model: str, as_json: bool, dry_run: bool = False
-) -> None:
-    """Print what was decided with this --gallery and --model, and how to undo it."""
-    if as_json:
-        print_json(**asdict(decision), dry_run=dry_run)
+def report_decision(decision: "Decision", options: Options, *, dry_run: bool = False) -> None:
+    """Print what was decided, and on stderr how to undo it."""
+    from facesearch import wire
+
+    if options.as_json:
+        print_json(**wire.decision(decision), dry_run=dry_run)
     elif dry_run:
         typer.echo(f"Would have {printable(decision.summary)}. Nothing was changed.")
     elif decision.id is None:
         typer.echo(f"Already {printable(decision.summary)}. Nothing was changed.")
     else:
-        typer.echo(f"{printable(capitalised(decision.summary))}.")
+        typer.echo(f"{printable(capitalized(decision.summary))}.")
     if decision.id is not None:
-        say_how_to_undo(decision.id, gallery, model)
+        say_how_to_undo(decision.id, options)
 
 
-def say_how_to_undo(number: int, gallery: Path | None, model: str) -> None:
-    """Tell on stderr which command undoes a decision made with this --gallery and --model."""
-    complain(f"To undo: facesearch undo {number}{same_options(gallery, model)}")
+def say_how_to_undo(number: int, options: Options) -> None:
+    """Print on stderr the command that undoes a decision in this gallery."""
+    complain(f"To undo: facesearch undo {number}{options.repeated()}")
 
 
-def capitalised(text: str) -> str:
-    """Return `text` with a capital first letter; the rest, with its names, as it is."""
+def capitalized(text: str) -> str:
+    """Return `text` with its first letter in upper case; names in it stay as they are."""
     return text[:1].upper() + text[1:]
-
-
-def same_options(gallery: Path | None, model: str) -> str:
-    """Return the options by which another command means this --gallery and --model."""
-    named = gallery is not None and str(gallery) != os.environ.get("FACESEARCH_HOME")
-    where = f" --gallery {shlex.quote(str(gallery))}" if named else ""
-    option = "" if model == "default" else f" --model {shlex.quote(model)}"
-    return where + option

@@ -1,10 +1,9 @@
-"""facesearch identify: photos -> who is in them."""
+"""facesearch identify: photos -> the people in them."""
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,26 +11,22 @@ from facesearch_cli.options import (
     NO,
     UNREADABLE,
     AsCsv,
-    AsJson,
-    GalleryPath,
-    ModelName,
+    Options,
     one_format,
-    open_gallery,
     photos_in,
+    with_options,
     workers,
 )
 from facesearch_cli.render import (
     Column,
     Screen,
-    bearer,
+    bearer_words,
     complain,
     counted,
     csv_line,
-    finite,
-    of_photo,
     percent,
+    photo_problem,
     printable,
-    to_json,
 )
 
 if TYPE_CHECKING:
@@ -42,122 +37,146 @@ CSV_HEADING = (
     *("unknown_probability", "runner_up", "runner_up_probability", "alternatives", "decided_by"),
     *("dismissed_as", "error"),
 )
-RUNNER_UP_FROM = 0.01  # probability; below, a name in the table would only distract
-MAX_STEM_BYTES = 200  # file systems end at 255
+RUNNER_UP_FROM = 0.01  # probability; less likely people would only clutter the table
+MAX_STEM_BYTES = 200  # of a file name; file systems allow 255 in all
 
 
-def a_rate(value: float) -> float:
-    """Return `value`; raises typer.BadParameter unless it lies between 0 and 1."""
+def between_0_and_1(value: float) -> float:
+    """Return `value`; raises typer.BadParameter unless it lies between 0 and 1, both excluded."""
     if not 0 < value < 1:
-        raise typer.BadParameter(f"{value} does not lie between 0 and 1")
+        raise typer.BadParameter(f"{value} is not between 0 and 1")
     return value
 
 
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="PHOTO|FOLDER...", help="Photos; folders are walked.")
+]
+Fpir = Annotated[
+    float,
+    typer.Option(
+        callback=between_0_and_1,
+        help="Largest share of strangers who may get a name (false positive identification rate), "
+        "measured against this gallery: 0.01 is one in a hundred. Lower is stricter.",
+    ),
+]
+Prior = Annotated[
+    float,
+    typer.Option(
+        callback=between_0_and_1,
+        help="Share of the faces that you expect to belong to enrolled people.",
+    ),
+]
+Annotate = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        file_okay=False,
+        help="Write each photo there as a JPEG with boxes and names; no file is overwritten.",
+    ),
+]
+
+
+@with_options
 def identify(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PHOTO|FOLDER...", help="Folders are walked.")
-    ],
-    fpir: Annotated[
-        float,
-        typer.Option(
-            callback=a_rate,
-            help="How many strangers may get a name: 0.01 is one of a hundred searched against "
-            "this gallery. Lower is stricter.",
-        ),
-    ] = 0.01,
-    prior: Annotated[
-        float,
-        typer.Option(callback=a_rate, help="How likely it is beforehand that a face is enrolled."),
-    ] = 0.5,
-    annotate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            file_okay=False,
-            help="Write each photo there as a JPEG with boxes and names; no file is overwritten.",
-        ),
-    ] = None,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    paths: Paths,
+    fpir: Fpir = 0.01,
+    prior: Prior = 0.5,
+    annotate: Annotate = None,
+    *,
+    options: Options,
     as_csv: AsCsv = False,
 ) -> None:
-    """Say who is in photos: names with probabilities, or unknown.
+    """Name the people in photos, with probabilities, or say unknown.
 
-    Faces are numbered from the largest. Nobody gets two faces of one photo.
+    Faces are numbered from the largest. Each person gets at most one face per photo.
     """
-    from facesearch.model import subject
+    from facesearch.manifest import subject
 
-    one_format(as_json, as_csv)
+    one_format(options.as_json, as_csv)
     photos = list(photos_in(paths))
     if annotate is not None:
         annotate.mkdir(parents=True, exist_ok=True)
-    screen = Screen()
-    errors: list[str] = []
-    n_faces = n_known = 0
-    with ExitStack() as stack:
-        opened = stack.enter_context(open_gallery(gallery, model, photos=len(photos)))
-        what = subject(opened.model.manifest)
-        rows = TableRows(screen, [str(photo) for photo in photos], what)
-        if as_csv:
-            screen.line(csv_line(CSV_HEADING))
-        advance = stack.enter_context(screen.progress("Identifying", len(photos)))
-        results = opened.identify(photos, fpir=fpir, prior=prior, workers=workers(len(photos)))
-        for result in results:
-            advance()
-            n_faces += len(result.faces)
-            n_known += sum(bool(face.person or face.alternatives) for face in result.faces)
-            if result.error:
-                errors.append(of_photo(result.photo, result.error))
-            elif annotate is not None and result.faces:
-                errors += save_annotated(result, annotate)
-            if as_json:
-                screen.line(to_json(**as_object(result)))
-            elif as_csv:
-                for row in csv_rows(result):
-                    screen.line(csv_line(row))
-            else:
-                rows.print(result)
-        if n_faces and not n_known and not opened.people():
-            complain(f"{opened.path} is empty; facesearch enroll fills it.")
-    if len(photos) > 1 and not (as_json or as_csv):
-        faces = counted(n_faces, what)
-        complain(f"{counted(len(photos), 'photo')}, {faces}: {n_known:,} known.")
-    if errors:
-        complain("\n".join(["Could not be used:", *(f"  {printable(e)}" for e in errors)]))
-        raise typer.Exit(UNREADABLE)
-    if not n_known:
-        raise typer.Exit(NO)
+    with options.opened(photos=len(photos)) as gallery:
+        what = subject(gallery.model.manifest)
+        answers = Answers(Screen(), photos, what, as_json=options.as_json, as_csv=as_csv)
+        with answers.screen.progress("Identifying", len(photos)) as advance:
+            for result in gallery.identify(
+                photos, fpir=fpir, prior=prior, workers=workers(len(photos))
+            ):
+                advance()
+                if annotate is not None and result.faces and not result.error:
+                    answers.problems += save_annotated(result, annotate)
+                answers.add(result)
+        if answers.n_faces and not answers.n_known and not gallery.people.all():
+            complain(f"{gallery.path} is empty; facesearch enroll fills it.")
+    answers.finish()
 
 
-class TableRows:
-    """The rows of the table, photo by photo as the answers come."""
+class Answers:
+    """Prints an answer per photo as it comes, and counts them for the exit code."""
 
-    def __init__(self, screen: Screen, photos: list[str], what: str) -> None:
-        """Begin the table of `photos`, in each of which `what` ("face") is looked for."""
-        self._screen, self._what = screen, what
+    def __init__(
+        self, screen: Screen, photos: list[Path], what: str, *, as_json: bool, as_csv: bool
+    ) -> None:
+        """Start the output about `photos`; `what` is what they show: face, drawing or picture."""
+        self.screen = screen
+        self.problems: list[str] = []
+        self.n_faces = self.n_known = 0
+        self._n_photos, self._what = len(photos), what
+        self._as_json, self._as_csv = as_json, as_csv
         columns = (
             Column("photo", share=2, keep_end=True),
             Column(what, right=True),
-            Column(bearer(what)[0], share=2),
+            Column(bearer_words(what)[0], share=2),
             Column("prob.", right=True),
             Column("runner-up", style="dim", share=2),
         )
-        self._streamed = screen.stream(columns, [photos, ["99"], [], [">99.9 %", "enrolled"], []])
+        samples = [[str(photo) for photo in photos], ["99"], [], [">99.9%", "enrolled"], []]
+        self._print_rows = screen.stream(columns, samples)
+        if as_csv:
+            screen.line(csv_line(CSV_HEADING))
 
-    def print(self, result: "IdentifiedPhoto") -> None:
-        """Print the rows of one photo; on a terminal its name only once."""
+    def add(self, result: "IdentifiedPhoto") -> None:
+        """Print the answer for one photo."""
+        from facesearch import wire
+
+        self.n_faces += len(result.faces)
+        self.n_known += sum(bool(face.person or face.alternatives) for face in result.faces)
+        if result.error:
+            self.problems.append(photo_problem(result.photo, result.error))
+        if self._as_json:
+            self.screen.line(wire.to_json(**wire.identified_photo(result)))
+        elif self._as_csv:
+            for row in csv_rows(result):
+                self.screen.line(csv_line(row))
+        else:
+            self._print_rows(self._rows(result))
+
+    def _rows(self, result: "IdentifiedPhoto") -> list[tuple[object, ...]]:
+        """Return the table's rows for one photo; on a terminal only the first has its path."""
         photo: object = result.photo
-        rows = []
+        rows: list[tuple[object, ...]] = []
         for number, face in enumerate(result.faces, 1):
-            rows.append((photo, number, *who(face)))
-            photo = "" if self._screen.is_terminal else photo
+            rows.append((photo, number, *name_cells(face)))
+            photo = "" if self.screen.is_terminal else photo
         nothing = ("cannot be used", "red") if result.error else (f"no {self._what} found", "dim")
-        self._streamed(rows or [(photo, "", nothing, "", "")])
+        return rows or [(photo, "", nothing, "", "")]
+
+    def finish(self) -> None:
+        """Print the totals and the problems on stderr; raises typer.Exit unless all is done."""
+        if self._n_photos > 1 and not (self._as_json or self._as_csv):
+            faces = counted(self.n_faces, self._what)
+            complain(f"{counted(self._n_photos, 'photo')}, {faces}: {self.n_known:,} known.")
+        if self.problems:
+            lines = [f"  {printable(problem)}" for problem in self.problems]
+            complain("\n".join(["Could not be used:", *lines]))
+            raise typer.Exit(UNREADABLE)
+        if not self.n_known:
+            raise typer.Exit(NO)
 
 
-def who(face: "IdentifiedFace") -> tuple[object, str, str]:
-    """Return person, probability and runner-up, as cells."""
+def name_cells(face: "IdentifiedFace") -> tuple[object, str, str]:
+    """Return the cells for person, probability and runner-up."""
     others = [c for c in face.candidates if c.person not in (face.person, *face.alternatives)]
     second = ""
     if others and others[0].probability >= RUNNER_UP_FROM:
@@ -173,36 +192,8 @@ def who(face: "IdentifiedFace") -> tuple[object, str, str]:
     return ("unknown", "dim"), percent(face.unknown_probability), second
 
 
-def as_object(result: "IdentifiedPhoto") -> dict[str, Any]:
-    """Return the JSON of one photo."""
-    return {
-        "photo": result.photo,
-        "width": result.width,
-        "height": result.height,
-        "faces": [
-            {
-                "box": [round(side, 2) for side in face.box],
-                "score": round(face.score, 4),
-                "person": face.person,
-                "probability": round(face.probability, 6),
-                "unknown_probability": round(face.unknown_probability, 6),
-                "margin": finite(face.margin),
-                "alternatives": list(face.alternatives),
-                "decided_by": face.decided_by,
-                "dismissed_as": face.dismissed_as,
-                "candidates": [
-                    {"person": c.person, "probability": round(c.probability, 6)}
-                    for c in face.candidates
-                ],
-            }
-            for face in result.faces
-        ],
-        "error": result.error,
-    }
-
-
 def csv_rows(result: "IdentifiedPhoto") -> Iterator[tuple[object, ...]]:
-    """Yield one row a face; one without a face if the photo has none."""
+    """Yield one row per face, or one row without a face if the photo has none."""
     for number, face in enumerate(result.faces, 1):
         others = [c for c in face.candidates if c.person != face.person]
         yield (
@@ -217,22 +208,22 @@ def csv_rows(result: "IdentifiedPhoto") -> Iterator[tuple[object, ...]]:
 
 
 def save_annotated(result: "IdentifiedPhoto", folder: Path) -> list[str]:
-    """Write the photo with boxes and names into `folder`; return why not, if it cannot be read."""
+    """Write the photo with boxes and names into `folder`; return the problem, if there was one."""
     from facesearch import PhotoError
     from facesearch.annotation import annotated
     from facesearch.photo import read_photo
 
     try:
         picture = annotated(read_photo(result.photo), result.faces)
-    except PhotoError as error:  # it has changed since
-        return [of_photo(result.photo, str(error))]
+    except PhotoError as error:  # the file has changed since it was identified
+        return [photo_problem(result.photo, str(error))]
     stem = Path(result.photo).stem
     while len(os.fsencode(stem)) > MAX_STEM_BYTES:
         stem = stem[:-1]
     number, target = 1, folder / f"{stem}.jpg"
     while True:
         try:
-            file = target.open("xb")  # never over a file, be it the photo or another's picture
+            file = target.open("xb")  # never over a file: it may be the photo, or another's picture
             break
         except FileExistsError:
             number += 1

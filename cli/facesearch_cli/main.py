@@ -1,7 +1,7 @@
-"""The command line: the Typer app, and every error as one sentence with its exit code.
+"""The command line: the Typer app; an error is one sentence on stderr and an exit code.
 
-Nothing of facesearch is imported before a command runs: `facesearch --help` should not wait for
-numpy, and a one-photo `identify` is mostly imports. tests/cli/test_cold_start.py holds it.
+The commands import facesearch only when they run: `facesearch --help` should not wait for numpy,
+and identifying one photo is mostly imports. tests/cli/test_cold_start.py checks it.
 """
 
 import errno
@@ -29,23 +29,23 @@ from facesearch_cli.render import complain
 from facesearch_cli.train import train
 from facesearch_cli.web import web
 
-BUG = 70  # sysexits' EX_SOFTWARE: Python's own 1 would read as "the answer is no"
+BUG = 70  # EX_SOFTWARE of sysexits.h; Python's own 1 would mean "the answer is no"
 
 EXIT_CODES = """\b
 Exit codes:
   0    done
-  1    ran, and the answer is no: different people (verify), nobody known
+  1    done, and the answer is no: different people (verify), nobody known
        (identify, search, people), nobody enrolled (enroll),
-       what was decided or done before forbids it (people, undo)
+       an earlier decision forbids it (people, undo)
   2    wrong usage
-  3    some input could not be used; it is named on stderr, the rest was done
+  3    some input could not be used; it is listed on stderr, the rest is done
   4    the gallery, the model or the machine cannot be used
-  130  interrupted; what was said to be stored is stored
-  141  whoever was reading the output has gone"""
+  130  interrupted; everything reported as stored is stored
+  141  the reader of the output has gone"""
 
 
 class Commands(TyperGroup):
-    """The commands; what goes wrong in one becomes a sentence on stderr and an exit code."""
+    """The commands; an error in one becomes a sentence on stderr and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:  # typer.Context has a private base, so mypy sees two types
         try:
@@ -57,19 +57,19 @@ class Commands(TyperGroup):
             complain("\nInterrupted; nothing was changed.")
             code = INTERRUPTED
         except MemoryError:
-            complain("Error: there is not enough memory for this")
+            complain("Error: not enough memory")
             code = UNUSABLE
         except OSError as error:
-            code = of_system(error)
+            code = report_system_error(error)
         except Exception as error:
             if hasattr(error, "exit_code"):  # Typer's own: wrong usage, Exit
                 raise
-            code = of_library(error)
+            code = report_error(error)
         raise typer.Exit(code)
 
 
-def of_system(error: OSError) -> int:
-    """Say what the operating system refused; return the exit code."""
+def report_system_error(error: OSError) -> int:
+    """Print an error of the operating system; return the exit code."""
     if error.errno == errno.EPIPE:
         return READER_GONE
     where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
@@ -77,8 +77,8 @@ def of_system(error: OSError) -> int:
     return UNUSABLE
 
 
-def of_library(error: Exception) -> int:
-    """Say what facesearch refused; return the exit code. Anything else is a bug, with traceback."""
+def report_error(error: Exception) -> int:
+    """Print an error of facesearch, or the traceback of a bug; return the exit code."""
     from facesearch import FaceError, FacesearchError, PhotoError, Refused, UnknownPerson
 
     if not isinstance(error, FacesearchError):
@@ -96,7 +96,7 @@ def of_library(error: Exception) -> int:
 app = typer.Typer(
     name="facesearch",
     cls=Commands,
-    help="Who is in this photo? Enroll people from photos of them, then ask. All offline.",
+    help="Who is in this photo? Enroll people from photos, then identify them. All offline.",
     epilog="\n\n".join(
         [
             examples(
@@ -116,7 +116,7 @@ app = typer.Typer(
 
 
 def print_version(asked: bool) -> None:
-    """Print the version and leave, if asked to."""
+    """Print the version and exit, if asked to."""
     if asked:
         typer.echo(f"facesearch {version_of('facesearch')}")
         raise typer.Exit
@@ -127,16 +127,16 @@ def common(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", is_eager=True, callback=print_version, help="Print the version and leave."
+            "--version", is_eager=True, callback=print_version, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
-    for stream in (sys.stdout, sys.stderr):  # a name may hold what the terminal cannot show
+    for stream in (sys.stdout, sys.stderr):  # a name may have characters that the terminal lacks
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def add(command: Any, panel: str, *lines: str) -> None:
-    """Register a command under a heading of the help page, with its examples."""
+    """Add a command under a heading of the help page, with its examples."""
     app.command(rich_help_panel=panel, epilog=examples(*lines))(command)
 
 
@@ -156,20 +156,20 @@ add(
     web,
     ASK,
     "facesearch web",
-    "facesearch web photos/                      and who on them has no name yet",
+    "facesearch web photos/                      also review the people in these photos",
     "facesearch web --gallery family.db --port 8080 --no-browser",
 )
 add(
     enroll,
     KEEP,
-    "facesearch enroll people/                   one subfolder a person, named after them",
+    "facesearch enroll people/                   one subfolder per person, with their name",
     "facesearch enroll ann1.jpg ann2.jpg --name 'Ann Lee'",
     "facesearch enroll people/ --gallery family.db",
 )
 add(
     cluster,
     KEEP,
-    "facesearch cluster photos/                  who is there that has no name",
+    "facesearch cluster photos/                  people without a name, in groups",
     "facesearch cluster photos/ --html groups.html",
     "facesearch cluster photos/ --name 3 'Ann Lee'",
 )
@@ -177,18 +177,18 @@ app.add_typer(people, name="people", rich_help_panel=KEEP)
 add(
     dedupe,
     KEEP,
-    "facesearch dedupe photos/                   says what is there twice, changes nothing",
+    "facesearch dedupe photos/                   lists duplicates, changes nothing",
     "facesearch dedupe photos/ --html report.html",
     "facesearch dedupe photos/ --apply",
     "facesearch dedupe photos/ --undo-trash",
-    "facesearch dedupe --not-same a.jpg b.jpg    remembered for ever",
+    "facesearch dedupe --not-same a.jpg b.jpg    remembered permanently",
 )
 add(history, KEEP, "facesearch history", "facesearch history 'Ann Lee' --limit 100 --json")
 add(
     undo,
     KEEP,
     "facesearch undo                             the last decision",
-    "facesearch undo 17                          a number of facesearch history",
+    "facesearch undo 17                          a decision listed by facesearch history",
 )
 app.add_typer(gallery, name="gallery", rich_help_panel=KEEP)
 app.add_typer(models, name="models", rich_help_panel=KEEP)
@@ -211,8 +211,8 @@ add(
 
 
 def run() -> None:
-    """Run the command line and leave with its exit code."""
-    # numpy's and faiss's BLAS start and spin a thread a core for products that take a millisecond
-    # on one: 0.25 s of CPU of a one-photo identify. The networks have threads of their own.
+    """Run the command line and exit with its exit code."""
+    # The BLAS of numpy and faiss would start a spinning thread per core for products that take a
+    # millisecond on one: 0.25 s of CPU to identify one photo. The networks have their own threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app(prog_name="facesearch")

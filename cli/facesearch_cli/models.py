@@ -1,4 +1,4 @@
-"""facesearch models: what compares faces, and under which licence."""
+"""facesearch models: the models that compare faces, and their licenses."""
 
 from typing import Annotated, Any
 
@@ -13,9 +13,9 @@ app = typer.Typer(help="List and show models.", no_args_is_help=True)
 @app.command("list", epilog=examples("facesearch models list"))
 def list_models(as_json: AsJson = False) -> None:
     """List the models that come with facesearch."""
-    from facesearch import shipped_models
+    from facesearch import shipped_models, wire
 
-    models = [described(name) for name in shipped_models()]
+    models = [wire.model(name) for name in shipped_models()]
     if as_json:
         print_json(models=models)
         return
@@ -24,7 +24,7 @@ def list_models(as_json: AsJson = False) -> None:
         Column("default"),
         Column("for"),
         Column("numbers", right=True),
-        Column("licence", share=1, style="dim"),
+        Column("license", share=1, style="dim"),
     )
     Screen().table(
         columns,
@@ -37,11 +37,15 @@ def list_models(as_json: AsJson = False) -> None:
 
 @app.command(epilog=examples("facesearch models show", "facesearch models show path/to/model"))
 def show(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Its name or folder.")] = "default",
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Model name or folder.")
+    ] = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Show a model: version, fingerprint, licences and the figures it reached."""
-    facts = described(model)
+    """Show a model: version, fingerprint, licenses and measured figures."""
+    from facesearch import wire
+
+    facts = wire.model(model)
     if as_json:
         print_json(**facts)
         return
@@ -50,19 +54,3 @@ def show(
         nested = fact.items() if isinstance(fact, dict) else [("", fact)]
         rows += [(f"{key} {part}".strip(), value) for part, value in nested]
     Screen().table((Column("", style="dim"), Column("", share=1)), rows)
-
-
-def described(name_or_folder: str) -> dict[str, Any]:
-    """Return what people want to know of a model; raises ModelError."""
-    from facesearch.model import DEFAULT, fingerprint, model_folder, read_manifest
-
-    folder = model_folder(name_or_folder)
-    manifest = read_manifest(folder)
-    keys = ("name", "version", "kind", "detector", "dim", "licence", "figures")
-    return {
-        **{key: manifest.get(key) for key in keys},
-        "search_dim": manifest.get("search_dim", manifest["dim"]),
-        "default": folder == model_folder(DEFAULT),
-        "fingerprint": fingerprint(manifest),
-        "folder": str(folder),
-    }

@@ -1,9 +1,13 @@
-"""What several commands share: options, the gallery and model that they mean, exit codes."""
+"""What the commands share: exit codes, common options, opening a gallery, finding photos."""
 
+import functools
+import inspect
 import os
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,11 +18,12 @@ if TYPE_CHECKING:
 NO = 1  # ran, and the answer is no
 UNREADABLE = 3  # some input could not be used; the rest was done
 UNUSABLE = 4  # the gallery, the model or the machine
-INTERRUPTED = 130  # 128 + SIGINT, as a shell says it
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 READER_GONE = 141  # 128 + SIGPIPE
 
 WORKERS_FROM = 4  # photos; fewer are done before threads have started
-OPENVINO_FROM = 32  # photos; wins back its start-up soon with bf16, at about 80 on plain AVX2
+OPENVINO_FROM = 32  # photos; with bf16 its start-up pays off soon, on plain AVX2 at about 80
+DEFAULT_MODEL = "default"
 
 GalleryPath = Annotated[
     Path | None,
@@ -27,7 +32,7 @@ GalleryPath = Annotated[
         "-g",
         envvar="FACESEARCH_HOME",
         metavar="PATH",
-        help="The gallery: a file, or a folder for its gallery.db.",
+        help="Gallery file, or the folder that holds its gallery.db.",
         show_default="the user's data folder",
     ),
 ]
@@ -37,8 +42,8 @@ ModelName = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="A model's name (facesearch models list) or folder. Unless you name one, a gallery "
-        "that is there is opened with its own, if that comes with facesearch.",
+        help="Model name (see facesearch models list) or folder.",
+        show_default="the gallery's own, if it comes with facesearch",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -46,19 +51,67 @@ AsCsv = Annotated[
     bool,
     typer.Option(
         "--csv",
-        help="Print CSV. Text that starts with = + - @, a tab or a carriage return gets an "
-        "apostrophe in front, so that a spreadsheet takes it for no formula.",
+        help="Print CSV. Text that starts with = + - @, a tab or a carriage return gets a leading "
+        "apostrophe, so that spreadsheets do not run it as a formula.",
     ),
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The values of --gallery, --model and --json."""
+
+    gallery: Path | None
+    model: str
+    as_json: bool
+
+    def opened(self, *, photos: int = 1, create: bool = False) -> "Gallery":
+        """Return the gallery, ready for `photos` photos; raises GalleryError, ModelError."""
+        return open_gallery(self.gallery, self.model, photos=photos, create=create)
+
+    def repeated(self) -> str:
+        """Return the options that make another command use this gallery and model."""
+        named = self.gallery is not None and str(self.gallery) != os.environ.get("FACESEARCH_HOME")
+        where = f" --gallery {shlex.quote(str(self.gallery))}" if named else ""
+        other = self.model != DEFAULT_MODEL
+        return where + (f" --model {shlex.quote(self.model)}" if other else "")
+
+
+def _parameter(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, annotation=annotation, default=default)
+
+
+OPTIONS = (
+    _parameter("gallery", GalleryPath, None),
+    _parameter("model", ModelName, DEFAULT_MODEL),
+    _parameter("as_json", AsJson, False),
+)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Return `command` with --gallery, --model and --json in place of its parameter `options`."""
+
+    @functools.wraps(command)
+    def parsed(*, gallery: Path | None, model: str, as_json: bool, **others: Any) -> None:
+        command(options=Options(gallery, model, as_json), **others)
+
+    signature = inspect.signature(command)
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        parameters += OPTIONS if parameter.name == "options" else [parameter]
+    parsed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    parsed.__annotations__ = {each.name: each.annotation for each in parameters}
+    return parsed
+
+
 def examples(*lines: str) -> str:
-    """Return a help page's last part: one example a line."""
+    """Return the end of a help page, one example per line."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
 def gallery_path(path: Path | None) -> Path:
-    """Return the gallery that `--gallery` and FACESEARCH_HOME mean, else the user's own."""
+    """Return the value of --gallery or FACESEARCH_HOME, else the user's own gallery."""
     if path is not None:
         return path
     from platformdirs import user_data_path
@@ -67,7 +120,7 @@ def gallery_path(path: Path | None) -> Path:
 
 
 def load_model(name: str, photos: int = 1) -> "Model":
-    """Return the model in the engine that does `photos` photos soonest; raises ModelError."""
+    """Return the model on the engine that is fastest for `photos` photos; raises ModelError."""
     from facesearch import Model
     from facesearch.engine import openvino_is_installed
 
@@ -87,14 +140,15 @@ def open_gallery(
 
 
 def workers(photos: int) -> int:
-    """Return how many threads look at `photos` photos."""
+    """Return the number of threads for `photos` photos."""
     return (os.cpu_count() or 1) if photos >= WORKERS_FROM else 1
 
 
 def photos_in(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the photos that `paths` mean; one that is not there as itself: reading it says why.
+    """Yield the photos at `paths`, folders walked.
 
-    So does a folder without any photo.
+    A path that does not exist, and a folder without photos, is yielded itself: reading it fails
+    with the reason.
     """
     from facesearch import PhotoError
     from facesearch.photo import walk_photos
@@ -108,16 +162,16 @@ def photos_in(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def usable_name(name: str) -> str:
-    """Return `name` as the gallery stores it; raises typer.BadParameter if it is no name."""
+    """Return `name` as the gallery stores it; raises typer.BadParameter if it is not valid."""
     from facesearch.gallery import person_name
 
     try:
         return person_name(name)
     except ValueError as error:
-        raise typer.BadParameter(f"{name!a} is no name for a person") from error
+        raise typer.BadParameter(f"{name!a} is not a valid person name") from error
 
 
 def one_format(as_json: bool, as_csv: bool) -> None:
-    """Raise typer.BadParameter if both are wanted."""
+    """Raise typer.BadParameter if both formats are asked for."""
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")

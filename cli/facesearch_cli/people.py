@@ -1,75 +1,78 @@
-"""facesearch people: who is enrolled, and what a human says of them; forget them."""
+"""facesearch people: list people, correct who is who, forget somebody."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch_cli.history import told
+from facesearch_cli.history import report_decision
 from facesearch_cli.options import (
     NO,
     AsCsv,
-    AsJson,
-    GalleryPath,
-    ModelName,
+    Options,
     examples,
     one_format,
-    open_gallery,
     usable_name,
+    with_options,
 )
 from facesearch_cli.render import (
     Column,
     Screen,
-    bearer,
+    bearer_words,
     complain,
     counted,
-    csv_line,
+    print_csv,
     print_json,
     printable,
 )
 
+if TYPE_CHECKING:
+    from facesearch import Gallery
+    from facesearch.gallery.faces import Who
+
 app = typer.Typer(
-    help="List people, say who is who (all of which can be undone), and forget them.",
+    help="List people, correct who is who (every correction can be undone), and forget people.",
     no_args_is_help=True,
 )
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Photo = Annotated[Path, typer.Argument(metavar="PHOTO")]
 Photos = Annotated[
     list[Path],
-    typer.Argument(metavar="PHOTO...", help="The enrolled photos; their old paths if they moved."),
+    typer.Argument(
+        metavar="PHOTO...", help="Photos they are enrolled from; if files moved, their old paths."
+    ),
 ]
 FaceNumber = Annotated[
     int | None,
-    typer.Option("--face", metavar="N", help="Which face, as facesearch identify numbers them."),
+    typer.Option(
+        "--face",
+        metavar="N",
+        help="Number of the face, see facesearch identify. Needed if the photo has several.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 @app.command("list", epilog=examples("facesearch people list", "facesearch people list --csv"))
-def list_people(
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-) -> None:
+@with_options
+def list_people(*, options: Options, as_csv: AsCsv = False) -> None:
     """List everyone who is enrolled."""
-    from facesearch.model import subject
+    from facesearch import wire
+    from facesearch.manifest import subject
 
-    one_format(as_json, as_csv)
-    with open_gallery(gallery, model) as opened:
-        people = opened.people()
-        what = subject(opened.model.manifest)
-    rows = [(p.name, p.photos, p.templates, p.created_at) for p in people]
-    keys = ("person", "photos", "templates", "enrolled_at")
-    if as_json:
-        print_json(people=[dict(zip(keys, row, strict=True)) for row in rows])
+    one_format(options.as_json, as_csv)
+    with options.opened() as gallery:
+        people = gallery.people.all()
+        what = subject(gallery.model.manifest)
+    rows = [wire.person_row(row) for row in people]
+    if options.as_json:
+        print_json(people=rows)
     elif as_csv:
-        for row in (keys, *rows):
-            typer.echo(csv_line(row))
+        print_csv(wire.PERSON_KEYS, [list(row.values()) for row in rows])
     elif rows:
         columns = (
-            Column(bearer(what)[0], share=1),
+            Column(bearer_words(what)[0], share=1),
             Column("photos", right=True),
             Column("since", style="dim"),
         )
@@ -79,29 +82,16 @@ def list_people(
 
 
 @app.command(epilog=examples("facesearch people show 'Ann Lee'"))
-def show(
-    name: Name,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
-) -> None:
-    """Show the photos that a person is enrolled from; by a hash, if their path was forgotten."""
+@with_options
+def show(name: Name, *, options: Options) -> None:
+    """Show the photos a person is enrolled from; a photo without a known path by its hash."""
+    from facesearch import wire
+
     name = usable_name(name)
-    with open_gallery(gallery, model) as opened:
-        faces = opened.faces_of(name)
-    if as_json:
-        print_json(
-            person=name,
-            faces=[
-                {
-                    "photo": path,
-                    "hash": face.content_hash,
-                    "box": [round(side, 2) for side in face.box],
-                    "assigned_by": face.assigned_by,
-                }
-                for path, face in faces
-            ],
-        )
+    with options.opened() as gallery:
+        faces = gallery.people.faces_of(name)
+    if options.as_json:
+        print_json(**wire.person_faces(name, faces))
         return
     columns = (
         Column("photo", share=1, keep_end=True),
@@ -118,20 +108,20 @@ def show(
 
 
 @app.command(epilog=examples("facesearch people rename Ann 'Ann Lee'"))
+@with_options
 def rename(
     name: Name,
     new_name: Annotated[str, typer.Argument(metavar="NEW_NAME")],
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    *,
+    options: Options,
 ) -> None:
     """Give a person another name."""
     name, new_name = usable_name(name), usable_name(new_name)
-    with open_gallery(gallery, model) as opened:
-        names = {person.name for person in opened.people()}
+    with options.opened() as gallery:
+        names = {person.name for person in gallery.people.all()}
         if name in names and new_name in names - {name}:
-            raise typer.BadParameter(f"there is somebody called {printable(new_name)} already")
-        told(opened.rename(name, new_name), gallery, model, as_json)
+            raise typer.BadParameter(f"somebody called {printable(new_name)} is enrolled already")
+        report_decision(gallery.people.rename(name, new_name), options)
 
 
 @app.command(
@@ -140,18 +130,19 @@ def rename(
         "facesearch people merge Annie --into 'Ann Lee'",
     )
 )
+@with_options
 def merge(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Who is somebody else.")],
-    into: Annotated[str, typer.Option("--into", metavar="NAME", help="Who they are.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names to merge.")],
+    into: Annotated[str, typer.Option("--into", metavar="NAME", help="Name to keep.")],
     dry_run: DryRun = False,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    *,
+    options: Options,
 ) -> None:
-    """Say that people of several names are one: all that is theirs goes to one name."""
+    """Merge people: the faces and decisions of all these names move to one."""
     names, into = [usable_name(name) for name in names], usable_name(into)
-    with open_gallery(gallery, model) as opened:
-        told(opened.curation.merge(names, into, dry_run=dry_run), gallery, model, as_json, dry_run)
+    with options.opened() as gallery:
+        decision = gallery.people.merge(names, into, dry_run=dry_run)
+        report_decision(decision, options, dry_run=dry_run)
 
 
 @app.command(
@@ -160,42 +151,37 @@ def merge(
         "facesearch people split Ann beach.jpg sea.jpg --as Bea",
     )
 )
+@with_options
 def split(
     name: Name,
     photos: Photos,
-    new_name: Annotated[str, typer.Option("--as", metavar="NAME", help="Who is on them.")],
+    new_name: Annotated[str, typer.Option("--as", metavar="NAME", help="Name of the new person.")],
     dry_run: DryRun = False,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    *,
+    options: Options,
 ) -> None:
-    """Say that some photos of a person show somebody new, who is enrolled from them."""
+    """Split a person: some of their photos show somebody new, who is enrolled from them."""
     name, new_name = usable_name(name), usable_name(new_name)
-    with open_gallery(gallery, model) as opened:
-        decision = opened.curation.split(name, photos, new_name, dry_run=dry_run)
-        told(decision, gallery, model, as_json, dry_run)
+    with options.opened() as gallery:
+        decision = gallery.people.split(name, photos, new_name, dry_run=dry_run)
+        report_decision(decision, options, dry_run=dry_run)
 
 
 @app.command(epilog=examples("facesearch people move beach.jpg sea.jpg --from Ann --to Bea"))
+@with_options
 def move(
     photos: Photos,
-    name: Annotated[str, typer.Option("--from", metavar="NAME", help="Who is not on them.")],
-    to: Annotated[str, typer.Option("--to", metavar="NAME", help="Who is.")],
+    name: Annotated[str, typer.Option("--from", metavar="NAME", help="Person they are now under.")],
+    to: Annotated[str, typer.Option("--to", metavar="NAME", help="Enrolled person they show.")],
     dry_run: DryRun = False,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    *,
+    options: Options,
 ) -> None:
-    """Say that some photos of a person show another who is enrolled."""
+    """Move photos of one person to another person who is enrolled."""
     name, to = usable_name(name), usable_name(to)
-    with open_gallery(gallery, model) as opened:
-        told(
-            opened.curation.move(photos, name, to, dry_run=dry_run),
-            gallery,
-            model,
-            as_json,
-            dry_run,
-        )
+    with options.opened() as gallery:
+        decision = gallery.people.move(photos, name, to, dry_run=dry_run)
+        report_decision(decision, options, dry_run=dry_run)
 
 
 @app.command(
@@ -204,76 +190,62 @@ def move(
         "facesearch people confirm party.jpg Zoe --face 3 --new",
     )
 )
+@with_options
 def confirm(
     photo: Photo,
     name: Name,
     face: FaceNumber = None,
     new: Annotated[
-        bool, typer.Option("--new", help="Nobody of that name is enrolled yet.")
+        bool, typer.Option("--new", help="Enroll a new person if nobody has that name yet.")
     ] = False,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    *,
+    options: Options,
 ) -> None:
-    """Say who a face is: it is enrolled as theirs and keeps that name whatever the machine says."""
+    """Confirm whose face this is: it is enrolled, and always gets this name from now on."""
     name = usable_name(name)
-    with open_gallery(gallery, model) as opened:
-        told(opened.curation.confirm(photo, name, face, new=new), gallery, model, as_json)
+    with options.opened() as gallery:
+        faces = [gallery.faces.look_at(photo, face)]
+        who: Who = "enrolled or new" if new else "enrolled"
+        report_decision(gallery.faces.confirm(faces, name, who=who), options)
 
 
 @app.command(epilog=examples("facesearch people reject party.jpg Ann --face 2"))
-def reject(
-    photo: Photo,
-    name: Name,
-    face: FaceNumber = None,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
-) -> None:
-    """Say who a face is not: it never gets that name again, nor is enrolled under it."""
+@with_options
+def reject(photo: Photo, name: Name, face: FaceNumber = None, *, options: Options) -> None:
+    """Say whose face this is not: it never gets this name, nor is it enrolled under it."""
     name = usable_name(name)
-    with open_gallery(gallery, model) as opened:
-        told(opened.curation.reject(photo, name, face), gallery, model, as_json)
+    with options.opened() as gallery:
+        faces = [gallery.faces.locate(photo, face, enrolled_as=name)]
+        report_decision(gallery.faces.reject(faces, name), options)
 
 
 @app.command(epilog=examples("facesearch people stranger party.jpg --face 3"))
-def stranger(
-    photo: Photo,
-    face: FaceNumber = None,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
-) -> None:
-    """Say that a face is a stranger's: it gets no name and is asked for no more."""
-    with open_gallery(gallery, model) as opened:
-        told(opened.curation.dismiss(photo, "stranger", face), gallery, model, as_json)
+@with_options
+def stranger(photo: Photo, face: FaceNumber = None, *, options: Options) -> None:
+    """Mark a face as a stranger's: it gets no name, and you are not asked about it again."""
+    with options.opened() as gallery:
+        faces = [gallery.faces.locate(photo, face)]
+        report_decision(gallery.faces.dismiss(faces, "stranger"), options)
 
 
 @app.command("no-face", epilog=examples("facesearch people no-face party.jpg --face 4"))
-def no_face(
-    photo: Photo,
-    face: FaceNumber = None,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
-) -> None:
-    """Say that what was taken for a face is none."""
-    with open_gallery(gallery, model) as opened:
-        told(opened.curation.dismiss(photo, "no face", face), gallery, model, as_json)
+@with_options
+def no_face(photo: Photo, face: FaceNumber = None, *, options: Options) -> None:
+    """Mark a detection as wrong: it is not a face."""
+    with options.opened() as gallery:
+        faces = [gallery.faces.locate(photo, face)]
+        report_decision(gallery.faces.dismiss(faces, "no face"), options)
 
 
 @app.command("not-same", epilog=examples("facesearch people not-same Ann 'Ann Lee'"))
+@with_options
 def not_same(
-    name: Name,
-    other: Annotated[str, typer.Argument(metavar="NAME")],
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    name: Name, other: Annotated[str, typer.Argument(metavar="NAME")], *, options: Options
 ) -> None:
-    """Say that two people are not one: nothing proposes or allows to merge them any more."""
+    """Say that two names are different people: they can no longer be merged, nor are proposed."""
     name, other = usable_name(name), usable_name(other)
-    with open_gallery(gallery, model) as opened:
-        told(opened.curation.not_same(name, other), gallery, model, as_json)
+    with options.opened() as gallery:
+        report_decision(gallery.people.not_same(name, other), options)
 
 
 @app.command(
@@ -281,50 +253,58 @@ def not_same(
         "facesearch people forget 'Ann Lee' --dry-run", "facesearch people forget 'Ann Lee' --yes"
     )
 )
+@with_options
 def forget(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    gallery: GalleryPath = None,
-    model: ModelName = "default",
-    as_json: AsJson = False,
+    dry_run: DryRun = False,
+    *,
+    options: Options,
 ) -> None:
-    """Delete every trace of a person from the gallery, for good.
+    """Delete every trace of a person from the gallery, permanently.
 
     The photos themselves are not touched.
     """
-    from facesearch.model import subject
-
     name = usable_name(name)
-    with open_gallery(gallery, model) as opened:
-        faces = [] if opened.curation.gone_person(name) else opened.faces_of(name)
-        enrolled = counted(len(faces), f"enrolled {subject(opened.model.manifest)}")
-        what = f"{printable(name)} ({enrolled})"
+    with options.opened() as gallery:
+        n_faces = 0 if gallery.history.gone_person(name) else len(gallery.people.faces_of(name))
+        what = described(name, n_faces, gallery)
         if dry_run:
-            if as_json:
-                print_json(person=name, dry_run=True, forgotten={"templates": len(faces)})
+            if options.as_json:
+                print_json(person=name, dry_run=True, forgotten={"templates": n_faces})
             else:
                 typer.echo(f"Would forget {what}. Nothing was changed.")
             return
         if not yes:
-            if not stdin_is_terminal():
-                raise typer.BadParameter(
-                    "forgetting cannot be undone: say --yes to do it without being asked"
-                )
-            question = f"Forget {what}? This cannot be undone except by enrolling again"
-            if not typer.confirm(question, err=True):
-                complain("Nothing was changed.")
-                raise typer.Exit(NO)
-        receipt = opened.forget(name)
-    if as_json:
+            ask_to_forget(what)
+        receipt = gallery.forget(name)
+    if options.as_json:
         print_json(person=name, dry_run=False, forgotten=receipt)
         return
     typer.echo(f"Forgot {printable(name)}. Deleted:")
     for kind, number in receipt.items():
         typer.echo(f"  {number:,} {kind}")
-    complain("This cannot be undone; enrolling the photos again would start afresh.")
+    complain("This cannot be undone; enrolling the photos again would start from nothing.")
+
+
+def described(name: str, n_faces: int, gallery: "Gallery") -> str:
+    """Return a person with the number of their enrolled faces."""
+    from facesearch.manifest import subject
+
+    enrolled = counted(n_faces, f"enrolled {subject(gallery.model.manifest)}")
+    return f"{printable(name)} ({enrolled})"
+
+
+def ask_to_forget(what: str) -> None:
+    """Ask on the terminal; raises typer.Exit at a no, typer.BadParameter without a terminal."""
+    if not stdin_is_terminal():
+        raise typer.BadParameter("forgetting cannot be undone: give --yes to skip the question")
+    question = f"Forget {what}? This cannot be undone except by enrolling again"
+    if not typer.confirm(question, err=True):
+        complain("Nothing was changed.")
+        raise typer.Exit(NO)
 
 
 def stdin_is_terminal() -> bool:
-    """Return whether somebody is there to answer a question."""
+    """Return whether a question can be answered."""
     return sys.stdin.isatty()

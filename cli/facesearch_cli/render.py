@@ -1,18 +1,16 @@
-"""Results -> a table on a terminal, plain tab-separated lines in a pipe, JSON or CSV.
+"""Rows -> a table on a terminal, tab-separated lines in a pipe, or CSV; warnings on stderr.
 
-Only this module knows whether somebody is looking. rich draws on terminals and is imported there
-alone: in a pipe it would cost its start-up for nothing.
+Only this module asks whether stdout is a terminal. rich is imported only if it is: its start-up
+would slow down every pipe.
 """
 
 import csv
 import errno
 import io
-import json
-import math
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,18 +21,17 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-SCHEMA_VERSION = 1  # of all JSON; keys are added without a new number, never renamed or taken away
-LISTED = 20  # pictures that could not be used, by name; the JSON has all
-BAR_FROM = 4  # photos; fewer are done before a bar has been read
+MAX_LISTED = 20  # unusable pictures that are listed by path, then "and 7 more"; JSON has all
+BAR_FROM = 4  # photos; fewer are done before anyone has read a progress bar
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # OWASP, "CSV Injection"
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def printable(text: object) -> str:
-    """Return `text` with what a terminal would not show, or would obey, escaped: on one line.
+    """Return `text` on one line, with everything escaped that a terminal cannot show or would obey.
 
-    Control characters, undecodable bytes of file names (surrogates), line separators and marks
-    that turn the direction of writing; joiners stay, some scripts and emoji need them.
+    Escaped are control characters, undecodable bytes of file names (surrogates), line separators
+    and marks that change the writing direction. Joiners stay: some scripts and emoji need them.
     """
     string = str(text)
     return string if string.isprintable() else "".join(map(_escaped, string))
@@ -50,19 +47,22 @@ def _escaped(character: str) -> str:
 
 
 def percent(probability: float) -> str:
-    """Return a probability for people; nothing is ever said to be quite certain or impossible."""
+    """Return a probability in percent; nothing is shown as quite certain or impossible."""
     if probability > 0.999:
-        return ">99.9 %"
-    return "<0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %"
+        return ">99.9%"
+    return "<0.1%" if probability < 0.001 else f"{100 * probability:.1f}%"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return for example "1 photo" or "2,000 photos"."""
+    """Return a number with its noun: "1 photo", "2,000 photos"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def bearer(subject: str) -> tuple[str, str]:
-    """Return what bears a name where `subject` (face, drawing, picture) is shown: one, several."""
+def bearer_words(subject: str) -> tuple[str, str]:
+    """Return the singular and plural word for what is named, by what the model looks at.
+
+    `subject` is "face", "drawing" or "picture": faces belong to people, the others to classes.
+    """
     return ("person", "people") if subject == "face" else ("class", "classes")
 
 
@@ -72,46 +72,44 @@ def complain(text: str) -> None:
     typer.echo("\n".join(printable(line) for line in lines), err=True)
 
 
-def of_photo(photo: str, trouble: str) -> str:
-    """Return "photo: trouble" for a list; the library's sentences name the photo themselves."""
+def photo_problem(photo: str, trouble: str) -> str:
+    """Return "photo: reason" for a list, without the photo that the library's messages repeat."""
     reason = trouble.removeprefix(f"cannot read {photo}: ")
     if reason == os.strerror(errno.EISDIR):
         reason = "there is no photo in this folder"
     return f"{photo}: {reason}"
 
 
-def complain_of_skipped(heading: str, skipped: Sequence[tuple[str, str]]) -> None:
-    """List (path, reason) of what could not be used on stderr, at most LISTED of them."""
-    lines = [f"  {printable(of_photo(*pair))}" for pair in skipped]
-    more = [f"  and {len(lines) - LISTED:,} more"] if len(lines) > LISTED else []
+def list_problems(heading: str, problems: Sequence[tuple[str, str]]) -> None:
+    """List (photo, reason) pairs on stderr, at most MAX_LISTED of them."""
+    lines = [f"  {printable(photo_problem(*pair))}" for pair in problems]
+    more = [f"  and {len(lines) - MAX_LISTED:,} more"] if len(lines) > MAX_LISTED else []
     if lines:
-        complain("\n".join([heading, *lines[:LISTED], *more]))
-
-
-def to_json(**fields: Any) -> str:
-    """Return one JSON object on one line, in ASCII; infinite numbers become null."""
-    return json.dumps({"schema_version": SCHEMA_VERSION, **fields}, allow_nan=False)
-
-
-def finite(number: float, digits: int = 6) -> float | None:
-    """Return `number` rounded for JSON and CSV, None if it is infinite."""
-    return round(number, digits) if math.isfinite(number) else None
+        complain("\n".join([heading, *lines[:MAX_LISTED], *more]))
 
 
 def print_json(**fields: Any) -> None:
-    """Print one JSON object as an answer."""
+    """Print one JSON object as the answer; its keys are those of facesearch.wire."""
+    from facesearch.wire import to_json
+
     typer.echo(to_json(**fields))
 
 
 def csv_line(cells: Sequence[object]) -> str:
-    """Return one row of CSV without the end of line; see `csv_cell` for the guard."""
+    """Return one row of CSV without its end of line; text is guarded by `csv_cell`."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow([csv_cell(cell) for cell in cells])
     return line.getvalue()
 
 
+def print_csv(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a whole table as CSV."""
+    for row in (heading, *rows):
+        typer.echo(csv_line(row))
+
+
 def csv_cell(cell: object) -> object:
-    """Return a cell that a spreadsheet takes for no formula, and a pipe for text."""
+    """Return a cell that no spreadsheet runs as a formula and that any encoding can hold."""
     if not isinstance(cell, str):
         return cell  # numbers may be negative
     text = "".join(_escaped(c) if "\ud800" <= c <= "\udfff" else c for c in cell)
@@ -120,24 +118,28 @@ def csv_cell(cell: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; `share` of what room the columns without one leave, if not None."""
+    """A column of a table.
+
+    With a `share` it may be narrower than its texts: the width that the columns without one leave
+    is divided in proportion to the shares.
+    """
 
     heading: str
     style: str = ""
     right: bool = False
     share: float | None = None
-    keep_end: bool = False  # crop the front, as of a path
+    keep_end: bool = False  # shorten texts at their front, as paths are
 
 
 class Screen:
-    """Where a command's answer goes, and its progress."""
+    """Stdout for a command's answer, the terminal for its progress."""
 
     def __init__(self) -> None:
         self.is_terminal = sys.stdout.isatty()
 
     @cached_property
     def console(self) -> "Console":
-        """The terminal: stdout, or stderr (for progress) where stdout is none."""
+        """The terminal: stdout, or stderr (for progress) if stdout is not a terminal."""
         from rich.console import Console
 
         return Console(
@@ -145,14 +147,14 @@ class Screen:
         )
 
     def line(self, text: str) -> None:
-        """Print one line of the answer, as it is, around a progress bar if there is one."""
+        """Print one line of the answer as it is, above the progress bar if one is shown."""
         if self.is_terminal and "console" in self.__dict__:
             self.console.print(text, soft_wrap=True)
         else:
             typer.echo(text)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
-        """Print a whole table: drawn on a terminal, tab-separated without a heading elsewhere.
+        """Print a table: drawn on a terminal, else tab-separated without a heading.
 
         A cell may be (text, style).
         """
@@ -165,9 +167,9 @@ class Screen:
     def stream(
         self, columns: Sequence[Column], samples: Sequence[Sequence[str]]
     ) -> Callable[[Sequence[Sequence[object]]], None]:
-        """Return what prints further rows of one table, below each other as they come.
+        """Return a function that prints further rows of one table as they come.
 
-        `samples` are texts of each column to fit its width to; none: as wide as there is room.
+        The widths fit `samples`, a list of texts per column; a column with none gets what is left.
         """
         if not self.is_terminal:
             return lambda rows: self.table(columns, rows)
@@ -188,7 +190,7 @@ class Screen:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Show progress with rate and time left on a terminal; yield what counts one photo."""
+        """Show a progress bar on a terminal; yield a function that counts one more photo."""
         if total < BAR_FROM or not sys.stderr.isatty():
             yield lambda: None
             return
@@ -221,7 +223,7 @@ class Screen:
 
 
 def cell_text(cell: object) -> str:
-    """Return the text of a cell, which may be (text, style)."""
+    """Return the printable text of a cell, which may be (text, style)."""
     return printable(cell[0] if isinstance(cell, tuple) else cell)
 
 
@@ -233,7 +235,7 @@ def drawn(
     heading: bool = True,
     widths: Sequence[int] | None = None,
 ) -> "RenderableType":
-    """Return a rich table of at most `width` cells; `widths` fixes the columns' own."""
+    """Return a rich table at most `width` cells wide; `widths` sets the columns' widths."""
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
@@ -269,7 +271,7 @@ def fitted(
     width: int,
     cell_len: Callable[[str], int],
 ) -> list[int]:
-    """Return each column's width: what its texts need, less where `width` does not hold them."""
+    """Return each column's width: as its texts need, less if the table would exceed `width`."""
     needed = [
         max(cell_len(column.heading), *(cell_len(row[i]) for row in texts), 1)
         if texts
@@ -279,7 +281,7 @@ def fitted(
     flexible = [i for i, column in enumerate(columns) if column.share is not None]
     room = width - 2 * len(columns) - sum(n for i, n in enumerate(needed) if i not in flexible)
     shares = {i: columns[i].share or 0.0 for i in flexible}
-    for i in sorted(flexible, key=lambda i: needed[i] / shares[i]):  # who needs least is served
+    for i in sorted(flexible, key=lambda i: needed[i] / shares[i]):  # narrowest first
         given = max(6, int(room * shares[i] / sum(shares.values())))
         needed[i] = min(needed[i], given)
         room -= needed[i]
@@ -288,9 +290,9 @@ def fitted(
 
 
 def end_of(path: str, room: int, cell_len: Callable[[str], int]) -> str:
-    """Return `path`, its front replaced by an ellipsis if it has more than `room` cells.
+    """Return `path`, its front replaced by an ellipsis if it is wider than `room` cells.
 
-    Cut at a folder's name where there is one to cut at.
+    The cut is moved to the next folder name, if there is one.
     """
     if cell_len(path) <= room:
         return path

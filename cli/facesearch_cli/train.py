@@ -1,7 +1,7 @@
-"""facesearch train: pictures sorted into classes, or photos of people -> a model of one's own."""
+"""facesearch train: pictures sorted into classes, or photos of people -> a model of your own."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
@@ -15,8 +15,8 @@ from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE, UNUSABLE, AsJson
 from facesearch_cli.render import (
     Screen,
     complain,
-    complain_of_skipped,
     counted,
+    list_problems,
     percent,
     print_json,
     printable,
@@ -27,64 +27,74 @@ if TYPE_CHECKING:
     from facesearch.training.train_faces import FaceTraining
     from facesearch.training.train_pictures import PictureTraining
 
-NEEDED = ("torch", "safetensors", "onnx", "scipy", "matplotlib")  # what the extra `train` brings
+NEEDED = ("torch", "safetensors", "onnx", "scipy", "matplotlib")  # what the extra train installs
 
 
 class RecipeName(StrEnum):
-    """The recipes by name; facesearch.training has a module for each."""
+    """Names of the recipes; facesearch.training has a module for each."""
 
     KOCH = "koch"
     MODERN = "modern"
     FACE = "face"
 
 
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder with one subfolder of pictures per class, or of photos per person; or "
+        "Omniglot: packed, unpacked, or as Lake's zips.",
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FOLDER",
+        help="Folder to write the model to; its name is the model's.",
+    ),
+]
+RecipeOption = Annotated[
+    RecipeName | None,
+    typer.Option(
+        help="modern: a small residual network; koch: the network of Koch et al., 2015; face: a "
+        "second trunk beside SFace's, for faces.",
+        show_default="modern; face with --from",
+    ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="MODEL",
+        help="Model of faces to adapt to these people: a name, a folder or default.",
+    ),
+]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="Batches to train on.", show_default="the recipe's")
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**31, help="The same seed gives the same result.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")]
+
+
 def train(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder with a subfolder of pictures for each class, or of photos for each "
-            "person; or Omniglot: packed, unpacked, or as Lake's zips.",
-        ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", "-o", metavar="FOLDER", help="The model's folder, named as the model."
-        ),
-    ],
-    recipe: Annotated[
-        RecipeName | None,
-        typer.Option(
-            help="modern: a small residual network; koch: the paper's of 2015; face: a second "
-            "trunk beside SFace's, for faces.",
-            show_default="modern; face with --from",
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="MODEL",
-            help="Adapt this model of faces, a name, a folder or default, to these people.",
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Batches to train on.", show_default="the recipe's")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="One seed, one result.")] = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where this training was interrupted.")
-    ] = False,
+    data: Data,
+    out: Out,
+    recipe: RecipeOption = None,
+    start: Start = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a Siamese network on pictures sorted into classes; write a model folder.
+    """Train a Siamese network on pictures sorted into classes, and write a model folder.
 
-    Classes that are not trained on tell which weights are best and how much a score says. With
-    --from a model of faces is adapted to people of yours, and is not written unless it is better on
-    those of them whom it was not trained on. The run keeps its checkpoint, log and curves in a
-    folder beside the model's. Ctrl-C saves. To watch it, run facesearch web --training FOLDER in
-    another terminal.
+    Some classes are set apart from training: they decide which weights are kept, and calibrate the
+    scores. With --from a model of faces is adapted to your people; it is written only if it is
+    better on those of them it was not trained on. Checkpoint, log and curves go to a folder beside
+    the model's. Ctrl-C saves the state. To watch a training, run facesearch web --training FOLDER
+    in another terminal.
     """
     if any(find_spec(name) is None for name in NEEDED):
         complain("Error: training is not installed; pip install 'facesearch[train]' adds it")
@@ -101,53 +111,78 @@ def train(
     with watching(screen, chosen.validated_by) as (reading, watch):
         course = train_on_pictures(data, chosen, out, resume=resume, reading=reading, watch=watch)
     if as_json:
-        print_json(**as_object(course, out))
+        print_json(**pictures_as_object(course, out))
     elif course.trained.ended != "interrupted":
-        screen.line(summary(course, out))
-    complain_of_skipped("Not used:", course.pictures.skipped)
+        screen.line(pictures_summary(course, out))
+    list_problems("Not used:", course.pictures.skipped)
     leave_if_interrupted(course.trained)
     if course.pictures.skipped:
         raise typer.Exit(UNREADABLE)
 
 
 def leave_if_interrupted(trained: "TrainingResult") -> None:
-    """Say how to go on, and raise typer.Exit, if a training was interrupted."""
+    """Raise typer.Exit if a training was interrupted, after saying how to continue it."""
     if trained.ended == "interrupted":
-        complain(f"Interrupted at step {trained.step:,}; the same command with --resume goes on.")
+        complain(f"Interrupted at step {trained.step:,}; the same command with --resume continues.")
         raise typer.Exit(INTERRUPTED)
 
 
-def as_object(course: "PictureTraining", out: Path) -> dict[str, Any]:
-    """Return the JSON of a training."""
-    trained = course.trained
-    return {
-        "model": str(out) if course.curves else None,
-        "ended": trained.ended,
-        "step": trained.step,
-        "one_shot_validation": round(trained.accuracy, 5),
+def pictures_as_object(course: "PictureTraining", out: Path) -> dict[str, Any]:
+    """Return the JSON of a training on pictures."""
+    figures = {
+        "one_shot_validation": round(course.trained.accuracy, 5),
         "training_classes": course.training_classes,
         "validation_classes": course.validation_classes,
         "validation_is_disjoint": course.disjoint,
+    }
+    model = out if course.curves else None
+    return as_object(course.trained, model, figures, course.curves, course.pictures.skipped)
+
+
+def as_object(
+    trained: "TrainingResult",
+    model: Path | None,
+    figures: dict[str, Any],
+    curves: Path | None,
+    skipped: Iterable[tuple[str, str]],
+) -> dict[str, Any]:
+    """Return the JSON of any training."""
+    return {
+        "model": model and str(model),
+        "ended": trained.ended,
+        "step": trained.step,
+        **figures,
         "pictures_per_s": round(trained.pictures_per_s, 1),
         "data_share": round(trained.data_share, 4),
-        "curves": str(course.curves) if course.curves else None,
-        "skipped": [list(pair) for pair in course.pictures.skipped],
+        "curves": curves and str(curves),
+        "skipped": [list(pair) for pair in skipped],
     }
 
 
-def summary(course: "PictureTraining", out: Path) -> str:
-    """Return what was trained and what to do with it."""
+def pictures_summary(course: "PictureTraining", out: Path) -> str:
+    """Return what was trained, how accurate it is, and what to do next."""
     trained = course.trained
-    others = "" if course.disjoint else " (too few classes to set some apart: trained on, too)"
-    early = ", ended early: no gain any more" if trained.ended == "early" else ""
+    others = "" if course.disjoint else " (too few to set some apart: trained on, too)"
     return (
-        f"TrainingResult on {counted(course.training_classes, 'class', 'classes')}, "
-        f"{trained.step:,} steps{early}.\n"
+        f"Trained on {counted(course.training_classes, 'class', 'classes')}, {steps_of(trained)}.\n"
         f"One-shot accuracy on {counted(course.validation_classes, 'class', 'classes')}{others}: "
-        f"{percent(trained.accuracy)}.\n"
-        f"The model is in {printable(out)}, its curves in {printable(course.curves)}. Next:\n"
-        f"  facesearch enroll FOLDER --model {printable(out)} --gallery my.db\n"
-        f"  facesearch identify PICTURE --model {printable(out)} --gallery my.db"
+        f"{percent(trained.accuracy)}.\n{next_steps(out, course.curves, 'PICTURE')}"
+    )
+
+
+def steps_of(trained: "TrainingResult") -> str:
+    """Return the number of steps, and whether it ended early."""
+    early = ", ended early: no more gain" if trained.ended == "early" else ""
+    return f"{trained.step:,} steps{early}"
+
+
+def next_steps(out: Path, curves: Path | None, picture: str) -> str:
+    """Return where the model is and the commands that use it; `picture` stands for a file."""
+    model = printable(out)
+    return (
+        f"The model is in {model}, its curves in {printable(curves)}. Next:\n"
+        f"  facesearch enroll FOLDER --model {model} --gallery my.db\n"
+        f"  facesearch identify {picture} --model {model} --gallery my.db"
     )
 
 
@@ -161,16 +196,14 @@ def train_faces(
     resume: bool,
     as_json: bool,
 ) -> None:
-    """Train a model of faces; with `start` adapt that model, and refuse one that is no better."""
+    """Train a model of faces; with `start` adapt that model, and write it only if it is better."""
     from facesearch.training.face_recipe import Face
     from facesearch.training.faces import are_crops
     from facesearch.training.train_faces import train_on_faces
 
     screen = Screen()
     if are_crops(data):
-        complain(
-            "Every face is looked at before the first step: minutes where there are thousands."
-        )
+        complain("Every face is analyzed before the first step: minutes if there are thousands.")
     recipe = Face(seed=seed) if start is None else Face(seed=seed, start=start)
     with watching(screen, recipe.validated_by) as (reading, watch):
         course = train_on_faces(
@@ -187,7 +220,7 @@ def train_faces(
         print_json(**faces_as_object(course, out))
     elif course.written:
         screen.line(faces_summary(course, out))
-    complain_of_skipped("Not used:", course.faces.skipped)
+    list_problems("Not used:", course.faces.skipped)
     leave_if_interrupted(course.trained)
     if not course.written:
         complain(refusal(course))
@@ -200,32 +233,26 @@ def faces_as_object(course: "FaceTraining", out: Path) -> dict[str, Any]:
     """Return the JSON of a training on faces."""
     from facesearch.training.train_faces import rate_figures
 
-    trained, faces = course.trained, course.faces
-    return {
-        "model": str(out) if course.written else None,
-        "ended": trained.ended,
-        "step": trained.step,
+    faces = course.faces
+    figures = {
         "training_people": len(faces.training.groups),
         "training_faces": len(faces.training.classes),
         "validation_people": len(faces.validation.groups),
         "figures": None if course.after is None else rate_figures(course.after),
         "figures_before": None if course.before is None else rate_figures(course.before),
-        "pictures_per_s": round(trained.pictures_per_s, 1),
-        "data_share": round(trained.data_share, 4),
-        "curves": str(course.curves) if course.curves else None,
-        "skipped": [list(pair) for pair in faces.skipped],
     }
+    model = out if course.written else None
+    return as_object(course.trained, model, figures, course.curves, faces.skipped)
 
 
 def faces_summary(course: "FaceTraining", out: Path) -> str:
-    """Return what was trained, how well it does, set by set, and what to do with it."""
-    trained, faces = course.trained, course.faces
-    early = ", ended early: no gain any more" if trained.ended == "early" else ""
+    """Return what was trained, how accurate it is on each set, and what to do next."""
+    faces = course.faces
     lines = [
-        f"TrainingResult on {counted(len(faces.training.groups), 'person', 'people')}, "
-        f"{counted(len(faces.training.classes), 'face')}, {trained.step:,} steps{early}.",
-        f"On {counted(len(faces.validation.groups), 'person', 'people')} who were not trained on, "
-        "rank 1 and TPIR at FPIR 1 %:",
+        f"Trained on {counted(len(faces.training.groups), 'person', 'people')}, "
+        f"{counted(len(faces.training.classes), 'face')}, {steps_of(course.trained)}.",
+        f"On {counted(len(faces.validation.groups), 'person', 'people')} not trained on, rank 1 "
+        "and TPIR at FPIR 1%:",
     ]
     for name, rates in (course.after or {}).items():
         line = f"  {name}: {percent(rates.rank_1)}, {percent(rates.tpir)}"
@@ -233,33 +260,28 @@ def faces_summary(course: "FaceTraining", out: Path) -> str:
             was = course.before[name]
             line += f"; before: {percent(was.rank_1)}, {percent(was.tpir)}"
         lines.append(line)
-    lines += [
-        f"The model is in {printable(out)}, its curves in {printable(course.curves)}. Next:",
-        f"  facesearch enroll FOLDER --model {printable(out)} --gallery my.db",
-        f"  facesearch identify PHOTO --model {printable(out)} --gallery my.db",
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, next_steps(out, course.curves, "PHOTO")])
 
 
 def refusal(course: "FaceTraining") -> str:
-    """Return why an adaptation was not written."""
+    """Return why an adapted model was not written."""
     from facesearch.training.train_faces import mean_tpir
 
     assert course.after is not None  # for the type checker: it was not interrupted
     assert course.before is not None  # it was an adaptation
     people = counted(len(course.faces.validation.groups), "person", "people")
     return (
-        f"No model was written, as it is not better: of {people} who were not trained on it finds "
-        f"{percent(mean_tpir(course.after))} (TPIR at FPIR 1 %), and found "
-        f"{percent(mean_tpir(course.before))} before."
+        f"No model was written, since it is not better: of {people} not trained on, it finds "
+        f"{percent(mean_tpir(course.after))} (TPIR at FPIR 1%), the model before found "
+        f"{percent(mean_tpir(course.before))}."
     )
 
 
 @contextmanager
 def watching(screen: Screen, validated_by: str) -> Iterator[tuple[Any, Any]]:
-    """Show reading and training on a terminal; elsewhere a line on stderr at each validation.
+    """Yield functions that show reading and training as bars on a terminal.
 
-    `validated_by` is what the recipe says of its validation.
+    Elsewhere each validation prints a line on stderr. `validated_by` names its figure.
     """
     if not sys.stderr.isatty():
         yield None, partial(plain_line, validated_by)
@@ -271,12 +293,12 @@ def watching(screen: Screen, validated_by: str) -> Iterator[tuple[Any, Any]]:
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[figures]}"),
         TimeRemainingColumn(compact=True),
     )
     with Bars(*columns, console=screen.console, transient=True) as bars:
-        reading = bars.add_task("Reading", total=None, said="")
-        training = bars.add_task("Training", total=None, said="", visible=False)
+        reading = bars.add_task("Reading", total=None, figures="")
+        training = bars.add_task("Training", total=None, figures="", visible=False)
 
         def read(total: int) -> None:
             bars.update(reading, total=total, advance=1)
@@ -287,15 +309,15 @@ def watching(screen: Screen, validated_by: str) -> Iterator[tuple[Any, Any]]:
                 training,
                 total=progress.steps,
                 completed=progress.step,
-                said=said(validated_by, progress),
+                figures=figures_of(validated_by, progress),
                 visible=True,
             )
 
         yield read, watch
 
 
-def said(validated_by: str, progress: "Progress") -> str:
-    """Return loss, speed and what the validation gave for a line."""
+def figures_of(validated_by: str, progress: "Progress") -> str:
+    """Return loss, speed and the figure of the last validation."""
     text = f"loss {progress.loss:.3f}  {progress.pictures_per_s:,.0f} pictures/s"
     if progress.best is None:
         return text
@@ -304,8 +326,8 @@ def said(validated_by: str, progress: "Progress") -> str:
 
 
 def plain_line(validated_by: str, progress: "Progress") -> None:
-    """Print a line whenever a validation has been done."""
+    """Print a line after each validation."""
     if progress.validated:
         left = f"{progress.seconds_left / 60:.1f} min left"
-        told = said(validated_by, progress)
-        complain(f"step {progress.step:,} of {progress.steps:,}  {told}  {left}")
+        figures = figures_of(validated_by, progress)
+        complain(f"step {progress.step:,} of {progress.steps:,}  {figures}  {left}")

@@ -3,81 +3,91 @@
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch_cli.options import UNUSABLE, GalleryPath, ModelName, open_gallery, photos_in
+from facesearch_cli.options import (
+    DEFAULT_MODEL,
+    UNUSABLE,
+    GalleryPath,
+    ModelName,
+    open_gallery,
+    photos_in,
+)
 from facesearch_cli.render import complain
+
+if TYPE_CHECKING:
+    from socket import socket
+
+WEB_PACKAGES = ("starlette", "uvicorn", "jinja2", "markdown_it")  # what the extra web installs
+
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[PHOTO|FOLDER...]",
+        exists=True,
+        help="Photos to review: the page asks who the people in them are, groups faces without a "
+        "name and finds duplicate photos. Folders are walked.",
+    ),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=65535, help="Port to listen on, on this machine.", show_default="a free one"
+    ),
+]
+Host = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="IP address of this machine to listen on. With an address that other machines can "
+        "reach, their users can open the page, too.",
+    ),
+]
+NoBrowser = Annotated[
+    bool, typer.Option("--no-browser", help="Only print the address, open no browser.")
+]
+Training = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Show a running training: the folder given to facesearch train as --out.",
+    ),
+]
 
 
 def web(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[PHOTO|FOLDER...]",
-            exists=True,
-            help="Ask who is on these, group who has no name yet, and look for photos that are "
-            "there twice; folders are walked.",
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=65535, help="Where to listen on this machine.", show_default="a free one"
-        ),
-    ] = None,
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS",
-            help="An IP address of this machine that others reach, who may open the page then.",
-        ),
-    ] = "127.0.0.1",
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Only print the address to open.")
-    ] = False,
-    training: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Show a training as it runs: what facesearch train has as --out."
-        ),
-    ] = None,
+    paths: Paths = None,
+    port: Port = None,
+    host: Host = "127.0.0.1",
+    no_browser: NoBrowser = False,
+    training: Training = None,
     gallery: GalleryPath = None,
-    model: ModelName = "default",
+    model: ModelName = DEFAULT_MODEL,
 ) -> None:
-    """Open the gallery in the browser: drop photos, see who is there, correct it.
+    """Open the gallery in the browser: drop photos, see who is in them, correct the answers.
 
-    Nothing leaves this machine, and without --host nobody else can connect. Ctrl-C ends it.
+    Nothing leaves this machine, and without --host nobody else can connect. Ctrl-C stops it.
     """
     own = own_address(host)
-    try:
-        from facesearch.serving.server import listen, serve
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "jinja2", "markdown_it"):
-            raise
-        complain("Error: the page needs an extra, pip install 'facesearch[web]'")
-        raise typer.Exit(UNUSABLE) from error
+    check_extra()
+    listening = listen_or_exit(host, own, port)
     from facesearch import Model
+    from facesearch.serving.server import serve
+    from facesearch.web.app import make_app
 
-    try:
-        listening = listen(port or 0, str(own))
-    except OSError as error:
-        where = f"port {port} of {host}" if port else host
-        complain(
-            f"Error: cannot listen on {where} ({error.strerror}); name another --port or --host"
-        )
-        raise typer.Exit(UNUSABLE) from error
     if not own.is_loopback:
         complain(
-            "Warning: whoever learns the address of the page, key and all, can see and change this "
-            "gallery, and the network between can read along, since nothing is encrypted."
+            "Warning: anyone who learns the page's address, which holds its key, can see and "
+            "change this gallery. The connection is not encrypted: others on the network can read "
+            "it."
         )
 
     def announce(address: str) -> None:
         typer.echo(address)
-        whose = "it is yours alone" if own.is_loopback else "tell it only to whom you trust"
-        complain(f"Open this address; {whose}. Ctrl-C ends the page.")
+        whose = "only you can use it" if own.is_loopback else "give it only to people you trust"
+        complain(f"Open this address; {whose}. Ctrl-C stops the page.")
         if not no_browser:
             open_browser(address)
 
@@ -85,26 +95,54 @@ def web(
     with listening, open_gallery(gallery, model, create=True) as opened:
         try:
             load = partial(Model.load, opened.model.folder)
-            serve(opened, load, listening, announce, photos, folders=paths or (), training=training)
-        except KeyboardInterrupt:  # the way to end it, not an accident
-            complain("Ended.")
+            app = make_app(opened, load, photos, folders=paths or (), training=training)
+            serve(app, listening, announce)
+        except KeyboardInterrupt:  # the normal way to stop it
+            complain("Stopped.")
+
+
+def check_extra() -> None:
+    """Raise typer.Exit unless the page's packages are installed."""
+    try:
+        import facesearch.web.app  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name not in WEB_PACKAGES:
+            raise
+        complain("Error: the page needs an extra: pip install 'facesearch[web]'")
+        raise typer.Exit(UNUSABLE) from error
+
+
+def listen_or_exit(host: str, own: IPv4Address | IPv6Address, port: int | None) -> "socket":
+    """Return a listening socket; raises typer.Exit."""
+    from facesearch.serving.server import listen
+
+    try:
+        return listen(port or 0, str(own))
+    except OSError as error:
+        where = f"port {port} of {host}" if port else host
+        complain(
+            f"Error: cannot listen on {where} ({error.strerror}); name another --port or --host"
+        )
+        raise typer.Exit(UNUSABLE) from error
 
 
 def own_address(host: str) -> IPv4Address | IPv6Address:
-    """Return the address that `--host` says; raises BadParameter if it is none of one machine."""
+    """Return the address in --host; raises typer.BadParameter if it is not of one machine."""
     try:
         address = ip_address(host)
     except ValueError as error:
-        raise typer.BadParameter(f"{host} is no IP address, as 192.168.1.20 is") from error
-    if isinstance(address, IPv6Address):  # ::ffff:0.0.0.0 is all of this machine, too
+        raise typer.BadParameter(f"{host} is not an IP address such as 192.168.1.20") from error
+    if isinstance(address, IPv6Address):  # ::ffff:0.0.0.0 means all addresses, as 0.0.0.0 does
         address = address.ipv4_mapped or address
     if address.is_unspecified or address.is_multicast:
-        raise typer.BadParameter(f"{host} is not one machine: the page answers to its address only")
+        raise typer.BadParameter(
+            f"{host} is not the address of one machine: the page answers only at its own address"
+        )
     return address
 
 
 def open_browser(address: str) -> None:
-    """Open the address in the user's browser, which may take its time."""
+    """Open the address in the user's browser, in a thread: starting it may take long."""
     import threading
     import webbrowser
 

@@ -1,6 +1,7 @@
-"""A gallery -> who is enrolled twice, under their names, with the photos they are enrolled from.
+"""A gallery -> its proposals by name, with photos: same person, two people, same face.
 
-What people.py says by ids of what the gallery file holds, minus what a human has decided.
+`same_person`, `two_people` and `same_face` propose by id; this file asks them about a gallery and
+leaves out what a human has decided.
 """
 
 from collections.abc import Iterable, Set
@@ -8,31 +9,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facesearch.duplicates.same_person import (
+from facesearch.boxes import Box
+from facesearch.duplicates.judge import (
     USUAL_SHARE,
     Enrolled,
     Judge,
-    by_person,
     judge_of,
     log_odds,
     pair_llrs,
-    same_faces,
-    same_people,
     sigmoid,
-    two_in_one,
+    sum_by_person,
 )
+from facesearch.duplicates.same_face import same_faces
+from facesearch.duplicates.same_person import same_people
+from facesearch.duplicates.two_people import two_in_one
 from facesearch.model import Model
-from facesearch.storage.decisions import DecisionLog
-from facesearch.storage.store import BOX_COLUMNS, Box, Store, same_place
+from facesearch.storage.store import Store
 from facesearch_indexes.base import VectorIndex
 
 
 @dataclass(frozen=True, slots=True)
 class EnrolledFace:
-    """A face, whose it is, and where it was found."""
+    """An enrolled face, its person, and where it was found."""
 
     person: str
-    photo: str | None  # path; None when it was forgotten
+    photo: str | None  # path; None if the gallery does not know it
     content_hash: str  # of the photo's bytes
     box: Box
     id: int
@@ -40,7 +41,7 @@ class EnrolledFace:
 
 @dataclass(frozen=True, slots=True)
 class PerhapsOne:
-    """Two names that may be one person's."""
+    """Two names that may belong to one person."""
 
     people: tuple[str, str]  # first enrolled first
     probability: float
@@ -50,16 +51,16 @@ class PerhapsOne:
 
 @dataclass(frozen=True, slots=True)
 class ProbablyOne:
-    """Names that are probably one person's; merging all into `keep` would make them one."""
+    """Names that probably belong to one person; the proposal is to merge them into `keep`."""
 
-    keep: str  # who has most photos, of several the first enrolled
+    keep: str  # the name with the most photos; of several, the first enrolled
     others: tuple[str, ...]  # first enrolled first
     probability: float  # of the least probable step that joined them
 
 
 @dataclass(frozen=True, slots=True)
 class EnrolledTwice:
-    """Who may be enrolled under several names."""
+    """People who may be enrolled under several names."""
 
     pairs: tuple[PerhapsOne, ...]  # most probable first
     groups: tuple[ProbablyOne, ...]  # most probable first
@@ -68,7 +69,7 @@ class EnrolledTwice:
 
 @dataclass(frozen=True, slots=True)
 class PerhapsTwo:
-    """A name that may be two people's."""
+    """A name that may hold two people."""
 
     person: str
     probability: float
@@ -85,48 +86,43 @@ class FaceTwice:
 
 @dataclass(frozen=True, slots=True)
 class LookAlike:
-    """Somebody of the gallery who looks like a certain person."""
+    """An enrolled person who looks like a given person."""
 
     person: str
     probability: float  # that the two are one person, by their faces alone
-    apart: str | None  # why they are two all the same, None if nothing says so
+    apart: str | None  # the reason why they are two people; None if none is known
 
 
 class EnrolledTwiceFinder:
-    """What a gallery holds, as `people` compares it; use it inside one snapshot.
+    """Finds what a gallery holds twice; use it inside one snapshot.
 
     `index` holds the templates' search codes by id.
     """
 
-    def __init__(self, store: Store, log: DecisionLog, model: Model, index: VectorIndex) -> None:
+    def __init__(self, store: Store, model: Model, index: VectorIndex) -> None:
         self._store = store
-        self._log = log
         self._model = model
         self._index = index
-        ids, rows = store.templates()
-        owners = store.rows(
-            "SELECT person_id, photo_id, face.id FROM template JOIN face ON face.id = face_id "
-            "ORDER BY template.id"
-        )
-        people, photos, faces = np.array(owners, np.int64).reshape(-1, 3).T
+        ids, rows = store.templates.all()
+        people, photos, faces = store.templates.owners()
         self._enrolled = Enrolled(ids, people, rows, photos, model.search_dim)
         self._template_of = dict(zip(faces.tolist(), ids.tolist(), strict=True))
 
     def judge(self) -> Judge:
-        """Return what tells one person from two in this gallery."""
+        """Return the judge of this gallery's people."""
         return judge_of(self._enrolled, self._model.head, self._model.evidence, self._model.cohort)
 
     def same_people(self, at_least: float) -> EnrolledTwice:
-        """Return who may be enrolled twice, but for those of whom a human said otherwise."""
+        """Return who may be enrolled twice, without pairs that a human has called two people."""
         ids, n_photos = self._photos_by_person()
-        names = self._store.names(ids)
+        names = self._store.people.names_of(ids)
         if len(ids) < 2:
             return EnrolledTwice((), (), len(ids))
         found = same_people(
             self._enrolled,
             self.judge(),
             at_least=at_least,
-            not_same=parted(self._store),
+            not_same=self._store.verdicts.people_apart(),
             names=names,
             index=self._index,
         )
@@ -147,16 +143,16 @@ class EnrolledTwiceFinder:
         return EnrolledTwice(tuple(pairs), tuple(groups), len(ids))
 
     def two_in_one(self, at_least: float) -> tuple[PerhapsTwo, ...]:
-        """Return which names may hold two people, but for those whom a human made one."""
+        """Return which names may hold two people, without those a human has merged or confirmed."""
         if len(self._enrolled.ids) == 0:
             return ()
-        confirmed, merges = self._said_to_be_one()
+        confirmed, merges = self._decided_to_be_one()
         found = [
             two
             for two in two_in_one(
                 self._enrolled, self.judge(), at_least=at_least, confirmed=confirmed
             )
-            if not any(parts(two.camps, merged) for merged in merges)
+            if not any(splits_merge(two.camps, merged) for merged in merges)
         ]
         faces = self._faces(i for two in found for camp in two.camps for i in camp)
         return tuple(
@@ -172,33 +168,33 @@ class EnrolledTwiceFinder:
     def same_faces(self) -> tuple[FaceTwice, ...]:
         """Return which faces are enrolled twice, most alike first.
 
-        Not those on photos of which a human said that they are not one picture.
+        Pairs are left out whose photos a human has called different pictures.
         """
         found = same_faces(self._enrolled, index=self._index)
         faces = self._faces(i for same in found for i in same.templates)
-        different = self._store.not_same_photos()
+        different = self._store.verdicts.not_same_photos()
         return tuple(
             FaceTwice((faces[first], faces[second]), same.cosine)
             for same in found
             for first, second in [same.templates]
-            if not on_different(faces[first], faces[second], different)
+            if not in_different_photos(faces[first], faces[second], different)
         )
 
     def _photos_by_person(self) -> tuple[list[int], list[int]]:
         """Return the ids of all people with a template, rising, and how many photos each has."""
-        on_photo = np.unique(np.stack([self._enrolled.people, self._enrolled.photos], 1), axis=0)
-        ids, counts = np.unique(on_photo[:, 0], return_counts=True)
+        in_photo = np.unique(np.stack([self._enrolled.people, self._enrolled.photos], 1), axis=0)
+        ids, counts = np.unique(in_photo[:, 0], return_counts=True)
         return ids.tolist(), counts.tolist()
 
-    def _said_to_be_one(self) -> tuple[set[int], list[set[int]]]:
-        """Return the templates that a human gave to who has them, and those each merge gave.
+    def _decided_to_be_one(self) -> tuple[set[int], list[set[int]]]:
+        """Return the templates that humans gave to their person one by one, and each merge's.
 
-        Not those of a group that was given a name as a whole.
+        A group that was named as a whole does not count: nobody looked at each of its faces.
         """
-        undone = self._log.undone()
+        undone = self._store.decisions.undone()
         confirmed: set[int] = set()
         merges = []
-        for row in self._log.select("kind IN ('confirm', 'move', 'split', 'merge') ORDER BY id"):
+        for row in self._store.decisions.of_kinds("confirm", "move", "split", "merge"):
             if row.id in undone:
                 continue
             templates = {self._template_of[face] for face in row.faces if face in self._template_of}
@@ -210,82 +206,52 @@ class EnrolledTwiceFinder:
 
     def _faces(self, templates: Iterable[int]) -> dict[int, EnrolledFace]:
         """Return the faces of `templates`, by template id."""
-        rows = self._store.rows_for(
-            f"SELECT template.id, name, path, content_hash, face.id, {', '.join(BOX_COLUMNS)} "
-            "FROM template JOIN face ON face.id = face_id "
-            "JOIN person ON person.id = person_id JOIN photo ON photo.id = photo_id "
-            "WHERE template.id IN (?)",
-            templates,
-        )
         return {
-            template: EnrolledFace(name, path, content_hash, tuple(box), face)
-            for template, name, path, content_hash, face, *box in rows
+            template: EnrolledFace(face.person, path, face.content_hash, face.box, face.id)
+            for template, path, face in self._store.faces.of_templates(templates)
         }
 
 
-def parts(camps: tuple[tuple[int, ...], tuple[int, ...]], merged: set[int]) -> bool:
-    """Return whether the two camps are just what a merge put together, so a human said one."""
+def splits_merge(camps: tuple[tuple[int, ...], tuple[int, ...]], merged: set[int]) -> bool:
+    """Return whether the camps are the two sides of a merge, which a human called one person."""
     return any(
         merged.issuperset(one) and merged.isdisjoint(other) for one, other in (camps, camps[::-1])
     )
 
 
-def on_different(a: EnrolledFace, b: EnrolledFace, different: Set[tuple[str, str]]) -> bool:
-    """Return whether two faces are on photos that are among the `different` pairs of hashes."""
+def in_different_photos(a: EnrolledFace, b: EnrolledFace, different: Set[tuple[str, str]]) -> bool:
+    """Return whether the photos of two faces are one of the `different` pairs of hashes."""
     first, second = sorted((a.content_hash, b.content_hash))
     return (first, second) in different
-
-
-def parted(store: Store) -> set[tuple[int, int]]:
-    """Return the pairs of people, rising, whom a merge would refuse to make one."""
-    apart = {(a, b) for _, a, b in store.not_same()}
-    columns = [f"{table}.{side}" for table in ("rejection", "face") for side in BOX_COLUMNS]
-    rows = store.rows(  # a face of the one was rejected as the other
-        f"SELECT rejection.person_id, face.person_id, {', '.join(columns)} "
-        "FROM rejection JOIN photo USING (content_hash) JOIN face ON photo_id = photo.id"
-    )
-    for rejected, owner, *boxes in rows:
-        if same_place(tuple(boxes[:4]), tuple(boxes[4:])):
-            apart.add((min(rejected, owner), max(rejected, owner)))
-    return apart
-
-
-def together(store: Store, person: int) -> set[int]:
-    """Return the ids of the people who are on one photo with a person."""
-    rows = store.rows(
-        "SELECT DISTINCT other.person_id FROM face JOIN face AS other USING (photo_id) "
-        "WHERE face.person_id = ? AND other.person_id != face.person_id",
-        (person,),
-    )
-    return {other for (other,) in rows}
 
 
 def look_alikes(
     store: Store, judge: Judge, person: int, others: Iterable[int], people: int
 ) -> list[LookAlike]:
-    """Return how probably each of `others` is `person`, most probable first; ids of people.
+    """Return how probably each of `others` is `person` (person ids), most probable first.
 
-    Of `people` who are enrolled, as many are taken to be there twice as usual: how many are in
-    this gallery, only `same_people` knows, which compares all of them. Whoever has no template is
-    left out. Call inside a snapshot.
+    The prior is USUAL_SHARE of the `people` enrolled: this gallery's own share is known only to
+    `same_people`, which compares all of them. People without a template are left out. Call inside
+    a snapshot.
     """
-    owners, rows = store.templates_of_people({person, *others})
+    owners, rows = store.templates.of_people({person, *others})
     ids = np.arange(len(owners))
-    everybody = by_person(Enrolled(ids, owners, rows, ids))
-    if person not in everybody.ids or len(everybody.ids) < 2:
+    sums = sum_by_person(Enrolled(ids, owners, rows, ids))
+    if person not in sums.ids or len(sums.ids) < 2:
         return []
-    row = np.searchsorted(everybody.ids, person)
-    pairs = np.array([(row, other) for other in range(len(everybody.ids)) if other != row])
+    row = np.searchsorted(sums.ids, person)
+    pairs = np.array([(row, other) for other in range(len(sums.ids)) if other != row])
     prior = log_odds(USUAL_SHARE / max(people - 1, 1))
-    probabilities = sigmoid(pair_llrs(everybody, judge, pairs) + prior).tolist()
-    found = everybody.ids[pairs[:, 1]].tolist()
-    names, said, on_one_photo = store.names(found), parted(store), together(store, person)
+    probabilities = sigmoid(pair_llrs(sums, judge, pairs) + prior).tolist()
+    found = sums.ids[pairs[:, 1]].tolist()
+    names, two_people = store.people.names_of(found), store.verdicts.people_apart()
+    in_one_photo = store.faces.people_in_photos_of(person)
     alike = []
     for other, probability in zip(found, probabilities, strict=True):
         apart = None
-        if (min(person, other), max(person, other)) in said:
-            apart = "you said that they are two people"
-        elif other in on_one_photo:
-            apart = "they are on one photo together"
+        if (min(person, other), max(person, other)) in two_people:
+            apart = "you said they are two people"
+        elif other in in_one_photo:
+            apart = "they are together in one photo"
         alike.append(LookAlike(names[other], probability, apart))
     return sorted(alike, key=lambda one: (-one.probability, one.person))

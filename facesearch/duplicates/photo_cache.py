@@ -1,8 +1,8 @@
-"""What was computed of photos, kept from run to run: a cache, losing it costs time only.
+"""What was computed from photos, kept from run to run: a cache, losing it costs time only.
 
-One SQLite file. It holds small pictures and templates of people, so it lies in the folder of the
-gallery's index files, whose content `forget` deletes. What is not from this version, or damaged,
-is thrown away.
+One SQLite file. It holds small pictures and embeddings of people, so it lies in the folder of the
+gallery's index files, whose content `forget` deletes. A file of another version, or a damaged one,
+is deleted.
 """
 
 import contextlib
@@ -19,17 +19,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.detection import Face
 from facesearch.duplicates.picture import CODE_BYTES, RADIUS, SIDE, Likeness, Look, compare
-from facesearch.identification import NO_CROPS, Seen
 
-VERSION = 3  # of the tables and of everything that looks and likenesses depend on
-COMMIT_AFTER_S = 1.0  # what a kill may cost
-BUSY_TIMEOUT_S = 60.0  # how long another program may be at writing
-_GREYS = 4096  # small pictures held at once, 36 MB
-_FACE_NUMBERS = 15  # of a face as it is kept: the box, the score, five landmarks
-_BATCH = 1024  # new pictures compared with all others in one step: what a kill may cost then
-_NEAREST = 8  # of each code; copies of one picture are found by each other
+PackedSeen = tuple[int, int, bytes, bytes]  # a photo's width and height; its faces, embeddings
+
+VERSION = 3  # of the tables, and of everything that looks and likenesses depend on
+COMMIT_AFTER_S = 1.0  # the most work a kill may cost
+BUSY_TIMEOUT_S = 60.0  # how long to wait while another program writes
+_LOOKS = 4096  # looks held in memory, 36 MB
+_BATCH = 1024  # new pictures compared with all others per commit: the most a kill may cost there
+_NEAREST = 8  # neighbors of each code; copies of one picture find each other
 
 _Coded = tuple[int, NDArray[np.uint8]]  # id of a picture, its codes
 
@@ -60,7 +59,7 @@ CREATE TABLE closely (
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What tells whether a file is the one that was read."""
+    """Size, time and inode: while these are equal, a file is taken to be unchanged."""
 
     size: int
     mtime_ns: int
@@ -68,21 +67,34 @@ class FileState:
 
     @classmethod
     def of(cls, status: os.stat_result) -> "FileState":
-        """Return the state that `os.stat` told."""
+        """Return the state in an answer of `os.stat`."""
         return cls(status.st_size, status.st_mtime_ns, f"{status.st_dev}:{status.st_ino}")
 
 
+@dataclass(frozen=True, slots=True)
+class PhotoFile:
+    """A photo that was read, and the state it was read in."""
+
+    path: str  # absolute
+    content_hash: str
+    state: FileState
+    width: int  # upright, in pixels
+    height: int
+    picture: int  # id in the cache
+    folder: int  # place of its folder among those searched, from 0
+
+
 class PhotoCache:
-    """Files, their looks, which are near and how alike; ids are of this cache only."""
+    """Files, their looks, which are near each other and how alike; ids are this cache's own."""
 
     def __init__(self, path: Path | None) -> None:
-        """Open or make the cache at `path`; in memory if that is None or cannot be written."""
+        """Open or create the cache at `path`; in memory if it is None or cannot be written."""
         self._db = _opened(path)
         self._committed = monotonic()
-        self._look = lru_cache(_GREYS)(self._read_look)
+        self._look = lru_cache(_LOOKS)(self._read_look)
 
     def commit(self) -> None:
-        """Keep what was computed; until then no other program can keep anything here."""
+        """Keep what was computed; until then no other program can write here."""
         self._db.commit()
         self._committed = monotonic()
 
@@ -93,7 +105,7 @@ class PhotoCache:
         self._db.close()
 
     def hash_of(self, path: str, state: FileState) -> str | None:
-        """Return the content hash of the file if it is known in that state."""
+        """Return the content hash of the file in that state, None if it was not read in it."""
         row = self._db.execute(
             "SELECT content_hash FROM file WHERE (path, size, mtime_ns, inode) = (?, ?, ?, ?)",
             (os.fsencode(path), state.size, state.mtime_ns, state.inode),
@@ -101,12 +113,12 @@ class PhotoCache:
         return row and str(row[0])
 
     def add_file(self, path: str, state: FileState, content_hash: str) -> None:
-        """Keep what a file holds."""
+        """Keep the content hash of the file in that state."""
         values = (os.fsencode(path), state.size, state.mtime_ns, state.inode, content_hash)
         self._write("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", values)
 
     def picture_id(self, content_hash: str) -> int | None:
-        """Return the id of a picture, None if it was not looked at yet."""
+        """Return the id of a picture, None if its look is not kept."""
         row = self._db.execute(
             "SELECT id FROM picture WHERE content_hash = ?", (content_hash,)
         ).fetchone()
@@ -121,9 +133,9 @@ class PhotoCache:
                 content_hash,
                 look.width,
                 look.height,
-                look.colourless,
+                look.grayscale,
                 look.plain,
-                _packed(look.grey),
+                _packed(look.gray),
                 look.codes.tobytes(),
             ),
         )
@@ -139,56 +151,30 @@ class PhotoCache:
             (picture,),
         ).fetchone()
         if row is None:
-            raise sqlite3.DatabaseError("another run has dropped a picture")
-        width, height, colourless, plain, grey, codes = row
-        unpacked = cv2.imdecode(np.frombuffer(grey, np.uint8), cv2.IMREAD_GRAYSCALE)
+            raise sqlite3.DatabaseError("another run has deleted a picture")
+        width, height, grayscale, plain, jpeg, codes = row
+        unpacked = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
         if unpacked is None or unpacked.shape != (SIDE, SIDE):
-            raise sqlite3.DatabaseError("a small picture of the cache is damaged")
+            raise sqlite3.DatabaseError("a small picture in the cache is damaged")
         small = np.asarray(unpacked, np.uint8)
-        return Look(width, height, bool(colourless), bool(plain), small, _unpacked_codes(codes))
+        return Look(width, height, bool(grayscale), bool(plain), small, _unpacked_codes(codes))
 
-    def seen(self, content_hash: str, fingerprint: str) -> Seen | None:
-        """Return what the model with that fingerprint saw on a photo, without the crops.
-
-        None if it did not look yet.
-        """
+    def seen(self, content_hash: str, fingerprint: str) -> PackedSeen | None:
+        """Return what the model with that fingerprint saw in a photo; None if it never looked."""
         row = self._db.execute(
             "SELECT width, height, faces, embeddings FROM seen "
             "WHERE (content_hash, fingerprint) = (?, ?)",
             (content_hash, fingerprint),
         ).fetchone()
-        if row is None:
-            return None
-        width, height, packed, embeddings = row
-        try:
-            numbers = np.frombuffer(packed, np.float64).reshape(-1, _FACE_NUMBERS)
-            vectors = np.frombuffer(embeddings, np.float32)
-            rows = vectors.reshape(len(numbers), vectors.size // max(len(numbers), 1))
-        except ValueError as error:
-            raise sqlite3.DatabaseError("what was seen of a photo is damaged") from error
-        faces = [
-            Face((left, top, right, bottom), np.array(landmarks, np.float32).reshape(5, 2), score)
-            for left, top, right, bottom, score, *landmarks in numbers.tolist()
-        ]
-        return Seen(content_hash, width, height, faces, NO_CROPS, rows)
+        return row and (int(row[0]), int(row[1]), row[2], row[3])
 
-    def add_seen(self, seen: Seen, fingerprint: str) -> None:
-        """Keep what the model with that fingerprint saw on a photo, but for the crops."""
-        faces = [[*face.box, face.score, *face.landmarks.ravel()] for face in seen.faces]
-        self._write(
-            "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                seen.content_hash,
-                fingerprint,
-                seen.width,
-                seen.height,
-                np.array(faces, np.float64).tobytes(),
-                seen.embeddings.astype(np.float32).tobytes(),
-            ),
-        )
+    def add_seen(self, content_hash: str, fingerprint: str, packed: PackedSeen) -> None:
+        """Keep what the model with that fingerprint saw in a photo."""
+        values = (content_hash, fingerprint, *packed)
+        self._write("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def compare_new(self) -> Iterator[tuple[int, int]]:
-        """Find for every new picture those that may be the same; yield how many of all are done."""
+        """Find the pictures near every new one; yield how many are done, and of how many."""
         if self._db.execute("SELECT 1 FROM picture WHERE NOT compared").fetchone() is None:
             return
         rows = self._db.execute("SELECT id, compared, codes FROM picture ORDER BY id").fetchall()
@@ -198,7 +184,9 @@ class PhotoCache:
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
             self._find(batch, known + batch)
-            for place in range(0, len(known), _BATCH):  # a window may be the whole of a new one
+            for place in range(
+                0, len(known), _BATCH
+            ):  # one of their windows may be a whole new one
                 self._find(known[place : place + _BATCH], batch)
             known += batch
             self._db.executemany(
@@ -208,7 +196,7 @@ class PhotoCache:
             yield min(start + _BATCH, len(new)), len(new)
 
     def _find(self, asking: list[_Coded], asked: list[_Coded]) -> None:
-        """Keep which pictures `asked` look, as a whole, like any window of those `asking`."""
+        """Keep which pictures `asked` are, as a whole, near any code of the pictures `asking`."""
         from facesearch_indexes.binary import near_codes  # loads faiss
 
         if not asking or not asked:
@@ -228,7 +216,7 @@ class PhotoCache:
             )
 
     def near(self, pictures: Collection[int]) -> NDArray[np.int64]:
-        """Return (n, 3) of bits, first, second: the pairs that may be the same, nearest first."""
+        """Return (n, 3): bits, first, second of the pairs that may be the same, nearest first."""
         self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (picture INTEGER PRIMARY KEY)")
         self._db.execute("DELETE FROM temp.wanted")
         self._db.executemany("INSERT INTO temp.wanted VALUES (?)", ((i,) for i in pictures))
@@ -237,10 +225,12 @@ class PhotoCache:
             "JOIN temp.wanted AS one ON one.picture = first "
             "JOIN temp.wanted AS two ON two.picture = second ORDER BY 1, 2, 3"
         )
-        return np.fromiter(rows, np.dtype((np.int64, 3)))  # pairs may be ten times the pictures
+        return np.fromiter(
+            rows, np.dtype((np.int64, 3))
+        )  # compact: there may be ten pairs per picture
 
     def likeness(self, first: int, second: int) -> Likeness | None:
-        """Return how alike two pictures are, from their looks or from an earlier run."""
+        """Return how alike two pictures are, None if they are different; computed only once."""
         one, two = min(first, second), max(first, second)
         row = self._db.execute(
             "SELECT score, mirrored, turned, area, burst FROM likeness "
@@ -263,7 +253,7 @@ class PhotoCache:
         return Likeness(score, bool(mirrored), bool(turned), area, bool(burst))
 
     def differing(self, first: int, second: int) -> float | None:
-        """Return what `look_closely` said of two pictures, None if nobody has looked yet."""
+        """Return the kept answer of `look_closely` for two pictures, None if there is none."""
         row = self._db.execute(
             "SELECT differing FROM closely WHERE (first, second) = (?, ?)",
             (min(first, second), max(first, second)),
@@ -271,12 +261,12 @@ class PhotoCache:
         return row and float(row[0])
 
     def add_differing(self, first: int, second: int, differing: float) -> None:
-        """Keep what `look_closely` said of two pictures."""
+        """Keep the answer of `look_closely` for two pictures."""
         values = (min(first, second), max(first, second), differing)
         self._write("INSERT OR REPLACE INTO closely VALUES (?, ?, ?)", values)
 
     def prune(self, roots: Collection[str], found: AbstractSet[str]) -> None:
-        """Drop the files under `roots` that are not among those `found`, and what only they had."""
+        """Delete the files under `roots` that are not in `found`, and what only they needed."""
         inside = tuple(os.path.join(os.fsencode(root), b"") for root in roots)  # noqa: PTH118
         gone = [
             (path,)
@@ -296,7 +286,7 @@ class PhotoCache:
             self._db.execute(
                 f"DELETE FROM {table} WHERE first NOT IN {kept} OR second NOT IN {kept}"
             )
-        self._look.cache_clear()  # ids may be given again
+        self._look.cache_clear()  # ids may be reused
         self.commit()
 
     def _write(self, sql: str, values: tuple[object, ...]) -> sqlite3.Cursor:
@@ -306,8 +296,8 @@ class PhotoCache:
         return cursor
 
 
-def _packed(grey: NDArray[np.uint8]) -> bytes:
-    return bytes(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
+def _packed(gray: NDArray[np.uint8]) -> bytes:
+    return bytes(cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
 
 
 def _unpacked_codes(codes: bytes) -> NDArray[np.uint8]:
@@ -315,9 +305,9 @@ def _unpacked_codes(codes: bytes) -> NDArray[np.uint8]:
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
-    """Return the cache, sound and of this version; what is not is deleted and begun anew."""
+    """Return the cache; one that is damaged or of another version is deleted and created again."""
     if path is None:
-        return _begun(":memory:")
+        return _created(":memory:")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(2):
@@ -330,11 +320,11 @@ def _opened(path: Path | None) -> sqlite3.Connection:
                     return db
                 if version == 0 and not db.execute("SELECT * FROM sqlite_schema").fetchall():
                     db.close()
-                    return _begun(str(path))
+                    return _created(str(path))
             except sqlite3.OperationalError:  # locked, read-only or full: not damaged
                 if db is not None:
                     db.close()
-                return _begun(":memory:")
+                return _created(":memory:")
             except sqlite3.DatabaseError:
                 pass
             if db is not None:
@@ -342,10 +332,10 @@ def _opened(path: Path | None) -> sqlite3.Connection:
             remove_cache(path)
     except OSError:
         pass
-    return _begun(":memory:")
+    return _created(":memory:")
 
 
-def _begun(place: str) -> sqlite3.Connection:
+def _created(place: str) -> sqlite3.Connection:
     db = sqlite3.connect(place, timeout=BUSY_TIMEOUT_S)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
@@ -354,6 +344,6 @@ def _begun(place: str) -> sqlite3.Connection:
 
 
 def remove_cache(path: Path) -> None:
-    """Delete the cache at `path` with its logs, if it is there."""
+    """Delete the cache at `path` with its logs, if it exists."""
     for ending in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + ending).unlink(missing_ok=True)

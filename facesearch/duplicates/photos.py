@@ -1,67 +1,43 @@
 """Folders of photos -> groups of files that show the same picture, each with one to keep.
 
-Identical bytes are the same; other pictures if `facesearch.duplicates.picture` says so. Groups are
-connected by sure links. A doubtful link joins too, but not two groups of several pictures each
-that nothing else connects. What is proposed to go was itself compared with what stays.
+Files of identical bytes are the same picture; others if `picture` says so. `photo_links` connects
+them to groups, `keeper` says which file stays. Every file that is proposed to go was itself
+compared with the one that stays.
 """
 
 import os
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from facesearch.duplicates.photo_cache import FileState, PhotoCache, remove_cache
-from facesearch.duplicates.picture import (
-    EVERYWHERE,
-    SIDE,
-    SURE,
-    Grey,
-    Likeness,
-    look_at,
-    look_closely,
-)
+from facesearch.duplicates.keeper import Keep, choose_keeper, difference, rank
+from facesearch.duplicates.photo_cache import FileState, PhotoCache, PhotoFile, remove_cache
+from facesearch.duplicates.photo_links import connect
+from facesearch.duplicates.picture import Likeness, look_at, look_closely, why_unsure
 from facesearch.errors import PhotoError
 from facesearch.photo import Photo, read_photo, walk_photos
 
-Keep = Literal["best", "oldest", "newest", "first-folder"]
-Progress = Callable[[str, int, int], None]  # what is done, how many of it, of how many
+Progress = Callable[[str, int, int], None]  # the step, how many are done, of how many
 
-TRASH_PLAN = "facesearch-plan.jsonl"  # what lies beside it was moved to the trash already
-_SHOWS_LESS = 0.93  # of the scene that another shows: under it a photo counts as a crop
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoFile:
-    """A photo that was read, in the state in which it was."""
-
-    path: str  # absolute
-    content_hash: str
-    state: FileState
-    width: int  # upright, in pixels
-    height: int
-    picture: int  # id in the cache
-    folder: int  # which of the folders given it is from, from 0
+TRASH_PLAN = "facesearch-plan.jsonl"  # files beside it have already been moved to the trash
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A file that shows what its group's keeper shows."""
+    """A file that shows the same picture as its group's keeper."""
 
     file: PhotoFile
     score: float  # 0 to 1, 1 for identical bytes
-    sure: bool  # False if a closer look finds a place that differs: for a human to decide
-    reason: str  # in words: identical bytes, smaller, mirrored, ...
+    sure: bool  # False if the closer look finds a difference: a human has to decide
+    reason: str  # in words: identical bytes, 200 x 200 instead of 512 x 512, mirrored, ...
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoGroup:
-    """Files of one picture: the one to keep, and the others."""
+    """Files of one picture: the one to keep, and its duplicates."""
 
     keeper: PhotoFile
     duplicates: tuple[Duplicate, ...]  # by path
@@ -69,13 +45,13 @@ class PhotoGroup:
 
 @dataclass(frozen=True, slots=True)
 class PhotoReport:
-    """What was found among the photos."""
+    """The groups found among some photos."""
 
     groups: tuple[PhotoGroup, ...]  # by the keeper's path
     photos: int  # files read, each file once
     unreadable: tuple[tuple[str, str], ...]  # path, reason
-    same_files: tuple[tuple[str, str], ...]  # a link or another name, and what it is a name of
-    doubtful: tuple[tuple[str, str, float], ...]  # two paths that look alike, the score
+    same_files: tuple[tuple[str, str], ...]  # a link or another name, and the file it names
+    doubtful: tuple[tuple[str, str, float], ...]  # two paths that look alike but are not grouped
 
 
 def find_duplicates(
@@ -89,29 +65,30 @@ def find_duplicates(
 ) -> PhotoReport:
     """Return the groups of photos in `folders` that show the same picture; changes no photo.
 
-    `cache` is the file to keep in what was computed; a run that was cut short goes on from there.
-    `bursts` also joins frames of one series. Pairs of content hashes in `different`, which a human
-    told apart, never come into one group. Kept is a photo that is no grey, GIF, cropped or mirrored
-    one of another; among those the one `keep` says, by default that of most pixels, then of most
-    bytes, then the oldest, then the first by path. A duplicate is `sure` if it was looked at
-    closely and no spot differs. Raises PhotoError for a folder that is not there.
+    `cache` is the file that keeps what was computed; an interrupted run continues from it.
+    `bursts` also groups frames of one burst. Pairs of content hashes in `different`, which a human
+    called different pictures, never come into one group. The keeper is the best copy: never a GIF,
+    grayscale, cropped or mirrored version if there is another; among the rest the one that `keep`
+    says, by default that with the most pixels, then the most bytes, then the oldest, then the first
+    by path. A duplicate is `sure` if a closer look found no difference. Raises PhotoError for a
+    folder that does not exist.
     """
-    for attempt in ("with what is kept", "anew"):
+    for attempt in ("with the cache", "without"):
         opened = PhotoCache(cache)
         try:
             finder = _Finder(opened, keep, bursts, different, progress)
             return finder.report(folders)
         except sqlite3.DatabaseError:
-            if attempt == "anew" or cache is None:
+            if attempt == "without" or cache is None:
                 raise
         finally:
             opened.close()
-        remove_cache(cache)  # damaged where opening does not look
+        remove_cache(cache)  # damage that opening does not notice
     raise AssertionError("unreachable")
 
 
 class _Finder:
-    """One search, for what all of its steps need."""
+    """One search: what all of its steps share."""
 
     def __init__(
         self,
@@ -130,13 +107,14 @@ class _Finder:
         self.same_files: list[tuple[str, str]] = []
 
     def report(self, folders: Sequence[Path]) -> PhotoReport:
+        """Carry out the search."""
         paths = self.distinct(folders)
         files = self.read(paths)
         for done, total in self.cache.compare_new():
             self.progress("Comparing", done, total)
         groups, doubtful = self.groups(files)
         settled = self.read_again(files)
-        if settled is not files:  # some changed while the others were compared
+        if settled is not files:  # some changed during the comparison
             for _ in self.cache.compare_new():
                 pass
             groups, doubtful = self.groups(settled)
@@ -152,9 +130,9 @@ class _Finder:
     # Files
 
     def distinct(self, folders: Sequence[Path]) -> list[tuple[str, int]]:
-        """Return every file once, with the number of its folder, however many names it has."""
+        """Return every file once, whatever names it has, with the number of its folder."""
         names: dict[str, tuple[str, int]] = {}
-        trash: dict[Path, bool] = {}  # folder -> whether it is one of an operation of the trash
+        trash: dict[Path, bool] = {}  # folder -> whether it holds files moved to the trash
         found = []
         for number, folder in enumerate(folders):
             for path in walk_photos([folder]):
@@ -173,7 +151,7 @@ class _Finder:
                     continue
                 found.append((name, number, status))
         for name, number, status in sorted(found, key=lambda item: (item[1], item[0])):
-            # Some file systems number no files: there a file has one name only.
+            # Some file systems have no inodes: there a file has only one name.
             inode = FileState.of(status).inode if status.st_ino else os.path.realpath(name)
             other, _ = names.setdefault(inode, (name, number))
             if other != name:
@@ -181,7 +159,7 @@ class _Finder:
         return list(names.values())
 
     def read(self, paths: Sequence[tuple[str, int]]) -> list[PhotoFile]:
-        """Return the photos that can be read; what is kept of one in this state is not read."""
+        """Return the readable photos; those that the cache knows in their state are not read."""
         files = []
         for done, (path, folder) in enumerate(paths, 1):
             try:
@@ -192,6 +170,7 @@ class _Finder:
         return files
 
     def file(self, path: str, folder: int) -> PhotoFile:
+        """Return a photo by what the cache knows of it, else read it; raises PhotoError."""
         try:
             state = FileState.of(Path(path).stat())
         except OSError as error:
@@ -204,14 +183,14 @@ class _Finder:
             picture = self.cache.picture_id(content_hash)
             if picture is None:
                 picture = self.cache.add_picture(content_hash, look_at(photo))
-            # Known is only what was stable while it was read: this state before and after.
+            # Keep the hash only if the file did not change while it was read.
             if state == FileState.of(Path(path).stat()):
                 self.cache.add_file(path, state, content_hash)
         look = self.cache.look(picture)
         return PhotoFile(path, content_hash, state, look.width, look.height, picture, folder)
 
     def read_again(self, files: list[PhotoFile]) -> list[PhotoFile]:
-        """Return `files` itself, or a new list if some changed or vanished since they were read."""
+        """Return `files` itself, or a new list if some have changed or gone since."""
         changed = {file.path for file in files if not unchanged(file)}
         if not changed:
             return files
@@ -223,10 +202,14 @@ class _Finder:
     def groups(
         self, files: Iterable[PhotoFile]
     ) -> tuple[list[PhotoGroup], list[tuple[str, str, float]]]:
+        """Return the groups of `files`, and the pairs of paths that look alike but join none."""
         by_picture: dict[int, list[PhotoFile]] = defaultdict(list)
         for file in files:
             by_picture[file.picture].append(file)
-        parts, weak = self.connected(by_picture)
+        picture_of = {same[0].content_hash: picture for picture, same in by_picture.items()}
+        pairs = [[picture_of[h] for h in pair if h in picture_of] for pair in self.different]
+        different = [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
+        parts, weak = connect(by_picture, self.near(by_picture), self.alike, different)
         groups = []
         for part in parts:
             while len(part) > 1:
@@ -236,66 +219,26 @@ class _Finder:
         doubtful = [(by_picture[a][0].path, by_picture[b][0].path, score) for a, b, score in weak]
         return groups, doubtful
 
-    def connected(
-        self, by_picture: dict[int, list[PhotoFile]]
-    ) -> tuple[list[set[int]], list[tuple[int, int, float]]]:
-        """Return the sets of pictures that links connect, and the weak links that do not."""
-        enemies: dict[int, set[int]] = defaultdict(set)
-        numbers = {files[0].content_hash: picture for picture, files in by_picture.items()}
-        for pair in self.different:
-            known = [numbers[content_hash] for content_hash in pair if content_hash in numbers]
-            if len(known) == 2:
-                enemies[known[0]].add(known[1])
-                enemies[known[1]].add(known[0])
-        parts = {picture: {picture} for picture in by_picture}
-
-        def join(first: int, second: int) -> None:
-            one, two = parts[first], parts[second]
-            if one is two or any(enemies[picture] & two for picture in one if picture in enemies):
-                return
-            small, large = sorted((one, two), key=len)
-            large |= small
-            for picture in small:
-                parts[picture] = large
-
-        weak: list[tuple[float, int, int]] = []
-        near = self.cache.near(set(by_picture))
-        for done, row in enumerate(near, 1):
-            _, first, second = map(int, row)
+    def near(self, pictures: Collection[int]) -> Iterator[tuple[int, int]]:
+        """Yield the pairs of pictures that may be the same, nearest first."""
+        near = self.cache.near(pictures)
+        for done, (_, first, second) in enumerate(near, 1):
             self.progress("Checking", done, len(near))
-            if parts[first] is parts[second]:
-                continue  # connected by surer links already
-            likeness = self.alike(first, second)
-            if likeness is None:
-                continue
-            if likeness.score >= SURE or likeness.burst:
-                join(first, second)
-            else:
-                weak.append((likeness.score, first, second))
-        alone: list[tuple[int, int, float]] = []
-        for score, first, second in sorted(weak, reverse=True):
-            one, two = parts[first], parts[second]
-            if one is two:
-                continue
-            links = sum({id(parts[a]), id(parts[b])} == {id(one), id(two)} for _, a, b in weak)
-            if min(len(one), len(two)) > 1 and links < 2:
-                alone.append((first, second, score))
-            else:
-                join(first, second)
-        return list({id(part): part for part in parts.values()}.values()), alone
+            yield int(first), int(second)
 
     def alike(self, first: int, second: int) -> Likeness | None:
+        """Return how alike two pictures are; None if they differ, or for a burst unless asked."""
         likeness = self.cache.likeness(first, second)
         return None if likeness is None or (likeness.burst and not self.bursts) else likeness
 
     def around_keeper(self, files: list[PhotoFile]) -> tuple[PhotoGroup, set[int]]:
-        """Return the group of the best of `files`, and the pictures that are not like that one."""
-        best = min(files, key=lambda file: self.rank(file, "best"))
+        """Return the group around the best of `files`, and the pictures that are not like it."""
+        best = min(files, key=lambda file: rank(file, "best"))
+        looks = {file.picture: self.cache.look(file.picture) for file in files}
         likenesses = {
-            picture: self.alike(best.picture, picture)
-            for picture in {file.picture for file in files} - {best.picture}
+            picture: self.alike(best.picture, picture) for picture in looks.keys() - {best.picture}
         }
-        keeper = min(files, key=self.worth(best, files, likenesses))
+        keeper = choose_keeper(files, best, likenesses, looks, self.keep)
         duplicates, left = [], set()
         for file in sorted(files, key=lambda file: file.path):
             if file is keeper:
@@ -307,14 +250,14 @@ class _Finder:
             if likeness is None:
                 left.add(file.picture)
             else:
-                reason = self.reason(keeper, file, likeness)
+                reason = difference(keeper, file, looks, likeness)
                 duplicates.append(Duplicate(file, likeness.score, True, reason))
         return PhotoGroup(keeper, tuple(duplicates)), left
 
     def looked_at_closely(self, groups: Sequence[PhotoGroup]) -> Iterator[PhotoGroup]:
-        """Yield the groups with what a closer look at each file beside its keeper finds."""
+        """Yield the groups; duplicates in which a closer look finds a difference are not sure."""
         for done, group in enumerate(groups, 1):
-            keeper: list[Photo] = []  # read once, and only if there is somebody to compare with
+            keeper: list[Photo] = []  # read at most once, when first compared
             duplicates = []
             for twin in group.duplicates:
                 doubt = self.doubt(group.keeper, twin.file, keeper)
@@ -325,16 +268,15 @@ class _Finder:
             yield replace(group, duplicates=tuple(duplicates))
 
     def doubt(self, keeper: PhotoFile, file: PhotoFile, read: list[Photo]) -> str:
-        """Return why a human has to look at the two, an empty text if nobody need."""
+        """Return why a human has to look at the two, "" if none need to."""
         likeness = self.alike(keeper.picture, file.picture)
         if keeper.picture == file.picture or (likeness and likeness.burst):
-            return ""  # frames of a series differ as they must, and were asked for
-        if self.cache.look(keeper.picture).plain or self.cache.look(file.picture).plain:
-            return "perhaps print that differs"
-        return "" if self.differing(keeper, file, read) >= EVERYWHERE else "a spot differs"
+            return ""  # frames of a burst always differ, and were asked for
+        looks = self.cache.look(keeper.picture), self.cache.look(file.picture)
+        return why_unsure(looks, lambda: self.differing(keeper, file, read))
 
     def differing(self, keeper: PhotoFile, file: PhotoFile, read: list[Photo]) -> float:
-        """Return the answer of `look_closely`, kept or new; -1 if a file is not as it was."""
+        """Return the answer of `look_closely`, kept or new; -1 if a file has changed or gone."""
         known = self.cache.differing(keeper.picture, file.picture)
         if known is not None:
             return known
@@ -351,110 +293,40 @@ class _Finder:
         self.cache.add_differing(keeper.picture, file.picture, found)
         return found
 
-    def worth(
-        self, best: PhotoFile, files: list[PhotoFile], likenesses: dict[int, Likeness | None]
-    ) -> Callable[[PhotoFile], tuple[object, ...]]:
-        """Return the key by which the photo to keep comes first."""
-        looks = {file.picture: self.cache.look(file.picture) for file in files}
-        shown = {best.picture: content_share(looks[best.picture].grey)}
-        laid = {best.picture: (False, False)}
-        for picture, likeness in likenesses.items():
-            if likeness is not None:
-                shown[picture] = content_share(looks[picture].grey) / likeness.area
-                laid[picture] = likeness.mirrored, likeness.turned
-        usual = Counter(laid[file.picture] for file in files if file.picture in laid)
-        often = max(usual.values())
-        colour = any(not look.colourless for look in looks.values())
-
-        def key(file: PhotoFile) -> tuple[object, ...]:
-            return (
-                file.picture not in shown,
-                colour and looks[file.picture].colourless,
-                Path(file.path).suffix.lower() == ".gif",  # 256 colours: made from a better one
-                shown.get(file.picture, 0.0) < _SHOWS_LESS * max(shown.values()),
-                usual[laid.get(file.picture, (True, True))] < often,
-                *self.rank(file, self.keep),
-            )
-
-        return key
-
-    def rank(self, file: PhotoFile, keep: Keep) -> tuple[object, ...]:
-        first: dict[str, int] = {
-            "best": 0,
-            "oldest": file.state.mtime_ns,
-            "newest": -file.state.mtime_ns,
-            "first-folder": file.folder,
-        }
-        pixels = file.width * file.height
-        return first[keep], -pixels, -file.state.size, file.state.mtime_ns, file.path
-
-    def reason(self, keeper: PhotoFile, file: PhotoFile, likeness: Likeness) -> str:
-        kept, other = self.cache.look(keeper.picture), self.cache.look(file.picture)
-        words = ["a frame of the same series" if likeness.burst else "the same picture"]
-        if (file.width, file.height) != (keeper.width, keeper.height):
-            words.append(
-                f"{file.width} x {file.height} instead of {keeper.width} x {keeper.height}"
-            )
-        shown = content_share(kept.grey) * likeness.area / content_share(other.grey)
-        words += ["cropped"] if shown * _SHOWS_LESS > 1 else []
-        words += ["grey"] if other.colourless and not kept.colourless else []
-        words += ["mirrored"] if likeness.mirrored else []
-        words += ["turned"] if likeness.turned else []
-        return ", ".join(words)
-
 
 def why_kept(group: PhotoGroup) -> str:
-    """Return in words what the keeper of a group has before the others.
-
-    Of one from `find_duplicates` that keeps the best.
-    """
+    """Return in words why the keeper of a group is kept, if `find_duplicates` kept the best."""
     keeper, others = group.keeper, [twin.file for twin in group.duplicates]
     pixels = [file.width * file.height - keeper.width * keeper.height for file in others]
     if max(pixels) > 0:
-        return "those of more pixels are a GIF, grey, cropped, mirrored or turned"
+        return "the larger pictures are GIF, grayscale, cropped, mirrored or rotated"
     rivals = [file for file, more in zip(others, pixels, strict=True) if more == 0]
     if not rivals:
-        return "it has most pixels"
+        return "it has the most pixels"
     sizes = [file.state.size for file in rivals]
     if max(sizes) < keeper.state.size:
-        return "it has most bytes"
+        return "it is the largest file"
     if max(sizes) > keeper.state.size:
-        return "those of more bytes are a GIF, grey, cropped, mirrored or turned"
+        return "the larger files are GIF, grayscale, cropped, mirrored or rotated"
     equal = [file for file in rivals if file.state.size == keeper.state.size]
     if all(file.state.mtime_ns > keeper.state.mtime_ns for file in equal):
         return "it is the oldest"
-    return "its name comes first"
+    return "its path comes first"
 
 
 def unchanged(file: PhotoFile) -> bool:
-    """Return whether a file is still in the state in which it was read."""
+    """Return whether a file is still in the state it was read in."""
     try:
         return FileState.of(Path(file.path).stat()) == file.state
     except OSError:
         return False
 
 
-def content_share(grey: Grey) -> float:
-    """Return the share of a small picture that lies within a frame of one grey, 1 if none."""
-    share = 1.0
-    for picture in (grey, grey.T):
-        edges = [_even_lines(picture), _even_lines(picture[::-1])]
-        share *= max(1, SIDE - sum(edges)) / SIDE
-    return share
-
-
-def _even_lines(picture: Grey) -> int:
-    """Return how many of the first rows are of one grey, all the same."""
-    rows = picture.astype(np.float32)
-    even = (rows.std(axis=1) < 3) & (np.abs(rows.mean(axis=1) - rows[0].mean()) < 4)
-    return int(np.argmin(even)) if not even.all() else len(even)
-
-
 def files_of(groups: Collection[PhotoGroup]) -> int:
-    """Return how many files are not the keeper of their group."""
+    """Return how many files of `groups` are duplicates."""
     return sum(len(group.duplicates) for group in groups)
 
 
 def sure_files_of(groups: Collection[PhotoGroup]) -> int:
-    """Return how many files may go without anybody looking at them."""
+    """Return how many files of `groups` may be moved without a human looking at them."""
     return sum(twin.sure for group in groups for twin in group.duplicates)

@@ -1,14 +1,16 @@
-"""Photo -> a small grey picture and its codes; two of them -> are they the same picture?
+"""Photo -> a small gray picture and its codes; two of them -> are they the same picture?
 
-The codes only propose: two photos whose codes are near may show the same. The check then lays one
-small picture over the other (mirrored, turned, moved, scaled) and compares them place by place.
-Since an eye that closes cannot be seen in a small picture, what is the same is looked at closely
-before anybody acts on it: once more, place by place, as large as the photos allow up to 512 pixels.
-The codes are difference hashes: is a cell of a 12 x 12 grid brighter than its left and its upper
-neighbour? 256 bits. Since a crop of 10 % changes a hash of the whole picture beyond recognition,
-nine windows of 92 % are hashed too, and all of it in the eight ways a picture can be laid.
+Codes only propose: two photos whose codes are near may show the same picture. `compare` then lays
+one small picture over the other (mirrored, rotated, moved, scaled) and compares them place by
+place. A small picture does not show that an eye has closed, so `look_closely` compares once more
+before anything is moved, as large as the photos allow, up to 512 pixels.
+
+The codes are difference hashes of 256 bits: is a cell of a 12 x 12 grid brighter than its left and
+its upper neighbor? A crop of 10% changes a hash of the whole picture beyond recognition, so nine
+windows of 92% are hashed too, and all of these in the eight orientations of a picture.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -22,67 +24,68 @@ from facesearch.photo import Photo
 if TYPE_CHECKING:
     from cv2.typing import MatLike
 
-Grey = NDArray[np.uint8]  # (SIDE, SIDE), whatever shape the photo has
+Gray = NDArray[np.uint8]  # (SIDE, SIDE), whatever shape the photo has
 Floats = NDArray[np.float32]
 _Number = TypeVar("_Number", np.uint8, np.float32)
 
-SIDE = 96  # 64 loses expressions of small faces, 128 is no better and twice as slow
+SIDE = 96  # pixels; 64 loses expressions of small faces, 128 is no better and twice as slow
 CODE_BYTES = 32
 GRID = 12
-WINDOW = 88  # of SIDE: crops up to 10 % lie near one of the windows, borders of 6 % too
-STARTS = (0, 4, 8)
-RADIUS = 60  # bits of 256; true copies of ours had 51 at most, 1 in 1,000 pairs of portraits has it
-FLAT = 3.0  # standard deviation in grey levels under which there is nothing to compare
-COLOURLESS = 4  # grey levels between the channels that a JPEG of a grey picture may have
+WINDOW = 88  # pixels of SIDE; a crop of up to 10% or a border of 6% matches one of the windows
+STARTS = (0, 4, 8)  # left and upper edges of the nine windows
+RADIUS = 60  # bits of 256 that may differ; our copies had at most 51, 1 in 1,000 portrait pairs 60
+FLAT = 3.0  # standard deviation in gray levels below which there is nothing to compare
+GRAYSCALE = 4  # gray levels by which the channels of a gray picture may differ after JPEG
 
-_NOISE = 16.0  # variance in grey levels: under it a place has no structure of its own
+_NOISE = 16.0  # variance in gray levels below which a place has no structure of its own
 _BLOCK = 13  # side of the places compared, in pixels of the small picture
-_SPOT = 0.75  # correlation under which a place shows something else
-_MOST_SPOTS = 0.13  # share of places that a text or a logo may cover
-_MOST_CENTRAL_SPOTS = 0.02  # the same of the middle, where faces are: another expression
-_ALIKE_AT_ALL = 0.8  # correlation of the whole, coarsely aligned, below which nobody looks closer
-SAME = 0.88  # least score of the same picture; series of one sitting reached 0.84
-SURE = 0.95  # a score from which a link counts as certain
-_BURST_OVERALL, _BURST_MEDIAN = 0.9, 0.6
+_SPOT = 0.75  # correlation below which a place shows something else
+_MOST_SPOTS = 0.13  # share of places that text or a logo may cover
+_MOST_CENTRAL_SPOTS = 0.02  # the same in the middle, where faces are: more is another expression
+_ALIKE_AT_ALL = 0.8  # correlation of the whole, coarsely aligned, below which the check ends
+SAME = 0.88  # least score of the same picture; different shots of one sitting reached 0.84
+SURE = 0.95  # score from which two pictures are linked without further support
+_BURST_OVERALL, _BURST_MEDIAN = 0.9, 0.6  # least correlations of frames of one burst
 
-_TONE = 9  # grey levels that count as one tone
+_TONE = 9  # gray levels that count as one tone
 _PLAIN = 0.45  # share of one tone: pages and chats have .51 to .89, photos rarely more than .4
 
-CLOSE_SIDE = 512  # an eye of a face 8 % as wide as the photo has 8 pixels then
-_CLOSE_BLOCK = 11
-# Least correlation of any place of two pictures that are the same for sure. Copies of 13 photos of
-# groups had .86 or more, but GIFs (.63), borders (.67) and brightened ones (.38). Of 70 shots with
-# one face's eyes shut three had more than this: dim, blurred faces of 9 to 31 pixels.
+CLOSE_SIDE = 512  # pixels; an eye of a face 8% as wide as the photo then has 8 pixels
+_CLOSE_BLOCK = 11  # side of the places compared closely, in pixels
+# Least correlation of every place of two pictures that are surely the same. Copies of 13 group
+# photos had .86 or more, except GIFs (.63), borders (.67) and brightened ones (.38). Of 70 shots
+# in which one face's eyes were closed, three had more than this: dim, blurred faces of 9 to 31
+# pixels.
 EVERYWHERE = 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What is kept of a photo to find it again in other files."""
+    """What is kept of a photo to recognize it in other files."""
 
     width: int  # of the upright photo, in pixels
     height: int
-    colourless: bool
-    plain: bool  # mostly of one tone, like print: what differs can be too small to be seen
-    grey: Grey
-    # (80, CODE_BYTES): 8 ways x (whole, 9 windows); none if it is flat, or holds several pictures
+    grayscale: bool
+    plain: bool  # mostly one tone, like a printed page: differences may be too small to see
+    gray: Gray
+    # (80, CODE_BYTES): 8 ways x (whole, 9 windows); none if it is flat or holds several frames
     codes: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How two pictures compare."""
+    """How alike two pictures are."""
 
-    score: float  # 0 to 1: correlation that nine of ten places exceed, but for logos and the like
+    score: float  # 0 to 1: correlation that nine of ten places exceed, logos and text aside
     mirrored: bool
-    turned: bool  # by a quarter or a half
+    turned: bool  # rotated by a quarter or a half turn
     area: float  # of the second that the first covers; > 1 if the first shows more
-    burst: bool = False  # not the same picture, but a frame of the same series
+    burst: bool = False  # not the same picture, but another frame of the same burst
 
 
 def look_at(photo: Photo) -> Look:
     """Return the look of `photo`; raises PhotoError if its pixels cannot be read."""
-    # never less than twice the small picture, lest the shrinking decoder's own filter shows
+    # at least twice SIDE, so that the filter of a decoder that shrinks does not show
     pixels = photo.pixels(min(1.0, 2 * SIDE / max(1, min(photo.width, photo.height))))
     twice, coarse = (
         cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA) for side in (2 * SIDE, SIDE)
@@ -90,36 +93,38 @@ def look_at(photo: Photo) -> Look:
     tones = np.bincount(cv2.cvtColor(twice, cv2.COLOR_RGB2GRAY).ravel(), minlength=256)
     plain = bool(np.convolve(tones, np.ones(_TONE)).max() > _PLAIN * tones.sum())
     spread = coarse.max(axis=2).astype(np.int16) - coarse.min(axis=2)
-    grey = np.asarray(cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY), np.uint8)
-    colourless = bool(np.percentile(spread, 99) <= COLOURLESS)
-    codes = codes_of(grey) if photo.frames() == 1 else np.zeros((0, CODE_BYTES), np.uint8)
-    return Look(photo.width, photo.height, colourless, plain, grey, codes)
+    gray = np.asarray(cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY), np.uint8)
+    grayscale = bool(np.percentile(spread, 99) <= GRAYSCALE)
+    codes = codes_of(gray) if photo.frames() == 1 else np.zeros((0, CODE_BYTES), np.uint8)
+    return Look(photo.width, photo.height, grayscale, plain, gray, codes)
 
 
-def _grey(photo: Photo, side: int) -> Grey:
-    """Return the whole photo in grey (side, side), whatever shape it has."""
+def _gray(photo: Photo, side: int) -> Gray:
+    """Return the whole photo in gray (side, side), whatever shape it has."""
     pixels = photo.pixels(min(1.0, side / max(1, min(photo.width, photo.height))))
     squeezed = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(squeezed, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def codes_of(grey: Grey) -> NDArray[np.uint8]:
-    """Return the codes (80, CODE_BYTES) of a small picture: for each way it can be laid, the whole
-    and its windows; (0, CODE_BYTES) if it is flat. The very first is of the whole as it lies."""
-    if grey.std() < FLAT:
+def codes_of(gray: Gray) -> NDArray[np.uint8]:
+    """Return the codes (80, CODE_BYTES) of a small picture: in each way, the whole and its windows.
+
+    The first code is of the whole picture as it is. (0, CODE_BYTES) if the picture is flat.
+    """
+    if gray.std() < FLAT:
         return np.zeros((0, CODE_BYTES), np.uint8)
     # (row of the window, its row of cells, column of the window, its column of cells)
-    means = np.einsum("ryi,ij,cxj->rycx", _GRIDS, grey.astype(np.float32), _GRIDS, optimize=True)
-    cells = means.transpose(0, 2, 1, 3)  # (4, 4, GRID, GRID), of which [0, 0] is the whole
+    means = np.einsum("ryi,ij,cxj->rycx", _GRIDS, gray.astype(np.float32), _GRIDS, optimize=True)
+    cells = means.transpose(0, 2, 1, 3)  # (4, 4, GRID, GRID); [0, 0] is the whole
     laid = np.stack([_laid_cells(cells, way) for way in range(8)]).reshape(80, GRID, GRID)
-    across = laid[:, :, 1:] > laid[:, :, :-1] + 0.5  # half a level: a clear sky has no noise then
+    across = laid[:, :, 1:] > laid[:, :, :-1] + 0.5  # half a level: else a clear sky is noise
     down = laid[:, 1:] > laid[:, :-1] + 0.5
     bits = [side.reshape(80, -1)[:, : 4 * CODE_BYTES] for side in (across, down)]
     return np.packbits(np.concatenate(bits, axis=1), axis=1)
 
 
 def _mean_of_cells(start: int, length: int) -> Floats:
-    """Return (GRID, SIDE): the product with a column is its mean in GRID cells of a window."""
+    """Return weights (GRID, SIDE): times a column, they give its means in a window's GRID cells."""
     edges = start + np.arange(GRID + 1) * length / GRID
     pixels = np.arange(SIDE)
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -131,16 +136,16 @@ _GRIDS = np.stack([_mean_of_cells(0, SIDE), *(_mean_of_cells(s, WINDOW) for s in
 
 
 def _laid_cells(cells: Floats, way: int) -> Floats:
-    """Return the cells (10, GRID, GRID) of a picture laid in the `way`, of its whole and windows.
+    """Return the cells (10, GRID, GRID) of the whole and the windows of a picture laid in a `way`.
 
-    What was the upper left window may be the lower right one then.
+    Windows change places: the upper left one may become the lower right one.
     """
     windows = _lay(_lay(cells[1:, 1:], way), way, axes=(0, 1))
     return np.stack([_lay(cells[0, 0], way), *windows.reshape(9, GRID, GRID)])
 
 
 def _lay(picture: NDArray[_Number], way: int, axes: tuple[int, int] = (-2, -1)) -> NDArray[_Number]:
-    """Return a picture laid in the `way`: 0 to 3 quarter turns, from 4 on mirrored before."""
+    """Return a picture laid in a `way`: 0 to 3 quarter turns, 4 to 7 mirrored before that."""
     if way >= 4:
         picture = np.flip(picture, axes[1])
     return np.rot90(picture, way % 4, axes=axes)
@@ -149,12 +154,12 @@ def _lay(picture: NDArray[_Number], way: int, axes: tuple[int, int] = (-2, -1)) 
 def compare(first: Look, second: Look) -> Likeness | None:
     """Return how alike two pictures are, None if they are different.
 
-    Nothing but the two looks decides, and their order does not: what is found may be kept.
+    The answer depends on the two looks alone, not on their order, so it may be kept.
     """
     overlay = _overlay(first, second)
     if overlay is None:
         return None
-    laid, part = overlay.lay(first.grey, second.grey)
+    laid, part = overlay.lay(first.gray, second.gray)
     area = 1 / max(abs(float(np.linalg.det(overlay.place[:, :2]))), 1e-6)
     score, burst = _agreement(laid, part, overlay.place)
     mirrored, turned = overlay.way >= 4, overlay.way not in (0, 4)
@@ -165,30 +170,40 @@ def compare(first: Look, second: Look) -> Likeness | None:
 
 
 def look_closely(photos: tuple[Photo, Photo], looks: tuple[Look, Look]) -> float:
-    """Return how alike the place is where two photos that `compare` calls the same differ most.
+    """Return the least correlation, -1 to 1, of any place in two photos that `compare` calls same.
 
-    From -1 to 1, a correlation: under EVERYWHERE something else is there. Raises PhotoError.
+    Below EVERYWHERE the place shows something else. Raises PhotoError if a photo cannot be read.
     """
     overlay = _overlay(*looks)
     if overlay is None:
         return -1.0
     side = min(CLOSE_SIDE, *(min(photo.width, photo.height) for photo in photos))
     side = max(SIDE, side)
-    laid, part = overlay.lay(*(_grey(photo, side) for photo in photos))
+    laid, part = overlay.lay(*(_gray(photo, side) for photo in photos))
     times = side / SIDE
     linear, middle = overlay.place[:, :2], np.full(2, (times - 1) / 2, np.float32)
     place = np.c_[linear, times * overlay.place[:, 2] + middle - linear @ middle]
     place = place.astype(np.float32)
-    with suppress(cv2.error):  # it did not converge: what was found small has to do
-        above, below = (cv2.GaussianBlur(grey, (0, 0), 1.0) for grey in (part, laid))
+    with suppress(cv2.error):  # it did not converge: keep the alignment of the small pictures
+        above, below = (cv2.GaussianBlur(gray, (0, 0), 1.0) for gray in (part, laid))
         place = _ecc(above, below, place, 10)[1]
     one, two, weight = _laid_over(laid, part, place, 1.2)
     count = np.maximum(_sums(weight, _CLOSE_BLOCK), 1)
     apart = _sums((one - two) ** 2 * weight, _CLOSE_BLOCK) / count
-    # What compression leaves everywhere is no difference of a place.
+    # Compression noise is everywhere: it must not count as a difference of one place.
     noise = max(_NOISE, 4 * float(np.median(apart)))
     local = _local_correlation(one, two, weight, _CLOSE_BLOCK, noise)
     return float(np.min(local[np.isfinite(local)], initial=1.0))
+
+
+def why_unsure(looks: tuple[Look, Look], least_correlation: Callable[[], float]) -> str:
+    """Return why a human has to look at two photos that `compare` calls same, "" if none need to.
+
+    `least_correlation` returns the answer of `look_closely`; it is called only if it matters.
+    """
+    if looks[0].plain or looks[1].plain:
+        return "small print may differ"
+    return "" if least_correlation() >= EVERYWHERE else "a spot differs"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,23 +211,23 @@ class _Overlay:
     """How one of two pictures lies on the other."""
 
     swapped: bool  # the first lies on the second
-    way: int  # in which the one below is laid before
-    place: Floats  # (2, 3): from pixels of the one above to those of the one below
+    way: int  # in which the picture below is laid, see `_lay`
+    place: Floats  # (2, 3): maps pixels of the picture above to pixels of the one below
 
-    def lay(self, first: Grey, second: Grey) -> tuple[Grey, Grey]:
-        """Return the picture below, in its way, and the one above."""
+    def lay(self, first: Gray, second: Gray) -> tuple[Gray, Gray]:
+        """Return the picture below, laid in its way, and the picture above."""
         whole, part = (second, first) if self.swapped else (first, second)
         return np.ascontiguousarray(_lay(whole, self.way), np.uint8), part
 
 
 def _overlay(first: Look, second: Look) -> _Overlay | None:
-    """Return how the pictures lie on each other, None if in no way."""
+    """Return how the pictures lie on each other, None if they do not fit."""
     if len(first.codes) == 0 or len(second.codes) == 0:
         return None
-    # As every way of a picture and its windows have a code, the nearest tells how to lay it.
+    # Each way and window has its code: the nearest code says how to lay the picture.
     one = _bits_apart(first.codes, second.codes[0])
     two = _bits_apart(second.codes, first.codes[0])
-    swapped = (one.min(), first.grey.tobytes()) > (two.min(), second.grey.tobytes())
+    swapped = (one.min(), first.gray.tobytes()) > (two.min(), second.gray.tobytes())
     way, window = divmod(int((two if swapped else one).argmin()), 10)
     start = np.eye(2, 3, dtype=np.float32)
     if window:
@@ -225,7 +240,7 @@ def _overlay(first: Look, second: Look) -> _Overlay | None:
             ],
             np.float32,
         )
-    place = _align(*_Overlay(swapped, way, start).lay(first.grey, second.grey), start)
+    place = _align(*_Overlay(swapped, way, start).lay(first.gray, second.gray), start)
     return None if place is None else _Overlay(swapped, way, place)
 
 
@@ -234,14 +249,14 @@ def _bits_apart(codes: NDArray[np.uint8], code: NDArray[np.uint8]) -> NDArray[np
     return apart
 
 
-def _align(laid: Grey, part: Grey, start: Floats) -> Floats | None:
-    """Return the affine map (2, 3) from pixels of `part` to those of `laid`, improved from `start`.
+def _align(laid: Gray, part: Gray, start: Floats) -> Floats | None:
+    """Return the affine map (2, 3) from pixels of `part` to those of `laid`, refined from `start`.
 
-    By ECC (Evangelidis and Psarakis, 2008), first at half the size; None if that finds nothing.
+    By ECC (Evangelidis and Psarakis, 2008), first at half the size; None if it finds no fit.
     """
-    fine = [cv2.GaussianBlur(grey, (0, 0), 1.0) for grey in (laid, part)]
-    half = [cv2.resize(grey, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA) for grey in fine]
-    middle = np.full(2, 0.5, np.float32)  # pixel i of the half is 2 i + 0.5 of the whole
+    fine = [cv2.GaussianBlur(gray, (0, 0), 1.0) for gray in (laid, part)]
+    half = [cv2.resize(gray, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA) for gray in fine]
+    middle = np.full(2, 0.5, np.float32)  # pixel i at half the size is 2 i + 0.5 at full size
     linear = start[:, :2]
     coarse = np.c_[linear, (linear @ middle + start[:, 2] - middle) / 2].astype(np.float32)
     try:
@@ -264,12 +279,12 @@ def _ecc(template: "MatLike", image: "MatLike", place: Floats, steps: int) -> tu
     return float(overall), np.asarray(found, np.float32)
 
 
-def _agreement(laid: Grey, part: Grey, place: Floats) -> tuple[float, bool]:
-    """Return the score as in `Likeness`, and whether it could be the same series."""
+def _agreement(laid: Gray, part: Gray, place: Floats) -> tuple[float, bool]:
+    """Return the score as in `Likeness`, and whether it could be the same burst."""
     one, two, weight = _laid_over(laid, part, place, 1.0)
     local = _local_correlation(one, two, weight, _BLOCK, _NOISE)
     known = local[np.isfinite(local)]
-    if len(known) < 0.25 * local.size:  # hardly any overlap: nothing can be said
+    if len(known) < 0.25 * local.size:  # too little overlap to compare
         return 0.0, False
     n = len(local)
     middle = local[n // 5 : n - n // 5, n // 5 : n - n // 5]
@@ -282,21 +297,21 @@ def _agreement(laid: Grey, part: Grey, place: Floats) -> tuple[float, bool]:
     return float(np.percentile(known[known >= _SPOT], 10)), burst
 
 
-def _laid_over(laid: Grey, part: Grey, place: Floats, blur: float) -> tuple[Floats, Floats, Floats]:
-    """Return both pictures, equally exposed, in the frame of `part`; 1 where both are, else 0."""
+def _laid_over(laid: Gray, part: Gray, place: Floats, blur: float) -> tuple[Floats, Floats, Floats]:
+    """Return both, equally exposed, in the frame of `part`, and a mask: 1 where they overlap."""
     size, flags = part.shape, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     over = cv2.warpAffine(laid, place, size, flags=flags)
     inside = cv2.warpAffine(np.full_like(laid, 255), place, size, flags=flags)
     weight = (cv2.erode(inside, np.ones((3, 3), np.uint8), borderValue=0) == 255).astype(np.float32)
-    one, two = (cv2.GaussianBlur(grey, (0, 0), blur).astype(np.float32) for grey in (over, part))
+    one, two = (cv2.GaussianBlur(gray, (0, 0), blur).astype(np.float32) for gray in (over, part))
     one, two = _equally_exposed(one, two, weight > 0)
     return one, two, weight
 
 
 def _equally_exposed(one: Floats, two: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Return both at the brightness and contrast of the harder one, clipped as that one is.
+    """Return both with the brightness and contrast of the one with more contrast, clipped alike.
 
-    Where a brightened copy is white it has lost what the original shows: clip the original too.
+    Where a brightened copy is white it has lost detail, so the original is clipped there too.
     """
     unclipped = valid & (np.minimum(one, two) > 8) & (np.maximum(one, two) < 247)
     if np.count_nonzero(unclipped) < 0.1 * unclipped.size:
@@ -319,7 +334,7 @@ def _local_correlation(
 ) -> Floats:
     """Return the correlation around every third pixel, (m, m); NaN where they do not overlap.
 
-    In blocks of `block` pixels; `noise` is the variance under which a place has no structure.
+    In blocks of `block` pixels; `noise` is the variance below which a place has no structure.
     """
     count = np.maximum(_sums(weight, block), 1)
 
@@ -336,7 +351,7 @@ def _local_correlation(
 
 
 def _sums(values: Floats, block: int) -> Floats:
-    """Return the sum of the block around every pixel; outside the picture there are zeros."""
+    """Return the sum of the block around every pixel; zeros lie outside the picture."""
     size, border = (block, block), cv2.BORDER_CONSTANT
     return np.asarray(
         cv2.boxFilter(values, -1, size, normalize=False, borderType=border), np.float32

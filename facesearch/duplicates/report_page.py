@@ -1,4 +1,4 @@
-"""Groups -> one HTML page that needs nothing else: thumbnails side by side, scores, reasons."""
+"""Groups of pictures -> one self-contained HTML page: thumbnails side by side, scores, reasons."""
 
 import base64
 import io
@@ -30,25 +30,25 @@ figcaption { overflow-wrap: anywhere; font-size: .85rem; }
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture of a group, or a face cut from one, and what is said of it."""
+    """One picture of a group, or a face cut from one, with its caption and note."""
 
     photo: str | Photo  # path, read when the page is written; or the pixels themselves
     caption: str
     note: str  # a score, a reason
-    keep: bool = False  # the one proposed to be kept
+    keep: bool = False  # whether it is the one to keep
 
 
 def page(title: str, summary: str, groups: Iterable[tuple[str, Iterable[Picture]]]) -> str:
     """Return the page as HTML; each of `groups` is a heading and its pictures.
 
-    A picture that cannot be read is shown by its caption alone. Thumbnails are made one after the
-    other, so memory does not grow with the photos' sizes.
+    A picture that cannot be read is shown by its caption alone. Thumbnails are made one by one, so
+    memory does not grow with the photos.
     """
     sections = []
     for heading, pictures in groups:
         row = "".join(map(_figure, pictures))
         sections.append(f'<section><h2>{_text(heading)}</h2><div class="row">{row}</div></section>')
-    # The policy lets nothing be loaded from anywhere, whatever a file's name holds.
+    # The policy forbids loading anything from anywhere, whatever a file name contains.
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -62,9 +62,9 @@ def page(title: str, summary: str, groups: Iterable[tuple[str, Iterable[Picture]
 
 
 def cut_out(path: str, content_hash: str, box: tuple[float, float, float, float]) -> Photo | str:
-    """Return the face at `box` with what is around it, for a `Picture`.
+    """Return the face at `box` with a margin, for a `Picture`.
 
-    An empty text, which shows nothing, if the photo is not there or not as it was.
+    "" if the photo is missing or has changed; a `Picture` of it shows its caption alone.
     """
     try:
         photo = read_photo(path)
@@ -91,7 +91,7 @@ def _figure(picture: Picture) -> str:
 
 
 def _data_uri(photo: str | Photo) -> str:
-    """Return the thumbnail as a data URI, an empty text if the photo cannot be read."""
+    """Return the thumbnail as a data URI, "" if the photo cannot be read."""
     try:
         photo = read_photo(photo) if isinstance(photo, str) else photo
         pixels = photo.pixels(min(1.0, THUMBNAIL / max(photo.width, photo.height)))
@@ -105,5 +105,5 @@ def _data_uri(photo: str | Photo) -> str:
 
 
 def _text(text: str) -> str:
-    """Return `text` for HTML; bytes of file names that are no text become question marks."""
+    """Return `text` escaped for HTML; bytes of file names that are not text become "?"."""
     return escape(text.encode("utf-8", "replace").decode("utf-8"))

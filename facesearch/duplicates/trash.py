@@ -1,9 +1,9 @@
-"""Duplicate files -> a trash folder and back, each time as one journalled operation.
+"""Duplicate files -> a trash folder and back, each time as one journaled operation.
 
-An operation is a folder of the trash: its plan, written and synced before the first move, says
-which file goes, what it holds and where it goes; the files lie beside it. What was moved is seen
-from the files themselves, so there is nothing that a kill could leave half written: a file is at
-its place, in the trash, or at both while it is moved. `moved` and `undone` mark the ends.
+An operation is a folder in the trash. Its plan, written and synced before the first move, has every
+file's path, content hash and name in the trash; the files lie beside it. What has been moved is
+read from the files themselves, so a kill leaves nothing half written: a file is in its place, in
+the trash, or in both while it is moved. The files `moved` and `undone` mark a finished operation.
 """
 
 import errno
@@ -25,48 +25,48 @@ DEFAULT_NAME = "facesearch-trash"
 _PLAN = TRASH_PLAN
 _MOVED, _BEGUN, _UNDONE = "moved", "undoing", "undone"
 _VERSION = 1
-_NAME_BYTES = 200  # of a file's own name in the trash: the number in front has room too
+_NAME_BYTES = 200  # of a file's own name that its name in the trash keeps, after a number
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A file that goes, what it holds, and the file that stays in its stead."""
+    """A file to move, its content, and the file that stays instead."""
 
     path: str
     content_hash: str
     keeper: str
     keeper_hash: str
-    kept_as: str  # name in the operation's folder
+    kept_as: str  # its name in the operation's folder
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one operation."""
+    """The result of one operation."""
 
     folder: Path
-    moved: tuple[str, ...]  # paths: into the trash, or back to their place
-    left: tuple[tuple[str, str], ...]  # path, why it was left alone
+    moved: tuple[str, ...]  # paths moved to the trash, or back to their place
+    left: tuple[tuple[str, str], ...]  # paths left alone, and why
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """An operation that was cut short."""
+    """An operation that was interrupted."""
 
     folder: Path
     files: int
-    undoing: bool  # cut short while everything was moved back
+    undoing: bool  # interrupted while files were moved back
 
 
 def apply(groups: Sequence[PhotoGroup], trash: Path) -> Outcome:
-    """Move the sure duplicates of `groups` to a new folder of `trash`; return what became of them.
+    """Move the sure duplicates of `groups` to a new folder in `trash`.
 
-    A file that vanished or does not hold any more what the report saw is left alone, and so are
-    all of a group whose keeper does not. Raises TrashError if the trash cannot be written, before
-    any file is touched, or when it is full: what is moved by then stays so and can be undone.
+    A file that has gone or changed since the report is left alone, and so is every file of a group
+    whose keeper has. Raises TrashError before any file is touched if the trash cannot be written,
+    or when it is full: files that were moved until then stay in the trash and can be moved back.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = trash / f"{stamp}-{secrets.token_hex(3)}"
-    with _told(trash):
+    with _as_trash_error(trash):
         new = [path for path in (trash, *trash.parents) if not path.exists()]
         folder.mkdir(parents=True)
         moves = list(_planned(groups))
@@ -80,7 +80,7 @@ def apply(groups: Sequence[PhotoGroup], trash: Path) -> Outcome:
 
 
 def unfinished(trash: Path) -> list[Unfinished]:
-    """Return the operations in `trash` that were cut short, oldest first."""
+    """Return the operations in `trash` that were interrupted, oldest first."""
     found = []
     for folder in _operations(trash):
         undone, moved = ((folder / name).exists() for name in (_UNDONE, _MOVED))
@@ -91,7 +91,7 @@ def unfinished(trash: Path) -> list[Unfinished]:
 
 
 def finish(trash: Path) -> list[Outcome]:
-    """Carry out to the end whatever was cut short in `trash`; return what became of it."""
+    """Finish every interrupted operation in `trash`; return their results."""
     return [
         undo(trash, cut.folder) if cut.undoing else _finish(cut.folder, _read_plan(cut.folder))
         for cut in unfinished(trash)
@@ -101,15 +101,15 @@ def finish(trash: Path) -> list[Outcome]:
 def undo(trash: Path, folder: Path | None = None) -> Outcome:
     """Move every file of an operation back, by default of the newest that is not undone.
 
-    Never over a file that is there meanwhile: that one is told and the moved one stays in the
-    trash. Raises TrashError if there is nothing to undo.
+    Never over another file: the outcome then lists the path, and the moved file stays in the trash.
+    Raises TrashError if there is nothing to undo.
     """
     folder = folder or newest(trash)
     if folder is None:
         raise TrashError(f"there is nothing to undo in {trash}")
     moves = _read_plan(folder)
     moved, left_alone = [], []
-    with _told(trash):
+    with _as_trash_error(trash):
         _write(folder / _BEGUN, b"")
         for move in moves:
             reason = _back(folder / move.kept_as, Path(move.path), move.content_hash)
@@ -118,8 +118,8 @@ def undo(trash: Path, folder: Path | None = None) -> Outcome:
             elif reason:
                 left_alone.append((move.path, reason))
         _write(folder / (_MOVED if left_alone else _UNDONE), b"")
-        (folder / _BEGUN).unlink()  # what was left alone may be undone later
-        for part in folder.glob(".facesearch-*.part"):  # of an apply that was killed
+        (folder / _BEGUN).unlink()  # files left alone may be moved back later
+        for part in folder.glob(".facesearch-*.part"):  # left by an apply that was killed
             part.unlink()
     return Outcome(folder, tuple(moved), tuple(left_alone))
 
@@ -131,6 +131,7 @@ def newest(trash: Path) -> Path | None:
 
 
 def _planned(groups: Sequence[PhotoGroup]) -> Iterator[Move]:
+    """Yield the moves of the sure duplicates."""
     number = 0
     for group in groups:
         keeper = group.keeper
@@ -144,17 +145,18 @@ def _planned(groups: Sequence[PhotoGroup]) -> Iterator[Move]:
 
 
 def _finish(folder: Path, moves: Sequence[Move]) -> Outcome:
+    """Move the files that a plan names and that are not in the trash yet."""
     moved, left = [], []
-    kept: dict[str, bool] = {}  # keeper -> it is there as it was: read once an operation
-    with _told(folder.parent):
+    intact: dict[str, bool] = {}  # keeper -> whether it is unchanged: read once per operation
+    with _as_trash_error(folder.parent):
         for move in moves:
-            if move.keeper not in kept:
-                kept[move.keeper] = file_hash(move.keeper) == move.keeper_hash
+            if move.keeper not in intact:
+                intact[move.keeper] = file_hash(move.keeper) == move.keeper_hash
             if (folder / move.kept_as).exists() and not os.path.lexists(move.path):
-                moved.append(move.path)  # before it was cut short
+                moved.append(move.path)  # before the interruption
                 continue
             reason = "the file to keep is gone or has changed"
-            if kept[move.keeper]:
+            if intact[move.keeper]:
                 reason = _away(Path(move.path), folder / move.kept_as, move)
             if reason:
                 left.append((move.path, reason))
@@ -165,9 +167,9 @@ def _finish(folder: Path, moves: Sequence[Move]) -> Outcome:
 
 
 def _away(path: Path, target: Path, move: Move) -> str:
-    """Move a file to the trash; return why not, an empty text if it was."""
+    """Move a file to the trash; return "" if it was moved, else the reason why not."""
     if path.is_symlink():
-        return "it is a link now"
+        return "it has become a link"
     content_hash = file_hash(path)
     if content_hash is None:
         return "it is gone or cannot be read"
@@ -176,9 +178,9 @@ def _away(path: Path, target: Path, move: Move) -> str:
     with suppress(OSError):
         if path.samefile(move.keeper):
             return "it is the file to keep under another name"
-    if target.exists():  # copied already, then cut short
+    if target.exists():  # copied before an interruption
         if file_hash(target) != move.content_hash:
-            return f"{target} holds something else"
+            return f"{target} is another file"
     else:
         try:
             path.replace(target)
@@ -201,21 +203,21 @@ def _away(path: Path, target: Path, move: Move) -> str:
 
 
 def _back(kept: Path, path: Path, content_hash: str) -> str | None:
-    """Move a file back to its place; return None if it was, why not, "" if there is nothing to."""
+    """Move a file back; return None if it was moved, "" if it need not be, else why not."""
     if not os.path.lexists(kept):
         return ""  # it was never moved, or is back already
     if os.path.lexists(path):
         if file_hash(path) != content_hash or path.is_symlink():
-            return "another file is at its place now"
-        kept.unlink()  # cut short between copy and removal: both hold the same
+            return "another file is in its place now"
+        kept.unlink()  # interrupted between copy and removal: both are the same
         return None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(kept, path)  # unlike a rename it never replaces what came there this moment
+            os.link(kept, path)  # unlike a rename it never replaces a file that has just appeared
         except OSError as error:
             if isinstance(error, FileExistsError):
-                return "another file is at its place now"
+                return "another file is in its place now"
             if error.errno == errno.EXDEV:
                 _copy(kept, path, content_hash)
             else:  # a file system without hard links
@@ -229,9 +231,9 @@ def _back(kept: Path, path: Path, content_hash: str) -> str | None:
 
 
 def _copy(source: Path, target: Path, content_hash: str) -> None:
-    """Copy a file with its times to another file system, whole and checked or not at all."""
-    part = target.with_name(f".facesearch-{content_hash[:16]}.part")  # a kill leaves it: the next
-    # attempt writes the same one again, and takes it away
+    """Copy a file with its times to another file system, complete and verified, or not at all."""
+    # after a kill the next attempt overwrites this file and removes it
+    part = target.with_name(f".facesearch-{content_hash[:16]}.part")
     try:
         with source.open("rb") as reading, part.open("wb") as writing:
             shutil.copyfileobj(reading, writing)
@@ -239,7 +241,7 @@ def _copy(source: Path, target: Path, content_hash: str) -> None:
             os.fsync(writing.fileno())
         shutil.copystat(source, part)
         if file_hash(part) != content_hash:
-            raise OSError(errno.EIO, "the copy does not hold what the file does", str(source))
+            raise OSError(errno.EIO, "the copy differs from the file", str(source))
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         part.rename(target)
@@ -249,24 +251,25 @@ def _copy(source: Path, target: Path, content_hash: str) -> None:
 
 
 def _operations(trash: Path) -> list[Path]:
-    """Return the folders of operations, oldest first; one without a whole plan moved nothing."""
+    """Return the folders of operations, oldest first; one without a plan has moved nothing."""
     with suppress(OSError):
         return sorted(path.parent for path in trash.glob(f"*/{_PLAN}"))
     return []
 
 
 def _read_plan(folder: Path) -> list[Move]:
+    """Return the moves of an operation; raises TrashError if its plan is damaged."""
     try:
         head, *lines = map(json.loads, (folder / _PLAN).read_text("utf-8").splitlines())
         if head != {"facesearch_trash": _VERSION, "files": len(lines)}:
             raise ValueError
         return [Move(**line) for line in lines]
     except (OSError, ValueError, TypeError) as error:
-        raise TrashError(f"{folder / _PLAN} is not what facesearch wrote there") from error
+        raise TrashError(f"{folder / _PLAN} is not a plan that facesearch wrote") from error
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that is there whole, on the disk, or not at all."""
+    """Write a file completely, synced to disk, or not at all."""
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
         file.write(data)
@@ -277,8 +280,8 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename outlast a power cut, where the system can."""
-    if os.name == "nt":  # Windows opens no folder
+    """Make a rename survive a power cut, where the system allows it."""
+    if os.name == "nt":  # Windows cannot open a folder
         return
     with suppress(OSError):  # some network file systems cannot
         descriptor = os.open(folder, os.O_RDONLY)
@@ -289,8 +292,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _told(trash: Path) -> Iterator[None]:
-    """Turn what the system refuses about the trash into a TrashError."""
+def _as_trash_error(trash: Path) -> Iterator[None]:
+    """Turn an OSError about the trash into a TrashError."""
     try:
         yield
     except OSError as error:

@@ -1,1 +1,1 @@
-"""What a person decides next: groups of unnamed faces and the order in which to ask about them."""
+"""What a human decides next: groups of unnamed faces, and the order in which to ask about them."""

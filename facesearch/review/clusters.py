@@ -1,11 +1,11 @@
-"""Faces of people nobody has named -> groups, one a person, which keep their identity.
+"""Faces of unnamed people -> groups of one person each, which keep their ids.
 
-Average linkage by the cosine, exactly, and never n x n: the mean cosine of two groups is the inner
-product of their mean templates, so the index finds the group nearest to a group. Two groups that
-are nearest to each other become one, as many such pairs at a time as there are. That gives the
-same groups as one pair after the other, because a new group is never nearer to a third than the
-nearer of its halves was (Bruynooghe 1978). Nor is it with faces that must not be together: what
-a group may not join, no group that it becomes a part of may.
+This is exact average linkage by the cosine, without comparing all faces with all: the mean cosine
+of two groups is the inner product of their mean templates, so the index finds the group nearest to
+a group. All pairs of groups that are nearest to each other are joined at once. That gives the same
+groups as joining one pair at a time, because a joined group is never nearer to a third than the
+nearer of its halves was (Bruynooghe 1978). This also holds with faces that must stay apart: what
+a group may not join, no group that contains it may join.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from facesearch.openset import Cohort, Strangers, fit_strangers
 from facesearch.vectors import Floats
+from facesearch_indexes import build_index
 from facesearch_indexes.base import VectorIndex
 
 Ids = NDArray[np.int64]
 
-# How alike two groups have to be, in standard deviations from the mean of strangers' scores. Two
-# faces: so much that this share of all of them has as alike a stranger by chance. Larger groups
-# less, down to LEAST_Z, since a mean over many pairs is rarely high by chance. Chosen on the
-# development faces with many photos a person, and on the same thinned out to one photo of most.
+# How alike two groups have to be, in standard deviations from the mean of strangers' scores. For
+# two single faces: so much that only this share of all faces has as alike a stranger by chance.
+# Larger groups need less, down to LEAST_Z, as a mean over many pairs is rarely high by chance.
+# Chosen on the development faces, and on the same with most people reduced to one photo.
 STRANGERS_AS_ALIKE = 0.03
 LEAST_Z = 3.0
 
@@ -33,16 +34,16 @@ def group_faces(
 ) -> list[tuple[int, ...]]:
     """Return groups of `ids` (n,), each of one person, largest first; every id is in one of them.
 
-    `faces` (n, dim), unit rows, are those of people who are not enrolled, `photos` (n,) says which
-    are on one photo: these are of as many people. `people` (m, dim) are the mean templates of who
-    is enrolled, `cohort` is the model's: they tell how alike strangers are, by the cosine, whatever
-    the model's head says. The order of the faces does not matter. In a group the most typical face
-    comes first; of groups of one size the one with the lowest id.
+    `faces` (n, dim), unit rows, are of people who are not enrolled. `photos` (n,) are their photos:
+    faces in one photo are of different people. `people` (m, dim), the mean templates of the
+    enrolled people, and the model's `cohort` tell how alike strangers are by the cosine; the
+    model's head is not asked. The order of the faces does not matter. In a group the most typical
+    face comes first; groups of equal size are ordered by their lowest id.
     """
     if len(ids) == 0:
         return []
     strangers = fit_strangers(people, len(people), cohort)
-    # equal scores are decided by place: let it depend on the faces alone
+    # ties go by row: make the order of rows depend on the faces alone
     order = np.lexsort((ids, rank_of_rows(faces)))
     ids, centred = ids[order], strangers.centred(faces[order])
     labels = average_linkage(centred, photos[order], strangers)
@@ -56,48 +57,46 @@ def group_faces(
 
 
 def rank_of_rows(rows: Floats) -> Ids:
-    """Return a number (n,) for each of `rows` (n, dim) that says its place among them.
+    """Return the rank (n,) of each of `rows` (n, dim) in an order that depends on nothing else.
 
-    Which order it is has no meaning, but it is that of the rows' bytes; equal rows share a number.
+    It is the order of their bytes, without a meaning; equal rows share a rank.
     """
     as_bytes = np.ascontiguousarray(rows).view(f"V{rows.shape[1] * rows.itemsize}")[:, 0]
     return np.unique(as_bytes, return_inverse=True)[1].astype(np.int64)
 
 
 def average_linkage(centred: Floats, photos: Ids, strangers: Strangers) -> Ids:
-    """Return each row's group (n,), named by its first row, of `centred` (n, dim) unit rows.
+    """Return the group (n,) of each unit row of `centred` (n, dim), named by its first row.
 
-    Groups are joined, nearest first, as long as their mean cosine is above what `needed_z` says. A
-    joint that is not goes on in the tree, lest the order of the others change, but counts no more.
-    Groups with faces of one of the `photos` (n,) are never joined.
+    Groups are joined, nearest first. Only a join whose mean cosine reaches `needed_z` counts; other
+    joins stay in the tree, so that the order of the rest does not change, but nothing that is
+    joined to them later counts. Groups that share one of the `photos` (n,) are never joined.
     """
-    from facesearch_indexes.faiss_index import FaissIndex  # 0.2 s: not on the way to one photo
-
     n = len(centred)
     labels = np.arange(n)
     sums, sizes = centred.astype(np.float64), np.ones(n)
-    sound = np.ones(n, bool)  # whether a group came about by joints that count
+    sound = np.ones(n, bool)  # whether all joins of a group count
     nearest, z = np.full(n, -1), np.full(n, -np.inf, np.float32)
-    of_several = np.isin(photos, np.flatnonzero(np.bincount(photos) > 1))
-    seen_on = {row: {int(photos[row])} for row in np.flatnonzero(of_several).tolist()}
-    index = FaissIndex.build(labels, centred)
-    ask = labels  # the groups whose nearest is not known (any more)
+    not_alone = np.isin(photos, np.flatnonzero(np.bincount(photos) > 1))
+    photos_of = {row: {int(photos[row])} for row in np.flatnonzero(not_alone).tolist()}
+    index = build_index(labels, centred)
+    ask = labels  # the groups whose nearest group is not known
     while True:
-        nearest[ask], scores = nearest_allowed(index, means(sums, sizes, ask), ask, seen_on)
+        nearest[ask], scores = nearest_allowed(index, means(sums, sizes, ask), ask, photos_of)
         z[ask] = strangers.standard(scores)
         growing = np.flatnonzero(z >= LEAST_Z)
         if len(growing) == 0:
             return labels
         kept = growing[(nearest[nearest[growing]] == growing) & (growing < nearest[growing])]
-        if len(kept) == 0:  # of many that tie, rounding can send each to the next, in a ring
+        if len(kept) == 0:  # with ties, rounding can make nearest groups form a ring
             first = growing[z[growing].argmax()]
             kept = np.array([min(first, nearest[first])])
             nearest[kept] = max(first, nearest[first])
         joined = nearest[kept]
         sound[kept] &= sound[joined] & (z[kept] >= needed_z(sizes[kept], sizes[joined], n))
         for one, other in zip(kept.tolist(), joined.tolist(), strict=True):
-            if other in seen_on:
-                seen_on[one] = seen_on.get(one, set()) | seen_on.pop(other)
+            if other in photos_of:
+                photos_of[one] = photos_of.get(one, set()) | photos_of.pop(other)
         sums[kept] += sums[joined]
         sizes[kept] += sizes[joined]
         into = np.arange(n)
@@ -112,12 +111,13 @@ def average_linkage(centred: Floats, photos: Ids, strangers: Strangers) -> Ids:
 
 
 def nearest_allowed(
-    index: VectorIndex, rows: Floats, groups: Ids, seen_on: Mapping[int, set[int]]
+    index: VectorIndex, rows: Floats, groups: Ids, photos_of: Mapping[int, set[int]]
 ) -> tuple[Ids, Floats]:
     """Return the group (n,) nearest to each of `groups` (n,) that it may join, and its score (n,).
 
-    `rows` (n, dim) are the means of `groups`, `seen_on` says on which photos some are: two groups
-    on one photo may not be joined. Without another one the group is -1 and the score -inf.
+    `rows` (n, dim) are the means of `groups`. `photos_of` has the photos of groups that share a
+    photo with another face: two groups in one photo may not be joined. If there is no such group,
+    it is -1 and the score -inf.
     """
     nearest, best = np.full(len(groups), -1), np.full(len(groups), -np.inf, np.float32)
     left, many = np.arange(len(groups)), 2
@@ -125,10 +125,10 @@ def nearest_allowed(
         matches = index.search(rows[left], many)
         allowed = (matches.ids != groups[left, None]) & (matches.ids >= 0)
         for place, group in enumerate(groups[left].tolist()):
-            if group in seen_on:
+            if group in photos_of:
                 for column in np.flatnonzero(allowed[place]).tolist():
-                    other = seen_on.get(int(matches.ids[place, column]), set())
-                    allowed[place, column] = seen_on[group].isdisjoint(other)
+                    other = photos_of.get(int(matches.ids[place, column]), set())
+                    allowed[place, column] = photos_of[group].isdisjoint(other)
         first, found = allowed.argmax(1), allowed.any(1)
         nearest[left[found]] = matches.ids[found, first[found]]
         best[left[found]] = matches.scores[found, first[found]]
@@ -139,7 +139,7 @@ def nearest_allowed(
 
 
 def means(sums: NDArray[np.float64], sizes: NDArray[np.float64], groups: Ids) -> Floats:
-    """Return the mean templates (m, dim) of `groups` (m,), which are shorter than 1."""
+    """Return the mean templates (m, dim) of `groups` (m,); they are shorter than 1."""
     rows: Floats = (sums[groups] / sizes[groups, None]).astype(np.float32)
     return rows
 
@@ -147,7 +147,7 @@ def means(sums: NDArray[np.float64], sizes: NDArray[np.float64], groups: Ids) ->
 def needed_z(
     sizes_a: NDArray[np.float64], sizes_b: NDArray[np.float64], n: int
 ) -> NDArray[np.float64]:
-    """Return the standard scores (m,) at which groups of these sizes are one, of `n` faces."""
+    """Return the standard scores (m,) from which groups of these sizes are one, among `n` faces."""
     of_two_faces = max(LEAST_Z, -NormalDist().inv_cdf(STRANGERS_AS_ALIKE / n))
     needed: NDArray[np.float64] = LEAST_Z + (of_two_faces - LEAST_Z) / np.sqrt(sizes_a * sizes_b)
     return needed
@@ -156,12 +156,12 @@ def needed_z(
 def keep_identities(
     groups: Sequence[Sequence[int]], before: Mapping[int, int], next_id: int
 ) -> list[int]:
-    """Return an id for each of `groups` of faces: that of the former group it goes on with.
+    """Return an id for each of `groups` of faces: that of the former group it continues.
 
     `before` is the id of the group that each face was in, `next_id` an id that no group ever had.
-    Each id goes on with the group that shares most faces with it, the largest overlap first and of
-    equal ones the oldest id, the lowest; groups without a former one get `next_id` and up in their
-    order.
+    Each id goes to the group that shares the most faces with it, the largest overlap first; among
+    equal overlaps the lowest, oldest id first. Groups without a former one get `next_id` and up, in
+    their order.
     """
     shared: dict[tuple[int, int], int] = {}
     for place, group in enumerate(groups):
@@ -170,11 +170,11 @@ def keep_identities(
                 key = (place, before[face])
                 shared[key] = shared.get(key, 0) + 1
     ids: dict[int, int] = {}
-    going_on: set[int] = set()
+    continued: set[int] = set()
     for place, old in sorted(shared, key=lambda key: (-shared[key], key[1], key[0])):
-        if place not in ids and old not in going_on:
+        if place not in ids and old not in continued:
             ids[place] = old
-            going_on.add(old)
+            continued.add(old)
     for place in range(len(groups)):
         if place not in ids:
             ids[place] = next_id

@@ -1,7 +1,7 @@
-"""Faces that no human decided about -> the queue in which a human is asked, what tells most first.
+"""Faces that no human has decided about -> the queue in which to ask, most informative first.
 
-A face waits alone, or with its group: one answer names all of that. Who it may be is the machine's
-answer, the best first, and is asked for anew when its turn comes: answers change it.
+A face waits alone or with its group, which one answer names. Proposals are the machine's answer,
+most probable first; they are computed again when a face's turn comes, since answers change them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from facesearch.identification import IdentifiedFace, Seen
 from facesearch.review.groups import Unnamed, UnnamedFace
 
-DOUBT = 0.1  # of which every tenth answer of the machine is wrong: that is asked for first
-ASKED_FROM = 0.1  # probability; below, nobody is asked "is it Ada?": a yes would be an accident
-PROPOSED_FROM = 0.01  # probability; below, a name would only distract
-PROPOSED = 9  # people at most: a key each
-ASKED_ANEW = 12  # faces of a group, the most typical, who say together who it may be
+DOUBT = 0.1  # where the likeliest answer is wrong more often than this, ask first
+ASKED_FROM = 0.1  # probability; below it "is it Ada?" is not asked: a yes would be an accident
+PROPOSED_FROM = 0.01  # probability; below it a name would only distract
+MAX_PROPOSED = 9  # people: one key each
+REPROPOSED_FACES = 12  # most typical faces of a group from which its proposals are recomputed
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A person who a waiting face may be."""
+    """A person a waiting face may be."""
 
     person: str
     probability: float
@@ -27,46 +27,46 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiting:
-    """One face, or the faces of a group, of whom no human said who they are."""
+    """One face, or the faces of a group, that no human has decided about."""
 
     faces: tuple[UnnamedFace, ...]  # most typical first
-    seen: tuple[Seen, ...]  # of each face all of its photo, without crops
-    group: int | None  # its number, see UnnamedGroup; None of one face alone
+    seen: tuple[Seen, ...]  # for each face, everything seen in its photo, without crops
+    group: int | None  # id of the UnnamedGroup; None for a single face
     proposals: tuple[Proposal, ...]  # most probable first
     unknown_probability: float
 
     @property
     def n_askable(self) -> int:
-        """How many of the proposals are probable enough to ask if it is that person."""
+        """How many of the proposals are probable enough to ask about."""
         return sum(proposal.probability >= ASKED_FROM for proposal in self.proposals)
 
     @property
     def doubt(self) -> float:
-        """How probable it is that the likeliest answer is wrong, from 0."""
+        """The probability that the likeliest answer is wrong."""
         likeliest = [proposal.probability for proposal in self.proposals[:1]]
         return 1.0 - max([self.unknown_probability, *likeliest])
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """All faces on some photos that no human decided about."""
+    """All faces in some photos that no human has decided about."""
 
     unnamed: Unnamed
-    waiting: tuple[Waiting, ...]  # see `most_telling_first`
+    waiting: tuple[Waiting, ...]  # in the order of `most_informative_first`
 
 
 def waiting_face(face: UnnamedFace, seen: Seen, identified: IdentifiedFace) -> Waiting:
-    """Return a face that waits alone; `identified` is what the machine says of it."""
+    """Return a face that waits alone; `identified` is the machine's answer."""
     proposals = tuple(
         Proposal(candidate.person, candidate.probability)
-        for candidate in identified.candidates[:PROPOSED]
+        for candidate in identified.candidates[:MAX_PROPOSED]
         if candidate.probability >= PROPOSED_FROM
     )
     return Waiting((face,), (seen,), None, proposals, identified.unknown_probability)
 
 
 def joined(waiting: Sequence[Waiting], group: int | None) -> Waiting:
-    """Return faces that wait together; of each answer the mean of their probabilities counts."""
+    """Return faces that wait together; each person has the mean of the faces' probabilities."""
     if len(waiting) == 1:
         return waiting[0]
     people = {proposal.person for one in waiting for proposal in one.proposals}
@@ -74,7 +74,7 @@ def joined(waiting: Sequence[Waiting], group: int | None) -> Waiting:
     means = [(sum(of.get(who, 0.0) for of in of_each) / len(waiting), who) for who in people]
     proposals = tuple(
         Proposal(who, mean)
-        for mean, who in sorted(means, key=lambda pair: (-pair[0], pair[1]))[:PROPOSED]
+        for mean, who in sorted(means, key=lambda pair: (-pair[0], pair[1]))[:MAX_PROPOSED]
         if mean >= PROPOSED_FROM
     )
     return Waiting(
@@ -86,10 +86,10 @@ def joined(waiting: Sequence[Waiting], group: int | None) -> Waiting:
     )
 
 
-def most_telling_first(waiting: Iterable[Waiting]) -> tuple[Waiting, ...]:
-    """Return those first whose likeliest answer has less than 90 %, the most doubtful foremost.
+def most_informative_first(waiting: Iterable[Waiting]) -> tuple[Waiting, ...]:
+    """Return those in doubt (DOUBT) first, most doubtful first; then groups, largest first.
 
-    Then groups, the largest first: one answer names many; then all others, again by doubt.
+    One answer names a whole group. All others come last, again by doubt.
     """
 
     def place(one: Waiting) -> tuple[int, int, float]:

@@ -1,1 +1,1 @@
-"""What the web page and an interface for programs share: uploads, decoding, requests, sessions."""
+"""What the page and an interface for programs share: guard, decoding, uploads, reviews."""

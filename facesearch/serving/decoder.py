@@ -1,9 +1,9 @@
-"""Photo file -> what is there and pictures of it, in another process.
+"""Photo file -> the faces in it and JPEGs of them, in a child process.
 
-A photo can hold anything: gigabytes of pixels in kilobytes, hours of work for a decoder, a fault
-of one that ends the process. So photos are decoded in a process of their own, which has a limit
-of memory and of time for each. When it ends or is ended, that photo is told to be unreadable, and
-the next one gets a new process; the page does not notice.
+A photo can hold anything: gigabytes of pixels in kilobytes, hours of work for a decoder, bytes
+that crash one. So photos are decoded in a child process with a limit of memory, and of time for
+each photo. If the process ends or has to be ended, its photo is reported as unreadable, and the
+next photo gets a new process; the server does not notice.
 """
 
 import io
@@ -28,28 +28,28 @@ from facesearch.identification import Seen, look
 from facesearch.model import Model
 from facesearch.photo import MAX_BYTES, Photo, photo_from_bytes, read_photo
 
-TIMEOUT_S = 60.0  # for one photo; 200 megapixels take less than ten seconds
-START_TIMEOUT_S = 300.0  # until the process has loaded the model, on a busy machine
-MEMORY_BYTES = 6_000_000_000  # of addresses; 200 megapixels with transparency take three
+TIMEOUT_S = 60.0  # per photo; 200 megapixels take less than ten seconds
+START_TIMEOUT_S = 300.0  # to load the model, on a busy machine
+MEMORY_BYTES = 6_000_000_000  # address space; 200 megapixels with transparency take half
 PICTURE_PX = 1600  # longest side of a photo on the page
-FACE_PX = 240  # side of a face on the page
+FACE_PX = 240  # side of a face crop on the page
 WHOLE_PX = 640  # longest side of a photo among its duplicates
-MARGIN = 0.35  # around a face, of its longer side
+MARGIN = 0.35  # around a face, as a share of its longer side
 
 Box = tuple[float, float, float, float]  # as in facesearch.detection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
-    """A photo that was looked at."""
+class DecodedPhoto:
+    """A photo's faces, with JPEGs to show them."""
 
     seen: Seen
     picture: bytes  # JPEG of the upright photo, at most PICTURE_PX large
-    faces: list[bytes]  # JPEG of each face with what is around it, in the order of `seen.faces`
+    faces: list[bytes]  # JPEG of each face with a margin, in the order of `seen.faces`
 
 
-class Eyes:
-    """Looks at photos in another process, one at a time."""
+class DecoderProcess:
+    """Decodes photos in a child process, one at a time."""
 
     def __init__(
         self,
@@ -58,9 +58,10 @@ class Eyes:
         timeout_s: float = TIMEOUT_S,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
-        """Make eyes that `look` with the model that `load_model`, which is pickled, returns.
+        """Decode photos in a child process. `load_model` must be picklable.
 
-        Without one they only cut out. The process is started when it is first needed.
+        Without `load_model` the process can `crop` and `shrink`, but not `decode`. It is started by
+        `start` or by the first photo. `timeout_s` is per photo.
         """
         self._load_model = load_model
         self._timeout_s = timeout_s
@@ -70,36 +71,36 @@ class Eyes:
         self._pipe: Connection | None = None
         self._closed = threading.Event()
 
-    def look(self, path: Path, name: str) -> Looked:
-        """Return what the photo at `path` shows; `name` is what the user calls it.
+    def decode(self, path: Path, name: str) -> DecodedPhoto:
+        """Return the photo at `path` with the faces in it; `name` is what the user calls it.
 
-        Raises PhotoError.
+        Raises PhotoError, which says `name`.
         """
-        return cast(Looked, self._ask(name, "look", path, name))
+        return cast(DecodedPhoto, self._ask(name, "decode", path, name))
 
-    def cut_out(self, path: str, content_hash: str, box: Box, side_px: int = FACE_PX) -> bytes:
-        """Return the JPEG of the face at `box`, with what is around it, at most `side_px` large.
+    def crop(self, path: str, content_hash: str, box: Box, side_px: int = FACE_PX) -> bytes:
+        """Return a JPEG of the face at `box` with a margin, at most `side_px` large.
 
-        Raises PhotoError if the photo is not there or not the one with those bytes any more.
+        Raises PhotoError if the photo is missing or its bytes no longer have that hash.
         """
-        return cast(bytes, self._ask(path, "cut_out", path, content_hash, box, side_px))
+        return cast(bytes, self._ask(path, "crop", path, content_hash, box, side_px))
 
     def shrink(self, path: str, content_hash: str) -> bytes:
-        """Return the JPEG of the whole photo, at most WHOLE_PX large; raises as `cut_out` does."""
+        """Return a JPEG of the whole photo, at most WHOLE_PX large; raises as `crop` does."""
         return cast(bytes, self._ask(path, "shrink", path, content_hash))
 
     def start(self) -> None:
-        """Start the process, so that the first photo need not wait for it."""
+        """Start the process, so that the first photo does not wait for it."""
         with self._lock, suppress(PhotoError):
             self._ready("")
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, even in the middle of a photo, whose caller gets PhotoError."""
         self._closed.set()
         process = self._process
         if process is not None:
-            with suppress(ValueError):  # it was given up in this moment
-                process.kill()  # whoever waits for its answer gets an error
+            with suppress(ValueError):  # `_end` has just closed it
+                process.kill()
         with self._lock:
             self._end()
 
@@ -115,7 +116,7 @@ class Eyes:
                 answer: object = pipe.recv()
             except (EOFError, OSError) as error:
                 self._end()
-                raise PhotoError(f"cannot read {name}: its decoder broke off") from error
+                raise PhotoError(f"cannot read {name}: its decoder crashed") from error
             except PhotoError:
                 self._end()
                 raise
@@ -124,21 +125,21 @@ class Eyes:
         return answer
 
     def _ready(self, name: str) -> Connection:
-        """Return the pipe to the process, started anew if there is none."""
+        """Return the pipe to the process, which is started if there is none."""
         if self._pipe is not None and self._process.is_alive():
             return self._pipe
         self._end()
         if self._closed.is_set():
-            raise PhotoError(f"cannot read {name}: the page is ending")
+            raise PhotoError(f"cannot read {name}: the server is stopping")
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         arguments = (theirs, self._load_model, self._memory_bytes)
-        process = context.Process(target=serve, args=arguments, daemon=True)
+        process = context.Process(target=answer_requests, args=arguments, daemon=True)
         try:
             process.start()
             theirs.close()
             self._process, self._pipe = process, ours
-            if self._closed.is_set():  # while it started: `close` did not see it
+            if self._closed.is_set():  # `close` was called while it started, and did not see it
                 process.kill()
             if ours.poll(START_TIMEOUT_S) and ours.recv() == "ready":
                 return ours
@@ -157,39 +158,41 @@ class Eyes:
         self._process = self._pipe = None
 
 
-# In the other process
+# In the child process
 
 
-def serve(pipe: Connection, load_model: Callable[[], Model] | None, memory_bytes: int) -> None:
-    """Answer what is asked through `pipe` until the other end is closed."""
+def answer_requests(
+    pipe: Connection, load_model: Callable[[], Model] | None, memory_bytes: int
+) -> None:
+    """Answer the requests that come through `pipe` until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
     model: Any = load_model() if load_model is not None else None
     answers: dict[str, Callable[..., object]] = {
-        "look": partial(look_at, model=model),
-        "cut_out": cut,
-        "shrink": shrunk,
+        "decode": partial(decode_photo, model=model),
+        "crop": crop_face,
+        "shrink": shrink_photo,
     }
     limit_memory(memory_bytes)
     pipe.send("ready")
     while True:
         try:
-            what, arguments = pipe.recv()
+            request, arguments = pipe.recv()
         except (EOFError, OSError):
             return
         answer: object
         try:
-            answer = answers[what](*arguments)
+            answer = answers[request](*arguments)
         except FacesearchError as error:
             answer = error
         except MemoryError:
             answer = PhotoError("cannot read the photo: there is not enough memory for it")
-        except Exception as error:  # OpenCV's, of a photo that we did not foresee
+        except Exception as error:  # raised by OpenCV for a photo nobody foresaw
             answer = PhotoError(f"cannot read the photo ({type(error).__name__}: {error})")
         pipe.send(answer)
 
 
 def limit_memory(n_bytes: int) -> None:
-    """Let this process have `n_bytes` more than it has; where the system cannot, do nothing."""
+    """Let this process use `n_bytes` more than now; do nothing where the system cannot limit it."""
     if sys.platform != "linux":  # macOS does not enforce it, Windows has none
         return
     import resource
@@ -201,38 +204,38 @@ def limit_memory(n_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (wanted, most))
 
 
-def look_at(path: Path, name: str, *, model: Model) -> Looked:
-    """Return what the photo shows; see `Eyes.look`."""
+def decode_photo(path: Path, name: str, *, model: Model) -> DecodedPhoto:
+    """Return the photo at `path` with the faces in it; see `DecoderProcess.decode`."""
     if path.stat().st_size > MAX_BYTES:
         raise PhotoError(f"cannot read {name}: it has more than {MAX_BYTES:,} bytes")
     photo = photo_from_bytes(path.read_bytes(), name)
     seen = look(photo, model)
-    faces = [face_of(photo, face.box, FACE_PX) for face in seen.faces]
+    faces = [face_jpeg(photo, face.box, FACE_PX) for face in seen.faces]
     pixels = photo.pixels(min(1.0, PICTURE_PX / max(photo.width, photo.height)))
-    return Looked(seen, jpeg(pixels, PICTURE_PX), faces)
+    return DecodedPhoto(seen, jpeg(pixels, PICTURE_PX), faces)
 
 
-def cut(path: str, content_hash: str, box: Box, side_px: int) -> bytes:
-    """Return the JPEG of a face; see `Eyes.cut_out`."""
-    return face_of(the_photo(path, content_hash), box, side_px)
+def crop_face(path: str, content_hash: str, box: Box, side_px: int) -> bytes:
+    """Return a JPEG of a face; see `DecoderProcess.crop`."""
+    return face_jpeg(unchanged_photo(path, content_hash), box, side_px)
 
 
-def shrunk(path: str, content_hash: str) -> bytes:
-    """Return the JPEG of a whole photo; see `Eyes.shrink`."""
-    photo = the_photo(path, content_hash)
+def shrink_photo(path: str, content_hash: str) -> bytes:
+    """Return a JPEG of a whole photo; see `DecoderProcess.shrink`."""
+    photo = unchanged_photo(path, content_hash)
     return jpeg(photo.pixels(min(1.0, WHOLE_PX / max(photo.width, photo.height))), WHOLE_PX)
 
 
-def the_photo(path: str, content_hash: str) -> Photo:
-    """Return the photo at `path`; raises PhotoError if it is not the one with those bytes."""
+def unchanged_photo(path: str, content_hash: str) -> Photo:
+    """Return the photo at `path`; raises PhotoError if its bytes do not have that hash."""
     photo = read_photo(path)
     if photo.content_hash != content_hash:
-        raise PhotoError(f"cannot read {path}: it is another picture by now")
+        raise PhotoError(f"cannot read {path}: the file has changed")
     return photo
 
 
-def face_of(photo: Photo, box: Box, side_px: int) -> bytes:
-    """Return the JPEG of the square around the face at `box`, as far as the photo goes."""
+def face_jpeg(photo: Photo, box: Box, side_px: int) -> bytes:
+    """Return a JPEG of the square around the face at `box`, cut off at the photo's edges."""
     left, top, right, bottom = box
     side = max(right - left, bottom - top) * (1 + 2 * MARGIN)
     pixels = photo.pixels(min(1.0, side_px / side))

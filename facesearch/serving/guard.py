@@ -1,9 +1,9 @@
-"""Requests -> those of the user's own browser, from our own page; every other one is refused.
+"""Requests -> only those from our own page in the user's own browser; all others are refused.
 
-The server listens on this machine only, if it is not told otherwise, but any page in the user's
-browser can send requests to it, and any program of any user of the machine can, too. Against the
-former: Host, Origin and content type. Against the latter: the token. Pure ASGI, so that uploads and
-answers stream.
+The server listens on this machine only, unless `--host` says otherwise, but any page in the user's
+browser can send requests to it, and so can any program of any user of this machine. Host, Origin
+and content type keep out other pages; the token keeps out other programs. Pure ASGI, so that
+uploads and answers stream.
 """
 
 import hmac
@@ -24,7 +24,7 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # a page on another port of this machine is "same-site": cookies do not stop it, these do
+    # a page on another port of this machine is "same-site": these stop it, cookies do not
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -32,14 +32,14 @@ HEADERS = {
 
 
 class Guard:
-    """The application behind it is called for requests that may be answered, and no others."""
+    """Calls the application behind it for allowed requests only."""
 
     def __init__(self, app: ASGIApp, *, names: Sequence[str], port: int, token: str) -> None:
         self._app = app
         self._token = token.encode()
-        self._cookie = f"facesearch-{port}"  # cookies are of a host, whatever the port
+        self._cookie = f"facesearch-{port}"  # all ports of a host share their cookies
         self._hosts = {f"{name}:{port}" for name in names}
-        if port == 80:  # which browsers leave out
+        if port == 80:  # browsers leave it out
             self._hosts.update(names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,11 +56,11 @@ class Guard:
         await (answer or self._app)(scope, receive, send_guarded)
 
     def _answer(self, scope: Scope) -> Response | None:
-        """Return what to say in place of the application, None if the request is allowed."""
+        """Return the answer in place of the application's, None if the request is allowed."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0] not in self._hosts:
-            return refusal(scope, 421, "This page answers to its own address only.")
+            return refusal(scope, 421, "This page answers only at its own address.")
         changes = scope["method"] not in ("GET", "HEAD")
         if changes and headers.getlist("origin") != [f"http://{hosts[0]}"]:
             return refusal(scope, 403, "Another page asked for this change; nothing was changed.")
@@ -74,50 +74,50 @@ class Guard:
             return refusal(scope, 403, UNKNOWN)
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if changes and content_type not in CONTENT_TYPES:
-            return refusal(scope, 415, f"Changes come as {' or '.join(CONTENT_TYPES)}.")
+            return refusal(scope, 415, f"Send changes as {' or '.join(CONTENT_TYPES)}.")
         return None
 
-    def _is_token(self, told: str) -> bool:
-        return hmac.compare_digest(told.encode("utf-8", "replace"), self._token)
+    def _is_token(self, text: str) -> bool:
+        return hmac.compare_digest(text.encode("utf-8", "replace"), self._token)
 
     def _welcome(self) -> Response:
-        """Return the page that keeps the token in a cookie and goes on without it in the address.
+        """Return a page that stores the token in a cookie and moves on to an address without it.
 
-        Not a redirect: one that began on another site, as of a terminal in the browser, would
-        arrive without the cookie, since that is a strict one.
+        Not a redirect: if it began on another site, say in a terminal within the browser, it would
+        arrive without the cookie, which is SameSite=Strict.
         """
         head = '<meta http-equiv="refresh" content="0; url=/">'
-        response = HTMLResponse(plain_page("facesearch", '<p><a href="/">Go on</a></p>', head))
+        response = HTMLResponse(plain_page("facesearch", '<p><a href="/">Continue</a></p>', head))
         response.set_cookie(
             self._cookie, self._token.decode(), path="/", httponly=True, samesite="strict"
         )
         return response
 
 
-UNKNOWN = "Open the address that facesearch web printed when it was started: it holds the key."
+UNKNOWN = "Open the address that facesearch web printed when it started: it contains the key."
 
 
 def refusal(scope: Scope, status: int, sentence: str) -> Response:
-    """Return the answer that says why there is none: a plain page, JSON for scripts."""
+    """Return an answer that refuses a request: a plain page, or JSON for scripts."""
     headers = {"Connection": "close"} if scope["method"] not in ("GET", "HEAD") else None
     if wants_json(scope):
         return JSONResponse({"error": sentence}, status, headers)
     body, head = f"<p>{escape(sentence)}</p>", ""
-    if status not in (403, 421):  # who may not see anything does not get our style either
-        body = f'<h1>{escape(sentence)}</h1><p><a href="/">To the start</a></p>'
+    if status not in (403, 421):  # the style sheet would be refused, too
+        body = f'<h1>{escape(sentence)}</h1><p><a href="/">Home</a></p>'
         head = '<link rel="stylesheet" href="/static/style.css">'
     page = plain_page(f"facesearch: {status}", body, head)
     return HTMLResponse(page, status, headers)
 
 
 def wants_json(scope: Scope) -> bool:
-    """Return whether it is a script that asks, not somebody who opens a page."""
+    """Return whether a script asks, rather than a user who opens a page."""
     accepted = Headers(scope=scope).get("accept", "")
     return scope["method"] not in ("GET", "HEAD") or "application/json" in accepted
 
 
 def plain_page(title: str, body: str, head: str = "") -> str:
-    """Return a page of some HTML, which needs nothing but what `head` says."""
+    """Return a page of some HTML, which loads nothing but what `head` names."""
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{head}'
         '<meta name="viewport" content="width=device-width"><meta name="color-scheme" '

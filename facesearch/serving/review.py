@@ -1,112 +1,125 @@
-"""Photos named on the command line -> the faces on them that no human decided about.
+"""Photos named on the command line -> the faces in them that nobody has decided about yet.
 
-Those without a name wait in groups, and all of them in the queue of the review.
-
-All of it happens in a thread and with a gallery of its own: it may take hours, and the page answers
-meanwhile.
+Faces without a name wait in groups, and all undecided faces in the review's queue. Finding and
+naming them may take hours, so both happen in a thread with a gallery of its own, while the server
+keeps answering.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
-from facesearch.curation import Decision
 from facesearch.errors import FacesearchError
-from facesearch.gallery import Gallery
+from facesearch.gallery import Decision, Gallery
 from facesearch.review.groups import Unnamed, UnnamedFace, UnnamedGroup
 from facesearch.review.queue import Review, Waiting
 
+Result = TypeVar("Result")
 
-class Groups:
-    """The groups and the queue on some photos, as far as they are found and not decided yet."""
+
+class ReviewSession:
+    """The groups and the queue of some photos, without those already decided in this run."""
 
     def __init__(self, gallery: Gallery, photos: Sequence[Path]) -> None:
         self._path = gallery.path
         self._model = gallery.model
         self.photos = photos
-        self.n_looked = 0
-        self.thread = ThreadPoolExecutor(1, "groups")  # in which they are found and named
-        self._found: Future[Review] | None = None
-        self._named: dict[int, int] = {}  # number of a decision -> id of the group it was about
-        self._ended = False
+        self.n_read = 0  # photos read so far
+        self._thread = ThreadPoolExecutor(1, "review")
+        self._future: Future[Review] | None = None
+        self._named: dict[int, int] = {}  # id of a decision -> id of the group it named
+        self._closed = False
 
     def start(self) -> None:
-        """Begin to look."""
-        self._found = self.thread.submit(self._find)
+        """Begin to read the photos."""
+        self._future = self._thread.submit(self._read)
 
-    def _find(self) -> Review:
-        with closing(Gallery(self._path, self._model, create=False)) as gallery:
-            return gallery.review(
-                self.photos, workers=os.cpu_count() or 1, advance=self._looked_at_one
+    def _read(self) -> Review:
+        with self._gallery() as gallery:
+            return gallery.review.queue(
+                self.photos, workers=os.cpu_count() or 1, advance=self._count_photo
             )
 
-    def _looked_at_one(self) -> None:
-        if self._ended:
-            raise FacesearchError("the page was ended")
-        self.n_looked += 1
+    def _gallery(self) -> closing[Gallery]:
+        return closing(Gallery(self._path, self._model, create=False))
 
-    @property
-    def found(self) -> Unnamed | None:
-        """What was found, None as long as it is being looked for; raises what went wrong."""
-        return review.unnamed if (review := self._review) is not None else None
+    def _count_photo(self) -> None:
+        if self._closed:
+            raise FacesearchError("the server was stopped")
+        self.n_read += 1
 
     @property
     def _review(self) -> Review | None:
-        return self._found.result() if self._found is not None and self._found.done() else None
+        return self._future.result() if self._future is not None and self._future.done() else None
+
+    @property
+    def unnamed(self) -> Unnamed | None:
+        """The faces without a name, None until all photos are read.
+
+        Raises the error that ended the reading.
+        """
+        return review.unnamed if (review := self._review) is not None else None
 
     @property
     def queue(self) -> tuple[Waiting, ...]:
-        """All who waited for a decision when that was found, what tells most first."""
+        """Everything that was undecided once all photos were read, in the review's order."""
         return review.waiting if (review := self._review) is not None else ()
 
-    def unnamed(self) -> list[UnnamedGroup]:
-        """Return the groups that were found and not named here, largest first."""
+    def open_groups(self) -> list[UnnamedGroup]:
+        """Return the groups not named in this run, largest first."""
+        if self.unnamed is None:
+            return []
         named = set(self._named.values())
-        return [group for group in self.found.groups if group.id not in named] if self.found else []
+        return [group for group in self.unnamed.groups if group.id not in named]
 
-    def face(self, group_id: int, place: int) -> UnnamedFace | None:
-        """Return a face of a group, from 1; None if there is no such."""
-        for group in self.found.groups if self.found else ():
-            if group.id == group_id and place <= len(group.faces):
-                return group.faces[place - 1]
+    def face(self, group_id: int, number: int) -> UnnamedFace | None:
+        """Return face `number` (from 1) of a group, None if there is no such face."""
+        for group in self.unnamed.groups if self.unnamed else ():
+            if group.id == group_id and number <= len(group.faces):
+                return group.faces[number - 1]
         return None
 
-    def naming(self, group: UnnamedGroup, name: str) -> Callable[[], tuple[Decision, int]]:
-        """Return what enrolls a group in this thread: the decision, and how many were left out."""
+    async def name(self, group: UnnamedGroup, name: str) -> tuple[Decision, int]:
+        """Enroll a group under `name`; return the decision and how many photos were left out."""
 
-        def name_it() -> tuple[Decision, int]:
-            workers = os.cpu_count() or 1
-            with closing(Gallery(self._path, self._model, create=False)) as gallery:
-                decision, left_out = gallery.name_group(group, name, workers=workers)
+        def enroll() -> tuple[Decision, int]:
+            with self._gallery() as gallery:
+                workers = os.cpu_count() or 1
+                decision = gallery.review.name_group(group, name, workers=workers)
             if decision.id is not None:
                 self._named[decision.id] = group.id
-            return decision, len(left_out)
+            return decision, len(decision.left_out)
 
-        return name_it
+        return await self._run(enroll)
 
-    def answering(
-        self, place: int, decide: Callable[[Gallery, Waiting], Decision]
-    ) -> Callable[[], Decision]:
-        """Return what decides, in this thread, about who is at `place` in the queue."""
+    async def decide(self, place: int, decide: Callable[[Gallery, Waiting], Decision]) -> Decision:
+        """Return what `decide` decides about the entry at `place` (from 0) of the queue."""
 
         def decide_it() -> Decision:
             waiting = self.queue[place]
-            with closing(Gallery(self._path, self._model, create=False)) as gallery:
+            with self._gallery() as gallery:
                 decision = decide(gallery, waiting)
-                is_over = all(gallery.curation.said_of(face) for face in waiting.faces)
+                is_over = all(
+                    gallery.faces.said_of(face.content_hash, face.box) for face in waiting.faces
+                )
             if decision.id is not None and is_over and waiting.group is not None:
                 self._named[decision.id] = waiting.group
             return decision
 
-        return decide_it
+        return await self._run(decide_it)
 
-    def undone(self, decision: int) -> None:
-        """Show the group again that this decision was about, if it was one."""
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def reopen(self, decision: int) -> None:
+        """Show the group again that this decision, which was undone, had named."""
         self._named.pop(decision, None)
 
     def close(self) -> None:
-        """Stop looking; what was seen is kept for the next time."""
-        self._ended = True
-        self.thread.shutdown(cancel_futures=True)
+        """Stop reading; what was read is kept for the next run."""
+        self._closed = True
+        self._thread.shutdown(cancel_futures=True)

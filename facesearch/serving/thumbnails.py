@@ -1,7 +1,7 @@
-"""Small pictures of enrolled faces, kept from run to run: losing them costs time only.
+"""A cache of small pictures of enrolled faces, kept from run to run.
 
-They lie in the folder of the gallery's index files, whose content `forget` deletes. Files of their
-own, so that two pages, and a `forget` beside them, need not agree on anything.
+It lies in the folder of the gallery's index files, whose content `forget` deletes. Each thumbnail
+is a file of its own, so that two servers, and a `forget` beside them, need no agreement.
 """
 
 import hashlib
@@ -9,23 +9,23 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from facesearch.storage.store import KnownFace
+from facesearch.storage.rows import KnownFace
 
 
 class Thumbnails:
-    """JPEGs by what they show: a place on the photo with certain bytes."""
+    """JPEGs by the photo's content hash and the box of the face in it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get(self, face: KnownFace) -> bytes | None:
-        """Return the thumbnail of a face, None if there is none yet."""
+        """Return the thumbnail of a face, None if there is none."""
         with suppress(OSError):
             return self._file(face).read_bytes()
         return None
 
     def keep(self, face: KnownFace, jpeg: bytes) -> None:
-        """Keep the thumbnail of a face, if that is possible."""
+        """Keep the thumbnail of a face; do nothing if the folder cannot be written."""
         file = self._file(face)
         unfinished = file.with_suffix(f".{os.getpid()}.unfinished")
         with suppress(OSError):

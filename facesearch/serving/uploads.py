@@ -1,7 +1,7 @@
-"""Photos that were dropped on the page: files of this run, each with what was seen on it.
+"""Photos dropped on the page: files of this run, each with the faces found in it.
 
-They lie in a folder of the run, which holds a lock as long as it lives. What a run that was killed
-has left is deleted by the next one: a folder with photos whose lock nobody holds.
+They lie in a folder of the run, which holds a lock while the run lives. The next run deletes what a
+killed run left: any folder with photos whose lock nobody holds.
 """
 
 import os
@@ -16,37 +16,37 @@ from pathlib import Path
 from stat import S_ISDIR
 from typing import BinaryIO
 
-from facesearch.serving.decoder import Looked
+from facesearch.serving.decoder import DecodedPhoto
 
-PREFIX = "facesearch-page-"  # of a run's folder in the system's folder for such
-MOST_BYTES = 4_000_000_000  # of all that is held; what was dropped first goes first
+PREFIX = "facesearch-page-"  # of a run's folder in the system's temporary folder
+MOST_BYTES = 4_000_000_000  # of all photos held; beyond it the oldest are deleted
 
 
 @dataclass(slots=True, eq=False)
 class Upload:
     """A photo of this run."""
 
-    id: str  # drawn, so that it tells nothing
-    name: str  # what the user calls it
+    id: str  # random, so that it cannot be guessed
+    name: str  # the user's file name
     path: Path
     n_bytes: int = 0
-    looked: Looked | None = None  # None: nobody looked yet
+    decoded: DecodedPhoto | None = None  # None until it is decoded
 
 
 class Uploads:
-    """The photos of this run, by id, in a folder that goes with it."""
+    """The photos of this run by id, in a folder that is deleted with it."""
 
     def __init__(self) -> None:
         delete_left_behind()
         self._folder = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
         self._lock = locked(Path(self._folder.name) / "lock")
         self._photos = Path(self._folder.name) / "photos"
-        self._photos.mkdir()  # only now: who sees it without a lock may delete it
+        self._photos.mkdir()  # only now: without a lock another run would delete it
         self._held: dict[str, Upload] = {}
 
     @contextmanager
     def receiving(self, name: str) -> Iterator[tuple[Upload, BinaryIO]]:
-        """Give an upload and the file to write it to; it is held unless the block fails."""
+        """Yield an upload and the file to write it to; it is held unless the block fails."""
         ending = Path(name).suffix.lower()
         ending = ending if ending[1:].isalnum() and ending.isascii() and len(ending) < 6 else ""
         upload = Upload(secrets.token_urlsafe(12), name, self._photos)
@@ -66,7 +66,7 @@ class Uploads:
         return sum(upload.n_bytes for upload in self._held.values())
 
     def get(self, upload_id: str) -> Upload | None:
-        """Return the photo with that id, None if it is not held any more."""
+        """Return the photo with that id, None if it is no longer held."""
         return self._held.get(upload_id)
 
     def drop(self, upload_id: str) -> None:
@@ -91,7 +91,7 @@ class Uploads:
 
 
 def delete_left_behind() -> None:
-    """Delete the photos of this user's runs that were killed."""
+    """Delete the photos that killed runs of this user left."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError):
             if not is_ours(folder) or not (folder / "photos").is_dir():
@@ -104,15 +104,15 @@ def delete_left_behind() -> None:
 
 
 def is_ours(folder: Path) -> bool:
-    """Return whether this user made a folder: others may put there what leads elsewhere."""
-    found = folder.lstat()  # one look, lest a link come between two; nobody else can replace ours
+    """Return whether this user made a folder; somebody else's may be a link to anywhere."""
+    found = folder.lstat()  # one call, so that no link can replace the folder between two
     return S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == os.getuid())
 
 
 def locked(file: Path) -> sqlite3.Connection | None:
-    """Return what locks a file until it is closed or the process ends, None if another does.
+    """Return a connection that locks a file until it is closed or the process ends.
 
-    SQLite does so on every system, and leaves the file empty.
+    None if another process holds the lock. SQLite locks on every system and leaves the file empty.
     """
     lock = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
     try:

@@ -1,23 +1,24 @@
-"""Forgetting a person: which rows go, and what is blanked in what others have left."""
+"""Forgetting a person: which rows go, and what is blanked in the decisions that remain."""
 
 import re
 import unicodedata
-from collections.abc import Iterable, Set
+from collections.abc import Set
 from dataclasses import dataclass
 
-from facesearch.storage.decisions import DecisionLog, DecisionRow, about, marks
-from facesearch.storage.journal import pack
-from facesearch.storage.store import BOX_COLUMNS, Box, Store, same_place
+from facesearch.boxes import Box, same_place
+from facesearch.storage.decisions import DecisionRow
+from facesearch.storage.rows import box_of
+from facesearch.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """By what a person can be told in what is left of others; see `forget_person`."""
+    """What reveals a person in the rows that remain of others; see `forget_person`."""
 
-    people: set[int]  # theirs, and of who became them
+    people: set[int]  # their id, and the ids of people who were merged into them
     names: set[str]  # all they ever had
-    places: dict[str, list[Box]]  # content hash of a photo -> where they are, or were, on it
-    photos: set[str]  # content hashes of photos that show nobody else who is enrolled
+    places: dict[str, list[Box]]  # content hash of a photo -> where they are, or were, in it
+    photos: set[str]  # content hashes of photos from which nobody else is enrolled
 
     def names_in(self, text: str) -> bool:
         """Return whether one of the names is in `text`, as a word of its own."""
@@ -25,43 +26,42 @@ class Traces:
         text = unicodedata.normalize("NFC", text).casefold()
         return bool(self.names) and re.search(rf"(?<!\w)({words})(?!\w)", text) is not None
 
-    def shown(self, photo: str, box: Box) -> bool:
-        """Return whether they are at `box` of the photo with that content hash, or only they."""
-        places = self.places.get(photo, [])
-        return photo in self.photos or any(same_place(box, place) for place in places)
+    def shown(self, content_hash: str, box: Box) -> bool:
+        """Return whether the face at `box` of a photo is theirs, or may be: the photo is."""
+        places = self.places.get(content_hash, [])
+        return content_hash in self.photos or any(same_place(box, place) for place in places)
 
-    def shown_or_named(self, photo: str, path: str) -> bool:
-        """Return whether they are on the photo with that content hash, or in its path."""
-        return photo in self.places or self.names_in(path)
+    def shown_or_named(self, content_hash: str, path: str) -> bool:
+        """Return whether a photo shows them, or its path names them."""
+        return content_hash in self.places or self.names_in(path)
 
-    def told_by(self, decision: DecisionRow, photos: dict[int, str]) -> bool:
-        """Return whether a decision about others tells of them; `photos` gives content hashes."""
+    def revealed_by(self, decision: DecisionRow, photos: dict[int, tuple[str, str | None]]) -> bool:
+        """Return whether a decision about others reveals them; `photos` as of `photos_by_id`."""
         rows = [state for change in decision.changes for state in change[2:] if state]
         for state in rows:
             texts = [value for value in state.values() if isinstance(value, str)]
             if any(value in self.photos or self.names_in(value) for value in texts):
                 return True
             if "box_left" in state:
-                photo = state.get("content_hash") or photos.get(state["photo_id"], "")
-                left, top, right, bottom = (state[column] for column in BOX_COLUMNS)
-                if self.shown(photo, (left, top, right, bottom)):
+                content_hash = state.get("content_hash") or hash_of(state["photo_id"], photos)
+                if self.shown(content_hash, box_of(state)):
                     return True
         return self.names_in(decision.payload.get("summary", ""))
 
 
-def forget_person(store: Store, log: DecisionLog, person_id: int) -> dict[str, int]:
-    """Delete a person and all that only they were the reason for; return what went.
+def forget_person(store: Store, person_id: int) -> dict[str, int]:
+    """Delete a person and every row that is there only because of them; return what went.
 
-    Call inside a transaction, and `Store.scrub` after it: only then are the bytes gone from the
-    file. Until that is done `scrub_is_due`, also for whoever opens the file after a crash.
+    Call inside a transaction, and `Store.erase` after it: only then are the bytes gone from the
+    disk. Until that is done `erasure_is_due`, also for a program that opens the file after a crash.
     """
-    traces = traces_of(store, log, person_id)
+    traces = traces_of(store, person_id)
     blank_paths(store, person_id, traces)
     rows = rows_to_delete(store, person_id, traces)
-    n_decisions = forget_decisions(store, log, traces, set(rows))
+    n_decisions = forget_decisions(store, traces, set(rows))
     for table, row in rows:
         store.db.execute(f"DELETE FROM {table} WHERE id = ?", (row,))
-    log.append("forget")
+    store.decisions.append("forget")
     store.db.execute("INSERT INTO scrub_due DEFAULT VALUES")
     tables = [table for table, _ in rows]
     return {
@@ -72,26 +72,20 @@ def forget_person(store: Store, log: DecisionLog, person_id: int) -> dict[str, i
 
 
 def rows_to_delete(store: Store, person_id: int, traces: Traces) -> list[tuple[str, int]]:
-    """Return table and id of all that goes with a person but decisions, what refers first."""
+    """Return table and id of all that goes with a person but decisions, referring rows first."""
 
     def found(table: str, condition: str, *values: str | int) -> list[tuple[str, int]]:
-        rows = store.rows(f"SELECT id FROM {table} WHERE {condition}", values)
+        rows = store.db.rows(f"SELECT id FROM {table} WHERE {condition}", values)
         return [(table, row) for (row,) in rows]
 
-    rejections = {r.id for r in store.rejections_of(person_id)} | {
-        r.id
-        for photo in traces.places
-        for r in store.rejections(photo)
-        if traces.shown(r.content_hash, r.box)
-    }
-    dismissals = {
-        d.id
-        for photo in traces.places
-        for d in store.dismissals(photo)
-        if traces.shown(d.content_hash, d.box)
-    }
+    rejections = {r.id for r in store.verdicts.rejections_of(person_id)}
+    dismissals = set()
+    for content_hash in traces.places:
+        said = store.verdicts.of_photo(content_hash)
+        rejections |= {r.id for r in said.rejections if traces.shown(content_hash, r.box)}
+        dismissals |= {d.id for d in said.dismissals if traces.shown(content_hash, d.box)}
     rows = [
-        *found("unnamed_group", "true"),  # any may be of theirs: nothing in the file tells
+        *found("unnamed_group", "true"),  # any may hold their faces: no row says whose they are
         *found("template", "face_id IN (SELECT id FROM face WHERE person_id = ?)", person_id),
         *found("face", "person_id = ?", person_id),
         *(("rejection", row) for row in sorted(rejections)),
@@ -104,122 +98,94 @@ def rows_to_delete(store: Store, person_id: int, traces: Traces) -> list[tuple[s
     return [*rows, *found("person", "id = ?", person_id)]
 
 
-def traces_of(store: Store, log: DecisionLog, person_id: int) -> Traces:
-    """Return by what a person can be told in the paths and decisions that others have left."""
-    people = log.became(person_id)
+def traces_of(store: Store, person_id: int) -> Traces:
+    """Return what reveals a person in the paths and decisions that remain of others."""
+    people = store.decisions.with_predecessors(person_id)
     places: dict[str, list[Box]] = {}
-    for _, face in store.faces_of(person_id):
+    for _, face in store.faces.of_person(person_id):
         places.setdefault(face.content_hash, []).append(face.box)
-    for photo, box in places_left(store, log, person_id, people):
-        places.setdefault(photo, []).append(box)
+    for content_hash, box in former_places(store, person_id, people):
+        places.setdefault(content_hash, []).append(box)
     alone = {
-        photo
-        for photo in places
-        if all(face.person_id == person_id for face in store.known_faces(photo))
+        content_hash
+        for content_hash in places
+        if all(face.person_id == person_id for face in store.faces.in_photo(content_hash))
     }
-    names = set(store.names(people).values())
-    values = tuple(people)
-    for row in log.select(f"{about(values)} AND kind <> 'enroll'", values * 2):
+    names = set(store.people.names_of(people).values())
+    for row in store.decisions.about_people(people):
         for table, person, *states in row.changes:
             if table == "person" and person in people:
                 names.update(state["name"] for state in states if state and "name" in state)
     return Traces(people, names, places, alone)
 
 
-def places_left(
-    store: Store, log: DecisionLog, person_id: int, people: Set[int]
-) -> list[tuple[str, Box]]:
-    """Return (content hash, box) of faces that were a person's, or of `people`, when they went.
+def former_places(store: Store, person_id: int, people: Set[int]) -> list[tuple[str, Box]]:
+    """Return (content hash, box) of faces that `people` had when a decision removed the face.
 
-    Not those that a human said since to be somebody else's, or not theirs.
+    Not those that a human has since assigned to others than `person_id`, or rejected as them.
     """
-    noted = log.select("kind <> 'enroll' ORDER BY id")
-    photos = content_hashes(store, noted)
-    went: dict[str, list[tuple[Box, int]]] = {}  # and whose each was: the last counts
-    for change in (change for row in noted for change in row.changes):
+    decisions = store.decisions.with_changes()
+    photos = store.decisions.photos_by_id(decisions)
+    removed: dict[str, list[tuple[Box, int]]] = {}  # content hash -> box and person, the last each
+    for change in (change for row in decisions for change in row.changes):
         if change.table == "face" and change.before and change.after is None:
-            photo = photos.get(change.before["photo_id"], "")
-            left, top, right, bottom = (change.before[column] for column in BOX_COLUMNS)
-            box = (left, top, right, bottom)
-            others = [there for there in went.get(photo, []) if not same_place(there[0], box)]
-            went[photo] = [*others, (box, change.before["person_id"])]
+            content_hash, box = hash_of(change.before["photo_id"], photos), box_of(change.before)
+            others = [
+                other for other in removed.get(content_hash, []) if not same_place(other[0], box)
+            ]
+            removed[content_hash] = [*others, (box, change.before["person_id"])]
 
-    def is_said_not_to_be(photo: str, box: Box) -> bool:
-        others = [f.box for f in store.known_faces(photo) if f.person_id != person_id]
-        others += [r.box for r in store.rejections(photo) if r.person_id == person_id]
-        return any(same_place(box, other) for other in others)
+    def is_of_another(content_hash: str, box: Box) -> bool:
+        said = store.verdicts.of_photo(content_hash)
+        others = [face.box for face in said.enrolled if face.person_id != person_id]
+        return person_id in said.rejected_at(box) or any(same_place(box, b) for b in others)
 
     return [
-        (photo, box)
-        for photo, some in went.items()
+        (content_hash, box)
+        for content_hash, some in removed.items()
         for box, person in some
-        if person in people and not is_said_not_to_be(photo, box)
+        if person in people and not is_of_another(content_hash, box)
     ]
 
 
-def content_hashes(store: Store, noted: Iterable[DecisionRow]) -> dict[int, str]:
-    """Return photo id -> content hash, also of those that decisions took out."""
-    photos: dict[int, str] = dict(store.rows("SELECT id, content_hash FROM photo"))
-    for change in (change for row in noted for change in row.changes):
-        if change.table == "photo" and change.before:
-            photos[change.id] = change.before["content_hash"]
-    return photos
+def hash_of(photo_id: int, photos: dict[int, tuple[str, str | None]]) -> str:
+    """Return the content hash of a photo of `photos_by_id`, "" where it was forgotten."""
+    return photos[photo_id][0] if photo_id in photos else ""
 
 
 def blank_paths(store: Store, person_id: int, traces: Traces) -> None:
-    """Delete the paths that tell of a person: of their photos, and those with their name."""
+    """Delete the paths of the person's photos, and those with their name in them."""
     store.db.execute(
         "UPDATE photo SET path = NULL WHERE id IN (SELECT photo_id FROM face WHERE person_id = ?)",
         (person_id,),
     )
-    for photo, path in store.rows("SELECT id, path FROM photo WHERE path IS NOT NULL"):
-        if traces.names_in(path):
+    for photo, (_, path) in store.photos.by_id().items():
+        if path is not None and traces.names_in(path):
             store.db.execute("UPDATE photo SET path = NULL WHERE id = ?", (photo,))
 
 
-def forget_decisions(
-    store: Store, log: DecisionLog, traces: Traces, rows: Set[tuple[str, int]]
-) -> int:
-    """Delete the decisions that are about a person or tell of them; return how many.
+def forget_decisions(store: Store, traces: Traces, rows: Set[tuple[str, int]]) -> int:
+    """Delete the decisions that are about a person or reveal them; return how many.
 
-    Those about others too, and all that undid them or that they undo: what is left can be
-    undone, what is not is not said to be undone. Of others only the path of a photo goes, and what
-    they did to `rows`, (table, id), which are about to be deleted.
+    Those about others too, and all that undid them or that they undo. From the other decisions the
+    path of a photo is removed, and the changes of `rows`, (table, id), which are about to be
+    deleted.
     """
-    people = tuple(traces.people)
-    gone = {
-        row[0]
-        for row in store.rows(
-            f"SELECT id FROM decision WHERE {about(people)} "
-            f"OR face_id IN (SELECT id FROM face WHERE person_id IN ({marks(people)}))",
-            people * 3,
-        )
-    }
-    noted = log.select("kind <> 'enroll'", ())
-    photos = content_hashes(store, noted)
-    for row in noted:
+    log = store.decisions
+    gone = log.ids_about(traces.people)
+    decisions = log.with_changes()
+    photos = log.photos_by_id(decisions)
+    for row in decisions:
         if row.id in gone:
             continue
         changes = [change for change in row.changes if change[:2] not in rows]
         photo = row.payload.get("photo")
-        if traces.told_by(row, photos) or (row.changes and not changes):
+        if traces.revealed_by(row, photos) or (row.changes and not changes):
             gone.add(row.id)
             continue
         if photo and traces.shown_or_named(*photo):
             photo = None
         payload = {**row.payload, "photo": photo, "changes": changes}
         if payload != {"photo": None, **row.payload}:
-            store.db.execute(
-                "UPDATE decision SET payload = ? WHERE id = ?", (pack(payload), row.id)
-            )
-    undoings = store.rows("SELECT id, undoes FROM decision WHERE undoes IS NOT NULL")
-    size = -1
-    while size != len(gone):
-        size = len(gone)
-        for pair in undoings:
-            if gone.intersection(pair):
-                gone.update(pair)
-    # an undoing is deleted with what it undid, so the reference need not stay until then
-    store.db.executemany("UPDATE decision SET undoes = NULL WHERE id = ?", [(d,) for d in gone])
-    store.db.executemany("DELETE FROM decision WHERE id = ?", [(d,) for d in gone])
-    return len(gone)
+            log.rewrite(row.id, payload)
+    return log.delete(gone)

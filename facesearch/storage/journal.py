@@ -7,16 +7,31 @@ inverse changes, made through the same journal, and can be undone by the same co
 """
 
 import json
-import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from facesearch.errors import EmbeddingMismatch
+from facesearch.storage.database import Database
+from facesearch.storage.rows import BOX_COLUMNS
 
 Row = dict[str, Any]
 
-# The columns in which rows may change; in all others they stay as they were inserted.
+# All columns but the id, in the schema's order
+COLUMNS = {
+    "person": ("name", "created_at"),
+    "photo": ("content_hash", "path", "width", "height", "added_at"),
+    "face": (
+        *("photo_id", "person_id", "assigned_by", *BOX_COLUMNS),
+        *("landmarks", "score", "sharpness"),
+    ),
+    "template": ("face_id", "fingerprint", "vector"),
+    "not_same": ("person_a", "person_b"),
+    "rejection": ("content_hash", *BOX_COLUMNS, "person_id"),
+    "not_same_photo": ("hash_a", "hash_b"),
+    "dismissal": ("content_hash", *BOX_COLUMNS, "verdict"),
+}
+# The columns in which rows may change; in all others they stay as they were inserted
 CHANGING = {
     "person": ("name",),
     "photo": (),
@@ -27,7 +42,7 @@ CHANGING = {
     "not_same_photo": (),
     "dismissal": (),
 }
-# Column -> table of the row that has to be there, too
+# Column -> table of the row that it refers to, which has to exist
 PARENTS = {
     "face": {"photo_id": "photo", "person_id": "person"},
     "template": {"face_id": "face"},
@@ -37,7 +52,7 @@ PARENTS = {
 
 
 class Change(NamedTuple):
-    """What became of one row; see the module."""
+    """The change of one row; see the module."""
 
     table: str
     id: int
@@ -46,7 +61,7 @@ class Change(NamedTuple):
 
 
 class NotAsLeft(Exception):
-    """A row that is not any more as a decision left it, or stands in its way."""
+    """A row has changed since a decision left it, or another one took its place."""
 
     def __init__(self, table: str, row: int) -> None:
         super().__init__(f"{table} {row}")
@@ -54,13 +69,13 @@ class NotAsLeft(Exception):
 
 
 class NameTaken(Exception):
-    """A name that somebody else bears meanwhile."""
+    """Somebody else has the name now."""
 
 
 class Journal:
     """Makes changes and notes them; use inside a transaction."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
         self.changes: list[Change] = []
 
@@ -73,16 +88,12 @@ class Journal:
         self._check_free(table, row)
         self._check_parents(table, row)
         self._check_model(table, row)
-        names, marks = ", ".join(row), ", ".join("?" * len(row))
-        cursor = self._db.execute(
-            f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values())
-        )
-        new = int(cursor.lastrowid or 0)
+        new = self._db.insert(table, row)
         self.changes.append(Change(table, new, None, {c: row[c] for c in CHANGING[table]}))
         return new
 
     def update(self, table: str, row_id: int, **columns: Any) -> None:
-        """Set `columns` of a row that is there; raises NameTaken if one is a person's."""
+        """Set `columns` of an existing row; raises NotAsLeft, NameTaken as `insert` does."""
         self._check_free(table, {"id": row_id, **columns})
         self._check_parents(table, columns)
         before = self._row(table, row_id)
@@ -91,7 +102,7 @@ class Journal:
         self.changes.append(Change(table, row_id, {c: before[c] for c in columns}, columns))
 
     def delete(self, table: str, row_id: int) -> None:
-        """Delete a row; raises NotAsLeft if others still refer to it: nothing goes unnoted."""
+        """Delete a row; raises NotAsLeft if others refer to it: no row goes unnoted."""
         if self.is_used(table, row_id):
             raise NotAsLeft(table, row_id)
         before = self._row(table, row_id)
@@ -126,20 +137,19 @@ class Journal:
     def is_used(self, table: str, row_id: int) -> bool:
         """Return whether other rows refer to this one."""
         return any(
-            self._db.execute(f"SELECT 1 FROM {child} WHERE {column} = ?", (row_id,)).fetchone()
+            self._db.rows(f"SELECT 1 FROM {child} WHERE {column} = ? LIMIT 1", (row_id,))
             for child, parents in PARENTS.items()
             for column, parent in parents.items()
             if parent == table
         )
 
     def _row(self, table: str, row_id: int) -> Row:
-        """Return all columns but the id; raises NotAsLeft if the row is not there."""
-        cursor = self._db.execute(f"SELECT * FROM {table} WHERE id = ?", (row_id,))
-        values = cursor.fetchone()
-        if values is None:
+        """Return all columns but the id; raises NotAsLeft if the row is gone."""
+        columns = COLUMNS[table]
+        rows = self._db.rows(f"SELECT {', '.join(columns)} FROM {table} WHERE id = ?", (row_id,))
+        if not rows:
             raise NotAsLeft(table, row_id)
-        columns = [column for column, *_ in cursor.description]
-        return {c: v for c, v in zip(columns, values, strict=True) if c != "id"}
+        return dict(zip(columns, rows[0], strict=True))
 
     def _check_parents(self, table: str, row: Row) -> None:
         for column, parent in PARENTS.get(table, {}).items():
@@ -150,15 +160,15 @@ class Journal:
         """Raise EmbeddingMismatch for a template of another model than the gallery's."""
         if table != "template":
             return
-        ((fingerprint, model),) = self._db.execute("SELECT fingerprint, model FROM gallery")
+        ((fingerprint, model),) = self._db.rows("SELECT fingerprint, model FROM gallery")
         if row["fingerprint"] != fingerprint:
             raise EmbeddingMismatch(
-                f"the gallery is of the model {model} by now: what another model saw cannot be "
-                "stored in it"
+                f"the gallery was migrated to the model {model}, so templates of another model "
+                "cannot be stored in it"
             )
 
     def _check_free(self, table: str, row: Row) -> None:
-        """Raise NameTaken, NotAsLeft if another row has what only one may have."""
+        """Raise NameTaken, NotAsLeft if another row has the same unique columns."""
         unique = {
             "person": ("name",),
             "photo": ("content_hash",),
@@ -168,18 +178,18 @@ class Journal:
         if not unique or not set(unique) <= row.keys():
             return
         same = " AND ".join(f"{column} = ?" for column in unique)
-        other = self._db.execute(
+        others = self._db.rows(
             f"SELECT id FROM {table} WHERE {same} AND id IS NOT ?",
             [*(row[column] for column in unique), row.get("id")],
-        ).fetchone()
-        if other and table == "person":
+        )
+        if others and table == "person":
             raise NameTaken(row["name"])
-        if other:
-            raise NotAsLeft(table, other[0])
+        if others:
+            raise NotAsLeft(table, others[0][0])
 
 
 def pack(payload: dict[str, Any]) -> str:
-    """Return `payload` as JSON: compact, in UTF-8 as it is, bytes in base64."""
+    """Return `payload` as compact JSON: text in UTF-8, unescaped, bytes in base64."""
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=_in_base64)
 
 
@@ -188,7 +198,7 @@ def _in_base64(blob: bytes) -> dict[str, str]:
 
 
 def unpack(payload: str) -> dict[str, Any]:
-    """Return what `pack` was given, with the changes as such."""
+    """Return what was packed, with its changes as Change."""
     unpacked: dict[str, Any] = _DECODER.decode(payload)
     unpacked["changes"] = [Change(*change) for change in unpacked.get("changes", ())]
     return unpacked
@@ -198,9 +208,9 @@ def _bytes_of(packed: Row) -> Any:
     return b64decode(packed["base64"]) if packed.keys() == {"base64"} else packed
 
 
-_DECODER = json.JSONDecoder(object_hook=_bytes_of)  # once: a run of decisions has thousands
+_DECODER = json.JSONDecoder(object_hook=_bytes_of)  # made once: a history has thousands
 
 
 def key(table: str, row_id: int) -> str:
-    """Return what a packed payload contains if and only if it changes that row."""
+    """Return the text that a packed payload contains if and only if it changes that row."""
     return f'["{table}",{row_id},'

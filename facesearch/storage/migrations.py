@@ -1,21 +1,21 @@
 """The gallery's schema, step by step: appended, never edited.
 
-`SCHEMA_VERSION` is the number of steps; a gallery carries the number it has in `user_version`, so
-that opening one that is up to date needs none of this (sqlite_utils alone costs 0.2 s of CPU).
+SCHEMA_VERSION of sqlite.py is the number of steps. A gallery carries its own in `user_version`, so
+that one that is up to date opens without this module (sqlite_utils alone costs 0.2 s of CPU).
 """
 
 import sqlite3
 
 from sqlite_utils import Database, Migrations
 
-from facesearch.storage.store import APPLICATION_ID
+from facesearch.storage.sqlite import APPLICATION_ID
 
 migrations = Migrations("facesearch")
 
 
 @migrations()  # type: ignore[untyped-decorator]  # sqlite_utils has no types here
 def m001_people_photos_faces_templates(db: Database) -> None:
-    """People, photos, faces, templates, decisions, and the log that the index is replayed from."""
+    """People, photos, faces, templates, decisions, and the log that an index replays."""
     statements = [
         f"PRAGMA application_id = {APPLICATION_ID}",
         """CREATE TABLE gallery (
@@ -173,7 +173,7 @@ def m003_curation(db: Database) -> None:
 
 @migrations()  # type: ignore[untyped-decorator]
 def m004_groups_of_the_unnamed(db: Database) -> None:
-    """Which faces of nobody who is enrolled were one person's, so that groups keep their number."""
+    """Which faces without a name were one person's, so that groups keep their ids."""
     statements = [
         """CREATE TABLE unnamed_group (
             id INTEGER PRIMARY KEY AUTOINCREMENT  -- never used again
@@ -197,7 +197,7 @@ def m004_groups_of_the_unnamed(db: Database) -> None:
 
 @migrations()  # type: ignore[untyped-decorator]
 def m005_dismissals(db: Database) -> None:
-    """Of which faces a human said that nobody is to be named: a stranger's, or none at all."""
+    """Faces that a human dismissed: strangers', or no faces at all."""
     statements = [
         """CREATE TABLE dismissal (  -- no template, as of those whom nobody named
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -217,5 +217,5 @@ def m005_dismissals(db: Database) -> None:
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the gallery behind `connection` up to date; call inside a transaction."""
-    # without plugins: what else is installed has no business in a gallery
+    # without plugins: other installed programs must not change a gallery
     migrations.apply(Database(connection, recursive_triggers=False, execute_plugins=False))

@@ -1,7 +1,7 @@
-"""Copies of photos that were enrolled from where they do not last, as a browser's uploads.
+"""Copies of enrolled photos whose own files do not last, such as a browser's uploads.
 
 One file a photo, named by its content hash, in a folder beside the gallery file. A copy stays as
-long as the gallery says where its photo is, which it does not of a photo of somebody forgotten.
+long as the gallery keeps the photo's path; forgetting a person deletes the paths of their photos.
 """
 
 import os
@@ -13,17 +13,17 @@ from pathlib import Path
 from facesearch.photo import file_hash
 
 
-def kept_at(folder: Path, source: Path, content_hash: str) -> Path:
-    """Return where in `folder` the photo `source` with that hash is kept."""
+def copy_path(folder: Path, source: Path, content_hash: str) -> Path:
+    """Return where in `folder` the copy of `source`, with that hash, is or would be."""
     return folder / (content_hash + source.suffix)
 
 
-def keep(folder: Path, source: Path, content_hash: str) -> Path:
-    """Return the copy of `source` in `folder`, made if need be; it is on the disk then.
+def keep_copy(folder: Path, source: Path, content_hash: str) -> Path:
+    """Return the copy of `source` in `folder`, made if it is missing; then it is on the disk.
 
     A kill leaves a whole copy or none. Raises OSError, also if the copy has other bytes.
     """
-    target = kept_at(folder, source, content_hash)
+    target = copy_path(folder, source, content_hash)
     if file_hash(target) == content_hash:
         return target
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -38,7 +38,7 @@ def keep(folder: Path, source: Path, content_hash: str) -> Path:
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
-    with suppress(OSError):  # Windows cannot open folders, and needs not
+    with suppress(OSError):  # Windows cannot open folders, and need not
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -47,8 +47,8 @@ def keep(folder: Path, source: Path, content_hash: str) -> Path:
     return target
 
 
-def sweep(folder: Path, wanted: Set[str]) -> int:
-    """Delete the copies of photos whose content hashes are not `wanted`; return how many."""
+def delete_copies_except(folder: Path, wanted: Set[str]) -> int:
+    """Delete the copies of photos whose content hashes are not in `wanted`; return how many."""
     n_files = 0
     for file in folder.glob("*"):
         if file.stem not in wanted:

@@ -24,7 +24,7 @@ from facesearch.engine import make_engine
 from facesearch.errors import TrainingError
 from facesearch.figures import Figures
 from facesearch.head import L1SigmoidHead
-from facesearch.model import FILES
+from facesearch.manifest import FILES
 from facesearch.training.calibration import calibrate
 from facesearch.training.data import TrainingSet
 from facesearch.training.figures import measure

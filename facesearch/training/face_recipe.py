@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from facesearch.embedding import Encoder
 from facesearch.engine import engine_for_many, make_engine
-from facesearch.model import model_folder
 from facesearch.openset import Cohort
+from facesearch.shipped import model_folder
 from facesearch.training.augment import Mirroring
 from facesearch.training.calibration import COHORT_WEIGHT
 from facesearch.training.data import TrainingSet

@@ -14,14 +14,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.alignment import CROP_PX, TEMPLATE
-from facesearch.detection import Detector
-from facesearch.embedding import Encoder, all_looks
+from facesearch.alignment import CROP_LANDMARKS, CROP_PX
+from facesearch.detection.factory import make_detector
+from facesearch.embedding import Encoder, embed_by_views
 from facesearch.engine import engine_for_many, make_engine
 from facesearch.errors import DataError, TrainingError
 from facesearch.head import L1SigmoidHead
 from facesearch.identification import REFERENCE_VIEWS
-from facesearch.model import DETECTOR, Model, subject
+from facesearch.manifest import subject
+from facesearch.model import Model
 from facesearch.openset import Cohort
 from facesearch.training.calibration import Calibration, calibrate_by_cosine
 from facesearch.training.data import Ids, TrainingSet
@@ -229,9 +230,9 @@ def embed_all(folder: Path, data: TrainingSet) -> Embeddings:
     """Return the embeddings of all crops of `data` by the graph in `folder`."""
     engine = engine_for_many()
     encoder = Encoder(make_engine(engine, folder / "branch.onnx"))
-    detector = Detector(make_engine(engine, DETECTOR))
+    detector = make_detector("yunet", engine=engine)
     parts = crops_by_part(data.pictures)
-    return Embeddings(*all_looks(encoder.embed, detector, parts, REFERENCE_VIEWS))
+    return Embeddings(*embed_by_views(encoder.embed, detector, parts, REFERENCE_VIEWS))
 
 
 def rates_by_set(faces: Faces, embeddings: Embeddings, cohort: Cohort) -> dict[str, Rates]:
@@ -333,7 +334,7 @@ def write_rest(folder: Path, about: About, calibrated: CalibratedHead) -> None:
         "dim": FaceBranch.dim,
         "search_dim": CODE,  # the index holds the first code
         "input": {"side_px": CROP_PX, "colours": "RGB", "range": [0, 255]},
-        "alignment": TEMPLATE.tolist(),
+        "alignment": CROP_LANDMARKS.tolist(),
         "sha256": hashes(folder),
         "licence": {"weights": about.weights_licence, "data": about.data_licence},
         "calibration": calibration.manifest(),

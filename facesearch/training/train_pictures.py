@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facesearch.alignment import picture_crop
-from facesearch.detection import drawing
 from facesearch.errors import DataError, TrainingError
 from facesearch.evaluation.pictures import (
     Cropper,
@@ -24,6 +22,7 @@ from facesearch.evaluation.pictures import (
     read_pictures,
     sample_photos,
 )
+from facesearch.ink import decode_for_ink, picture_crop
 from facesearch.photo import Photo
 from facesearch.training.data import Ids, TrainingSet
 from facesearch.training.export import About, check_replaceable, export
@@ -152,7 +151,7 @@ def are_drawings(photos: list[Photo]) -> bool:
         tone = (high - low.min()) / (high.max() - low.min())
         return bool(((tone > 0.2) & (tone < 0.8)).mean() <= MAX_MIDTONES)
 
-    verdicts = [is_drawing(drawing(photo)) for photo in photos]
+    verdicts = [is_drawing(decode_for_ink(photo)) for photo in photos]
     return bool(verdicts) and sum(verdicts) > len(verdicts) / 2
 
 

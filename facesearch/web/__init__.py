@@ -1,4 +1,4 @@
-"""The page in the browser: the same gallery, by eye and hand; see docs/decisions/0013-web-page.md.
+"""The page in the browser: HTML, style and scripts; see docs/decisions/0013-web-page.md.
 
-`app` answers; listening, refusing strangers, uploads and decoding are facesearch.serving.
+The server, its guard, uploads and photo decoding are in facesearch.serving.
 """

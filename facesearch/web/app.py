@@ -1,7 +1,6 @@
-"""The application: which page answers at which address, and what is said when something goes wrong.
+"""The application: the pages with their addresses, and the answers when something goes wrong.
 
-Every answer is the gallery's: the pages, in `pages`, ask it and hand what it says to a template.
-What they share is in `desk`; photos are decoded elsewhere, see `eyes`.
+Each page in `pages` asks the gallery, through the desk, and renders a template with its answer.
 """
 
 import asyncio
@@ -26,8 +25,8 @@ from facesearch.errors import (
 )
 from facesearch.gallery import Gallery
 from facesearch.model import Model
+from facesearch.serving.desk import Desk
 from facesearch.serving.guard import refusal
-from facesearch.web.desk import STATIC, Desk
 from facesearch.web.pages.duplicates import DuplicatesPage
 from facesearch.web.pages.groups import GroupsPage
 from facesearch.web.pages.identify import IdentifyPage
@@ -38,6 +37,7 @@ from facesearch.web.pages.review import ReviewPage
 from facesearch.web.pages.shared import SharedAnswers
 from facesearch.web.pages.training import TrainingPage
 from facesearch.web.pages.verify import VerifyPage
+from facesearch.web.rendering import STATIC, Templates
 
 
 def make_app(
@@ -47,25 +47,31 @@ def make_app(
     folders: Sequence[Path] = (),
     training: Path | None = None,
 ) -> Starlette:
-    """Return the application; it is to be called by a guard only. See `server.serve`."""
+    """Return the application of a gallery, for a server that puts a guard before it.
+
+    The page reviews the faces in `photos`, looks for duplicates of the photos in `folders`, and
+    shows the training in the folder `training`. `load_model` loads the gallery's model in another
+    process, so it must be picklable.
+    """
     desk = Desk(gallery, load_model, photos, folders)
+    templates = Templates(desk)
     pages = (
-        IdentifyPage(desk),
-        PeoplePages(desk),
-        GroupsPage(desk),
-        ReviewPage(desk),
-        DuplicatesPage(desk),
-        VerifyPage(desk),
-        ModelPage(desk),
-        MapPage(desk),
-        TrainingPage(desk, training),
+        IdentifyPage(desk, templates),
+        PeoplePages(desk, templates),
+        GroupsPage(desk, templates),
+        ReviewPage(desk, templates),
+        DuplicatesPage(desk, templates),
+        VerifyPage(desk, templates),
+        ModelPage(desk, templates),
+        MapPage(desk, templates),
+        TrainingPage(templates, training),
         SharedAnswers(desk),
     )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         desk.open()
-        watching = asyncio.create_task(desk.watch())
+        watching = asyncio.create_task(desk.watch_forgetting())
         try:
             yield
         finally:
@@ -88,30 +94,27 @@ def make_app(
     )
 
 
-# What goes wrong
+# Errors
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
-    """Return the refusal that a handler asked for, or that there is nothing at an address."""
+    """Return the refusal that a page raised, or that no page has this address."""
     assert isinstance(error, HTTPException)
-    sentence = error.detail if error.status_code != 404 else found_nothing(error)
+    sentence = error.detail
+    if sentence == "Not Found":  # Starlette's own
+        sentence = "There is nothing at this address."
     response = refusal(request.scope, error.status_code, sentence)
     response.headers.update(error.headers or {})
     return response
 
 
-def found_nothing(error: HTTPException) -> str:
-    """Return the sentence for what is not there."""
-    return "There is nothing at this address." if error.detail == "Not Found" else error.detail
-
-
 async def on_disconnect(_: Request, error: Exception) -> Response:
-    """Return what nobody reads: the client left while it was still sending."""
+    """Return an answer nobody reads: the client left while it was still sending."""
     return Response(status_code=400)
 
 
 async def on_library_error(request: Request, error: Exception) -> Response:
-    """Return the sentence that the library said; nothing was changed."""
+    """Return the message of a library error, which changed nothing."""
     status = 503
     codes = {UnknownPerson: 404, Refused: 409, TrashError: 409, PhotoError: 422, FaceError: 422}
     for kind, code in codes.items():
@@ -121,10 +124,11 @@ async def on_library_error(request: Request, error: Exception) -> Response:
 
 
 async def on_value_error(request: Request, error: Exception) -> Response:
-    """Return the sentence of a name that is none."""
+    """Return the message about a name that is not valid."""
     return refusal(request.scope, 400, str(error))
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
-    """Return that something is broken; the server's log has the traceback."""
-    return refusal(request.scope, 500, "This is a bug in facesearch; the terminal shows more.")
+    """Return that this is a bug; the traceback is in the server's log."""
+    sentence = "This is a bug in facesearch; see the terminal for details."
+    return refusal(request.scope, 500, sentence)

@@ -1,8 +1,8 @@
-"""Numbers -> diagrams: what the template `diagram.html` draws as SVG, with a table of the same.
+"""Numbers -> diagrams, which the template `diagram.html` draws as SVG beside a table.
 
-Coordinates are those of the drawing: x to the right and y downwards, WIDTH by HEIGHT units, of
-which LEFT, RIGHT, TOP and BOTTOM are around the field of the two axes. Colours are the style
-sheet's.
+Coordinates are those of the drawing, WIDTH by HEIGHT units, with x to the right and y downwards;
+LEFT, RIGHT, TOP and BOTTOM are the margins around the field of the two axes. The style sheet has
+the colors.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ Values = Sequence[float] | NDArray[np.floating] | NDArray[np.integer]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What is told along one side of a diagram."""
+    """One axis of a diagram."""
 
     title: str
     low: float
     high: float
-    ticks: tuple[tuple[float, str], ...]  # value, what is written at it
+    ticks: tuple[tuple[float, str], ...]  # value, label
     log: bool = False
 
     def share(self, value: float) -> float:
-        """Return how far `value` is from low to high, held within 0 and 1."""
+        """Return where `value` lies from low (0) to high (1), clipped to that range."""
         low, high = self.low, self.high
         if self.log:
             value, low, high = log10(max(value, low)), log10(low), log10(high)
@@ -38,20 +38,20 @@ class Axis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """Points that belong together. Its number says colour, dashes and shape of the points."""
+    """Points of one curve. The number selects its color, dashes and shape of points."""
 
     name: str
-    number: int  # from 1 to 4; 0 for what is only there to compare with
+    number: int  # from 1 to 4; 0 for a reference line
     x: Values
     y: Values
     filled: bool = False  # down to the axis
     joined: bool = True
-    pointed: bool = False  # with a shape at every point
+    pointed: bool = False  # draws a shape at every point
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place on the x axis of which something is to be said."""
+    """A labeled place on the x axis."""
 
     x: float
     text: str
@@ -59,7 +59,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The numbers of a diagram for who does not see it."""
+    """The numbers of a diagram, for readers who cannot see it or want exact values."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -67,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Diagram:
-    """Two axes and what is between them."""
+    """Two axes with curves, marks and a table of the numbers."""
 
     title: str
     caption: str
@@ -104,7 +104,7 @@ def linear(
 ) -> Axis:
     """Return an axis from `low` to `high` with at most `most` ticks at round numbers.
 
-    Written are the values times `scale`, with `unit` behind them.
+    Each tick's label is its value times `scale`, followed by `unit`.
     """
     width = max((high - low) * scale, 1e-9)
     step = 10 ** floor(log10(width / most))
@@ -117,12 +117,12 @@ def linear(
 
 
 def decades(title: str, low: float, high: float) -> Axis:
-    """Return a logarithmic axis of shares, in per cent, with a tick at each power of ten."""
+    """Return a logarithmic axis of shares, labeled in percent, with a tick at each power of ten."""
     first, last = floor(log10(low) + 1e-9), ceil(log10(high) - 1e-9)
     ticks = tuple((10.0**power, share_text(10.0**power)) for power in range(first, last + 1))
     return Axis(title, 10.0**first, 10.0**last, ticks, log=True)
 
 
 def share_text(share: float) -> str:
-    """Return a share as it is written on axes and in tables: three digits, per cent."""
-    return f"{100 * share:.3g} %"
+    """Return a share as axes and tables show it: a percentage of three digits."""
+    return f"{100 * share:.3g}%"

@@ -1,13 +1,13 @@
-"""Text with the marks of Markdown -> HTML that can hold nothing but text, lists and tables."""
+"""Markdown -> HTML that holds nothing but text, lists and tables."""
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 
 def rendered(text: str) -> Markup:
-    """Return the HTML of a card: tags in it are text, and pictures and links are not made.
+    """Return the HTML of a model card; tags become text, pictures and links stay unrendered.
 
-    Its headings are one smaller than they say, since they stand below the page's.
+    Headings are one level lower than in the card, since the page has a heading of its own.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.disable(["image", "link", "autolink", "html_block", "html_inline", "reference"])
@@ -17,5 +17,7 @@ def rendered(text: str) -> Markup:
             token.tag = f"h{min(int(token.tag[1:]) + 1, 6)}"
         if token.type == "th_open":
             token.attrSet("scope", "col")
-        token.attrs.pop("style", None)  # the alignment of a column, which our policy forbids
+        token.attrs.pop(
+            "style", None
+        )  # a column's alignment; our content security policy forbids it
     return Markup(parser.renderer.render(tokens, parser.options, {}))

@@ -1,9 +1,10 @@
 """Nearest rows: float32 rows and ids in, ids and scores out. Nothing here knows of faces.
 
-Only the protocol is at hand here: importing `faiss_index` or `files` loads FAISS, which takes
-longer than a search, so a caller does that when, and on the thread where, it suits.
+Importing the package or `index_store` does not load FAISS, which takes longer than a search;
+importing `faiss_index`, `files` or `binary` does.
 """
 
 from facesearch_indexes.base import IndexDamaged, Matches, VectorIndex
+from facesearch_indexes.index_store import FaissFiles, IndexStore, build_index
 
-__all__ = ["IndexDamaged", "Matches", "VectorIndex"]
+__all__ = ["FaissFiles", "IndexDamaged", "IndexStore", "Matches", "VectorIndex", "build_index"]

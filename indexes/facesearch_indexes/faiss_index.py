@@ -1,8 +1,8 @@
-"""The vector index on FAISS: exact, half precision, or product-quantised and refined.
+"""The vector index with FAISS: exact, in half precision, or product-quantized and refined.
 
-FAISS numbers rows by position and some of its kinds cannot remove. So the ids are ours: `_ids`
-says which id each position holds, a removed or replaced row stays as a tombstone until a fifth of
-the rows are tombstones, and a search asks for more until enough live rows came back.
+FAISS numbers rows by position, and some kinds of FAISS indexes cannot remove rows. So ids are kept
+here: `_ids` has the id at each position, a removed or replaced row stays as a tombstone until a
+fifth of the rows are tombstones, and a search asks for more rows until enough of them are live.
 """
 
 import os
@@ -13,34 +13,35 @@ from numpy.typing import NDArray
 
 from facesearch_indexes.base import IndexDamaged, Matches
 
-# Idle OpenMP threads spin: 45 s of waiting instead of 2 s on busy cores. Read when faiss loads.
+# Idle OpenMP threads spin: 45 s instead of 2 s on busy cores. FAISS reads this when it is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import faiss
 
-# Compared with queries x dim: at 1024 a batch of eight 128-d queries is one matrix product, single
-# queries stay as they were. The default, 128000, makes batches under 1,000 ten times slower.
+# From this many queries x dimensions, FAISS searches by a matrix product: at 1024 for batches of
+# eight 128-d queries, not for single ones. The default, 128000, makes batches under 1,000 queries
+# ten times slower.
 faiss.cvar.distance_compute_blas_threshold = 1024
 
-# A forked child inherits OpenMP's bookkeeping without its threads: its first parallel search would
-# wait for ever. One thread needs no others. (Windows cannot fork.)
+# A forked child inherits OpenMP's state without its threads, so its first parallel search would
+# hang. With one thread it waits for no others. (Windows cannot fork.)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
 
 _FACTORY = {"flat": "Flat", "fp16": "SQfp16", "pq": "PQ64x4fs,Refine(SQfp16)"}
 _PQ_PARTS = 64
-_PQ_CANDIDATES = 100  # refined per row asked for: recall@10 .969 of 1M rows, DESIGN 6
-# 16 centroids; FAISS warns under 39 rows each and uses no more than 256 rows each.
+_PQ_CANDIDATES = 100  # refined per requested row: recall@10 is 0.969 in 1M rows
+# 16 centroids; FAISS warns below 39 rows for each, and uses at most 256 for each.
 _PQ_LEAST_ROWS, _PQ_TRAINING_ROWS = 16 * 39, 16 * 256
-_LARGEST = float(np.finfo(np.float16).max)  # larger would be stored as infinity
+_LARGEST = float(np.finfo(np.float16).max)  # a larger number would become infinity in fp16
 _NO_ID = -1
-_MOST_TOMBSTONES = 0.2  # of the rows; a search of twice the wanted rows then nearly always suffices
+_MOST_TOMBSTONES = 0.2  # share of the rows; twice the wanted rows then nearly always suffice
 
 
 def kind_for(count: int) -> str:
     """Return the kind that suits `count` rows: "flat", "fp16" or "pq".
 
-    One 128-d query takes 2.9 ms of 100k flat rows, 12 ms of 1M fp16 rows, 2.8 ms of 1M pq rows.
+    A 128-d query takes 2.9 ms in 100k flat rows, 12 ms in 1M fp16 rows, 2.8 ms in 1M pq rows.
     """
     if count <= 200_000:
         return "flat"
@@ -51,13 +52,13 @@ class FaissIndex:
     """A `VectorIndex` in memory.
 
     "flat" is exact, "fp16" scores rows rounded to half precision, "pq" also misses a few (recall@10
-    .969). Searches may run side by side; a change (`upsert`, `remove`, `write`) runs alone.
+    0.969). Searches may run concurrently; a change (`upsert`, `remove`, `write`) must run alone.
     """
 
     def __init__(self, dim: int, kind: str = "flat") -> None:
         """Make an empty index; a "pq" one learns its codebook from the first rows upserted.
 
-        Raises ValueError for an unknown kind, or a dimension that "pq" cannot cut in 64 parts.
+        Raises ValueError for an unknown kind, or a dimension that "pq" cannot split into 64 parts.
         """
         if kind not in _FACTORY:
             raise ValueError(f"an index is one of {', '.join(_FACTORY)}, not {kind!r}")
@@ -73,9 +74,9 @@ class FaissIndex:
     def build(
         cls, ids: NDArray[np.int64], rows: NDArray[np.float32], kind: str | None = None
     ) -> "FaissIndex":
-        """Return an index of `rows` (n, dim) under `ids` (n,), of the kind that suits n.
+        """Return an index of `rows` (n, dim) under `ids` (n,), by default of the kind that suits n.
 
-        Raises ValueError for what `upsert` refuses.
+        Raises ValueError for input that `upsert` refuses.
         """
         if rows.ndim != 2:
             raise ValueError(f"rows are (n, dim), got {rows.shape}")
@@ -90,7 +91,7 @@ class FaissIndex:
 
     @property
     def kind(self) -> str:
-        """One of "flat", "fp16", "pq"; it stays what it was made, however many rows come."""
+        """One of "flat", "fp16", "pq"; it does not change as rows are added."""
         return self._kind
 
     def __len__(self) -> int:
@@ -98,17 +99,17 @@ class FaissIndex:
         return len(self._ids) - self._tombstones
 
     def upsert(self, ids: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
-        """Hold `rows` (n, dim) under `ids` (n,); an id that is there already is replaced.
+        """Hold `rows` (n, dim) under `ids` (n,), replacing the rows of ids already held.
 
         Raises ValueError, with nothing changed, for negative or repeated ids, rows of another
         dimension, numbers that are not finite or beyond half precision (65504), and fewer than 624
-        first rows of a "pq" index.
+        rows in the first upsert of a "pq" index.
         """
         ids, rows = _checked_ids(ids), self._checked_rows(rows)
         if len(ids) != len(rows):
             raise ValueError(f"every row has one id, got {len(ids)} ids for {len(rows)} rows")
         if len(np.unique(ids)) != len(ids):
-            raise ValueError("an id may stand only once among the ids of one call")
+            raise ValueError("an id may appear only once among the ids of one call")
         if len(ids) == 0:
             return
         if not self._rows.is_trained:
@@ -119,10 +120,10 @@ class FaissIndex:
         self._compact(_MOST_TOMBSTONES)
 
     def remove(self, ids: NDArray[np.int64]) -> None:
-        """Drop `ids` (n,); those that are not there are ignored.
+        """Drop `ids` (n,), ignoring those not held.
 
-        The numbers may stay in memory for a while, but never reach a file. Raises ValueError for
-        negative ids.
+        Their rows may stay in memory for a while, but are never written to a file. Raises
+        ValueError for negative ids.
         """
         self._bury(_checked_ids(ids))
         self._compact(_MOST_TOMBSTONES)
@@ -130,8 +131,8 @@ class FaissIndex:
     def search(self, rows: NDArray[np.float32], k: int) -> Matches:
         """Return the `k` nearest of each query row (n, dim); equal scores go by id.
 
-        Which of several equal scores are the last to get in is not defined. Raises ValueError for
-        `k` below 1, rows of another dimension, and numbers that `upsert` refuses.
+        Which of several equal scores come last is not defined. Raises ValueError for `k` below 1,
+        rows of another dimension, and numbers that `upsert` refuses.
         """
         rows = self._checked_rows(rows)
         if k < 1:
@@ -142,7 +143,7 @@ class FaissIndex:
         )
         held, live = len(self._ids), len(self)
         want = min(k, live)
-        if want == 0 or len(rows) == 0:  # FAISS dies of a search in an empty pq index
+        if want == 0 or len(rows) == 0:  # FAISS crashes on a search in an empty pq index
             return found
         fetch = want if live == held else min(2 * want, held)
         while True:
@@ -159,22 +160,22 @@ class FaissIndex:
         return found
 
     def write(self, stream: BinaryIO) -> None:
-        """Write the ids and rows held, and nothing of removed ones.
+        """Write the ids and rows held, without removed rows.
 
         Raises OSError as the stream does.
         """
         self._compact(0)
         stream.write(self._ids.astype("<i8").tobytes())
-        # Through callbacks, for FAISS opens paths by bytes: no umlaut in a Windows user's name.
+        # By callbacks, since FAISS cannot open a Windows path with an umlaut.
         writer = faiss.PyCallbackIOWriter(stream.write)  # type: ignore[attr-defined]
         faiss.write_index(self._rows, writer)
 
     @classmethod
     def read(cls, stream: BinaryIO, dim: int, kind: str, count: int) -> "FaissIndex":
-        """Return what `write` wrote; give it only bytes whose checksum holds.
+        """Return the index that `write` wrote; the caller must have verified its checksum.
 
-        A flipped bit can make FAISS answer wrongly or crash. Rows are copied to memory: adding to a
-        mapped index aborts the process. Raises IndexDamaged for bytes of another index.
+        A flipped bit can make FAISS return wrong rows or crash. Rows are copied to memory, since
+        adding to a mapped index aborts the process. Raises IndexDamaged for bytes of another index.
         """
         try:
             index = cls(dim, kind)
@@ -203,7 +204,7 @@ class FaissIndex:
     def _train(self, rows: NDArray[np.float32]) -> None:
         if len(rows) < _PQ_LEAST_ROWS:
             raise ValueError(
-                f"a pq index learns from at least {_PQ_LEAST_ROWS} first rows, got {len(rows)}"
+                f"a pq index needs at least {_PQ_LEAST_ROWS} first rows, got {len(rows)}"
             )
         chosen = np.random.default_rng(0).permutation(len(rows))[:_PQ_TRAINING_ROWS]
         self._rows.train(rows[chosen])
@@ -211,7 +212,7 @@ class FaissIndex:
     def _nearest(
         self, rows: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return scores and positions, (n, k) each, best first; `k` is at most the rows there."""
+        """Return scores and positions, (n, k) each, best first; `k` is at most the rows held."""
         parameters = None
         if self._kind == "pq":
             parameters = faiss.IndexRefineSearchParameters()
@@ -225,13 +226,13 @@ class FaissIndex:
         self._tombstones += int(np.count_nonzero(dead))
 
     def _compact(self, most: float) -> None:
-        """Leave the tombstones out if they are more than the share `most` of the rows."""
+        """Drop the tombstones if they are more than the share `most` of the rows."""
         if self._tombstones <= most * len(self._ids):
             return
         live = self._ids != _NO_ID
-        rows = self._rows.reconstruct_n(0, len(live))[live]  # what fp16 rounded, it rounds no more
+        rows = self._rows.reconstruct_n(0, len(live))[live]  # fp16 rounds no further
         self._rows.reset()
-        if len(rows):  # FAISS dies of adding nothing to an empty pq index
+        if len(rows):  # FAISS crashes on adding no rows to an empty pq index
             self._rows.add(rows)
         self._ids = self._ids[live]
         self._tombstones = 0

@@ -1,8 +1,8 @@
 """Index -> file -> index: a cache that may be lost at any moment, but never gives a wrong index.
 
-A file is `<generation>-<seq>-<sha256 of the whole file>.index`: one line of JSON that repeats
-generation and seq (so a renamed file is found out), then what `FaissIndex.write` wrote. The folder
-belongs to this module; files in it whose names are not of this pattern are left alone.
+A file is `<generation>-<seq>-<sha256 of the whole file>.index`, the generation being the stamp of
+an `IndexStore`. It holds one line of JSON that repeats generation and seq (which exposes a renamed
+file), then what `FaissIndex.write` wrote. Files with other names are left alone.
 """
 
 import errno
@@ -26,13 +26,14 @@ _UNFINISHED = re.compile(r"[0-9a-f]+-[0-9]+-[a-z0-9_]+\.tmp")
 
 
 def save(index: FaissIndex, folder: Path, generation: str, seq: int) -> Path:
-    """Write `index` as it stands after change `seq` of `generation` (hex); return the file's path.
+    """Write `index` as it is after change `seq` of `generation` (hex); return the file's path.
 
-    Whenever the process dies, the folder holds only whole files and unfinished ones that are never
-    read. Afterwards, older files, those of other generations and unfinished ones are gone, and with
-    them the rows removed since. Raises ValueError for a generation that is not lower-case hex or a
-    negative seq, OSError if the disk is full or the folder cannot be written; a process that saves
-    into the same folder at the same time can cause this too, and then its file is there.
+    Whenever the process dies, the folder holds only complete files, and unfinished ones that are
+    never read. At the end, older files, files of other generations and unfinished ones are deleted,
+    and with them the rows removed since. Raises ValueError for a generation that is not lower-case
+    hex or a negative seq, OSError if the disk is full or the folder cannot be written. Another
+    process that saves into the folder at the same time can cause an OSError, too; then its file is
+    kept.
     """
     if not re.fullmatch("[0-9a-f]+", generation) or seq < 0:
         raise ValueError(f"{generation!r} and {seq} do not name a state of a gallery")
@@ -67,19 +68,11 @@ def load_newest(
 ) -> tuple[FaissIndex, int] | None:
     """Return the newest sound index of `generation` and its seq, or None if there is none.
 
-    Files of another generation or dimension, ahead of `newest_seq` (the newest change the gallery
-    knows), damaged or unreadable are deleted with a warning and never used.
+    Files that are damaged, unreadable, of another generation or dimension, or ahead of `newest_seq`
+    (the gallery's newest change) are deleted with a warning and never used.
     """
-    try:
-        names = [(_SAVED.fullmatch(path.name), path) for path in folder.iterdir()]
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        _log.warning("the index folder cannot be read: %s", error.strerror)
-        return None
-    saved = [(int(name["seq"]), name, path) for name, path in names if name]
     found: tuple[FaissIndex, int] | None = None
-    for seq, name, path in sorted(saved, key=lambda item: item[0], reverse=True):
+    for seq, name, path in sorted(_saved(folder), key=lambda item: item[0], reverse=True):
         try:
             if name["generation"] != generation:
                 raise IndexDamaged("it belongs to another generation")
@@ -93,11 +86,41 @@ def load_newest(
     return found
 
 
+def saved_states(folder: Path) -> list[tuple[int, str]]:
+    """Return the seq and generation that each index file in `folder` names, in no order."""
+    return [(seq, name["generation"]) for seq, name, _ in _saved(folder)]
+
+
+def erase(folder: Path) -> int:
+    """Delete all index files in `folder`, unfinished ones too; return how many there were.
+
+    Raises OSError if one cannot be deleted.
+    """
+    n_files = 0
+    for path in folder.glob("*"):
+        if _SAVED.fullmatch(path.name) or _UNFINISHED.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+            n_files += 1
+    return n_files
+
+
+def _saved(folder: Path) -> list[tuple[int, re.Match[str], Path]]:
+    """Return seq, parsed name and path of each finished index file in `folder`."""
+    try:
+        names = [(_SAVED.fullmatch(path.name), path) for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        _log.warning("the index folder cannot be read: %s", error.strerror)
+        return []
+    return [(int(name["seq"]), name, path) for name, path in names if name]
+
+
 def _load(path: Path, sha256: str, generation: str, seq: int, dim: int) -> FaissIndex:
     try:
         with path.open("rb") as file:
-            # First: FAISS loads a flipped bit silently, or crashes. The same open file is read
-            # afterwards, so another process cannot slip in a different one.
+            # First, since FAISS loads a flipped bit silently, or crashes. The same open file is
+            # then read, so that another process cannot replace it in between.
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise IndexDamaged("its bytes do not have the checksum in its name")
             file.seek(0)
@@ -105,7 +128,7 @@ def _load(path: Path, sha256: str, generation: str, seq: int, dim: int) -> Faiss
             try:
                 kind, count = (json.loads(header)[key] for key in ("kind", "count"))
             except (ValueError, KeyError, TypeError) as error:
-                raise IndexDamaged("it does not begin as an index file does") from error
+                raise IndexDamaged("it does not begin like an index file") from error
             if header != _header(generation, seq, dim, kind, count):
                 raise IndexDamaged("it is of another format, generation, seq or dimension")
             return FaissIndex.read(file, dim, kind, count)
@@ -126,7 +149,7 @@ def _header(generation: str, seq: int, dim: int, kind: str, count: int) -> bytes
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename outlast a power cut, where the system can."""
+    """Make the rename survive a power failure, if the system can."""
     if os.name == "nt":  # Windows opens no folder
         return
     descriptor = os.open(folder, os.O_RDONLY)

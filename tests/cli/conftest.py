@@ -12,7 +12,7 @@ from facesearch_cli.main import app
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path, monkeypatch) -> Path:
-    """No test touches the gallery of whoever runs it."""
+    """Keep every test away from the gallery of the person who runs it."""
     home = tmp_path / "home"
     monkeypatch.setenv("FACESEARCH_HOME", str(home))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
@@ -21,7 +21,7 @@ def own_home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def facesearch():
-    """Run a command in this process; stdout and stderr apart."""
+    """Run a command in this process, with stdout and stderr captured separately."""
 
     def run(*args: object, **options: object) -> Result:
         return CliRunner().invoke(app, [str(arg) for arg in args], **options)
@@ -48,7 +48,7 @@ def facesearch_process(command):
 
 @pytest.fixture
 def bad_photos(tmp_path, portraits) -> dict[str, Path]:
-    """Files that are no photo of a face, by what is wrong with them."""
+    """Files that do not show a face, by what is wrong with them."""
     folder = tmp_path / "bad"
     folder.mkdir()
     Image.new("RGB", (320, 240), "grey").save(folder / "no_face.jpg")

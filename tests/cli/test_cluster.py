@@ -1,4 +1,4 @@
-"""facesearch cluster: who has no name, and a name for a group."""
+"""facesearch cluster: groups of faces without a name, and naming a group."""
 
 import json
 import weakref
@@ -22,13 +22,13 @@ def rows(result):
     return [line.split("\t") for line in result.stdout.splitlines()]
 
 
-def test_a_group_gets_a_name_and_is_found_by_it_until_that_is_undone(run, album, facesearch):
+def test_a_named_group_is_identified_until_that_is_undone(run, album, facesearch):
     result = run(album)
     assert result.exit_code == 0
     assert {(group, n, Path(photo).name, face) for group, n, photo, face in rows(result)} == {
         ("1", "3", name, "1") for name in ("grace.jpg", "small.png", "grey.png")
     }
-    assert "1 group of faces without a name, 1 face like no other" in result.stderr
+    assert "1 group of faces without a name in 4 photos. 1 face found only once" in result.stderr
     assert f"To name one: facesearch cluster '{album}' --name GROUP NAME" in result.stderr
     assert facesearch("people", "list").stdout == ""
 
@@ -43,13 +43,18 @@ def test_a_group_gets_a_name_and_is_found_by_it_until_that_is_undone(run, album,
 
 
 def test_json_is_one_object_with_every_face(run, album):
-    told = json.loads(run(album, "--json").stdout)
-    (group,) = told["groups"]
+    answer = json.loads(run(album, "--json").stdout)
+    (group,) = answer["groups"]
     assert (group["group"], len(group["faces"])) == (1, 3)
     assert set(group["faces"][0]) == {"photo", "face", "box", "score", "sha256"}
-    assert (told["alone"], told["enrolled"], told["photos"], told["named"]) == (1, 0, 4, None)
-    told = json.loads(run(album, "--json", "--name", 1, "Grace").stdout)
-    assert told["named"]["kind"] == "confirm"
+    assert (answer["alone"], answer["enrolled"], answer["photos"], answer["named"]) == (
+        1,
+        0,
+        4,
+        None,
+    )
+    answer = json.loads(run(album, "--json", "--name", 1, "Grace").stdout)
+    assert answer["named"]["kind"] == "confirm"
 
 
 def test_the_page_shows_the_faces(run, album, tmp_path):
@@ -59,7 +64,7 @@ def test_the_page_shows_the_faces(run, album, tmp_path):
     assert "Group 1: 3 faces" in written
 
 
-def test_of_the_faces_on_the_page_one_at_a_time_is_in_memory(run, album, tmp_path, monkeypatch):
+def test_the_page_holds_one_face_at_a_time_in_memory(run, album, tmp_path, monkeypatch):
     cut, most = [], []
 
     def noting(*face):
@@ -75,12 +80,12 @@ def test_of_the_faces_on_the_page_one_at_a_time_is_in_memory(run, album, tmp_pat
     assert max(most) <= 1
 
 
-def test_of_large_groups_a_few_photos_are_listed(run, album, monkeypatch):
-    monkeypatch.setattr(command, "LISTED", 1)
+def test_only_the_first_photos_of_a_large_group_are_listed(run, album, monkeypatch):
+    monkeypatch.setattr(command, "MAX_LISTED", 1)
     assert [row[2:] for row in rows(run(album))][1:] == [["and 2 more", ""]]
 
 
-def test_bad_files_are_listed_and_the_rest_is_done(run, album, bad_photos):
+def test_bad_files_are_listed_and_the_rest_is_grouped(run, album, bad_photos):
     result = run(album, *bad_photos.values())
     assert result.exit_code == UNREADABLE
     assert len(rows(result)) == 3
@@ -89,13 +94,13 @@ def test_bad_files_are_listed_and_the_rest_is_done(run, album, bad_photos):
     assert str(bad_photos["no_face"]) not in result.stderr
 
 
-def test_wrong_usage_is_told_and_nothing_is_enrolled(run, album, facesearch):
+def test_wrong_usage_exits_2_and_enrolls_nothing(run, album, facesearch):
     for name in ((7, "Ann"), ("Ann", "Ann"), (1, " ")):
         assert run(album, "--name", *name).exit_code == WRONG_USAGE
     assert facesearch("people", "list").stdout == ""
 
 
-def test_a_name_that_a_human_ruled_out_for_every_face_is_refused(run, album, facesearch, portraits):
+def test_a_name_rejected_for_every_face_of_a_group_is_refused(run, album, facesearch, portraits):
     facesearch("enroll", portraits.eileen, "--name", "Grace")
     for name in ("grace.jpg", "small.png", "grey.png"):
         assert facesearch("people", "reject", album / name, "Grace").exit_code == 0
@@ -108,7 +113,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(run, album, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("facesearch.gallery.Gallery.cluster", interrupted)
+    monkeypatch.setattr("facesearch.gallery.review.Review.cluster", interrupted)
     result = run(album)
     assert (result.exit_code, result.stderr) == (
         INTERRUPTED,

@@ -1,4 +1,4 @@
-"""What a command imports is what a person waits for."""
+"""A command imports no more than it needs: people wait for imports."""
 
 import json
 import os
@@ -28,13 +28,13 @@ def modules_of(*words):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["identify", "--help"], ["--version"]])
-def test_help_loads_nothing_that_computes(words):
+def test_help_imports_no_heavy_package(words):
     exit_code, modules = modules_of(*words)
     assert exit_code == 0
     assert not modules & {"numpy", "cv2", "faiss", "PIL", "facesearch", "sqlite3", "platformdirs"}
 
 
-def test_identifying_one_photo_loads_nothing_that_it_can_do_without(enrolled_gallery, portraits):
+def test_identifying_one_photo_imports_no_package_it_does_not_need(enrolled_gallery, portraits):
     exit_code, modules = modules_of(
         "identify", portraits.grace, "--gallery", enrolled_gallery, "--json"
     )
@@ -46,7 +46,7 @@ def test_identifying_one_photo_loads_nothing_that_it_can_do_without(enrolled_gal
     }
 
 
-def test_the_command_line_keeps_blas_to_one_thread_unless_told_otherwise(monkeypatch):
+def test_blas_gets_one_thread_unless_the_environment_says_otherwise(monkeypatch):
     seen = []
     monkeypatch.setattr(main, "app", lambda **_: seen.append(os.environ["OPENBLAS_NUM_THREADS"]))
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")  # to be put back, whatever `run` sets

@@ -50,12 +50,12 @@ def test_search_shows_the_nearest_first(facesearch, enrolled_gallery, portraits)
     assert len(rows) == 3
 
 
-def test_search_without_a_face_is_a_no(facesearch, enrolled_gallery, bad_photos):
+def test_search_in_a_photo_without_a_face_exits_1(facesearch, enrolled_gallery, bad_photos):
     result = facesearch("search", bad_photos["no_face"], "--gallery", enrolled_gallery)
     assert result.exit_code == 1
     assert "No face found" in result.stderr
 
 
-def test_search_for_none_is_wrong_usage(facesearch, enrolled_gallery, portraits):
+def test_search_for_0_neighbors_is_wrong_usage(facesearch, enrolled_gallery, portraits):
     args = ("search", portraits.grace, "-k", 0, "--gallery", enrolled_gallery)
     assert facesearch(*args).exit_code == 2

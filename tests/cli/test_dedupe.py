@@ -32,7 +32,7 @@ def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_report_changes_nothing_and_says_what_stays(run, album):
+def test_the_report_names_the_photo_to_keep_and_changes_nothing(run, album):
     result = run(album)
     assert result.exit_code == 0
     lines = [line.split("\t") for line in result.stdout.splitlines()]
@@ -85,14 +85,14 @@ def test_apply_asks_before_it_moves(run, album, monkeypatch):
 
 
 @pytest.mark.parametrize("options", [["--apply"], ["--apply", "--json"]])
-def test_apply_without_anybody_to_ask_wants_yes(run, album, options):
+def test_apply_needs_yes_if_nobody_can_be_asked(run, album, options):
     result = run(album, *options)
     assert result.exit_code == 2
     assert "--yes" in result.stderr
     assert "small.png" in files(album)
 
 
-def test_a_move_that_was_cut_short_is_told_and_finished(run, album, monkeypatch):
+def test_an_interrupted_move_is_reported_and_finished(run, album, monkeypatch):
     from facesearch.duplicates import trash
 
     def killed(*_):
@@ -102,13 +102,13 @@ def test_a_move_that_was_cut_short_is_told_and_finished(run, album, monkeypatch)
         patched.setattr(trash, "_away", killed)
         result = run(album, "--apply", "--yes")
     assert result.exit_code == INTERRUPTED
-    assert "cut short" in result.stderr
+    assert "was interrupted" in result.stderr
     result = run(album)
-    assert "cut short" in result.stderr
+    assert "was interrupted" in result.stderr
     assert "small.png" in files(album)
-    assert "Finished what was cut short" in run(album, "--apply", "--yes").stderr
+    assert "Finished an interrupted move" in run(album, "--apply", "--yes").stderr
     assert "small.png" not in files(album)
-    assert "cut short" not in run(album).stderr
+    assert "was interrupted" not in run(album).stderr
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(run, album, monkeypatch):
@@ -123,10 +123,10 @@ def test_ctrl_c_says_that_the_same_command_goes_on(run, album, monkeypatch):
     assert "goes on from here" in result.stderr
 
 
-def test_forget_deletes_the_small_pictures_of_everybody(
+def test_forget_deletes_the_thumbnails_of_everybody(
     run, facesearch, album, enrolled_gallery, portraits
 ):
-    """CompreFace PR 1321: pictures of a person who was deleted stayed for ever."""
+    """CompreFace PR 1321: pictures of a deleted person were kept."""
     assert run(album, "--gallery", enrolled_gallery).exit_code == 0
     (cache,) = enrolled_gallery.with_name("enrolled.db-index").glob("photos.cache")
     assert str(album / "grace.jpg").encode() in cache.read_bytes()
@@ -139,8 +139,8 @@ def test_forget_deletes_the_small_pictures_of_everybody(
     assert not list(enrolled_gallery.parent.rglob("photos.cache*"))
 
 
-def test_what_a_human_told_apart_stays_apart_until_it_is_undone(run, facesearch, album):
-    """immich #8956, photoprism #3654: what a human said has to stick."""
+def test_photos_marked_as_different_are_not_grouped_until_that_is_undone(run, facesearch, album):
+    """immich #8956, photoprism #3654: a correction has to last."""
     pair = album / "grace.jpg", album / "small.png"
     said = run("--not-same", *pair)
     assert said.exit_code == 0
@@ -151,12 +151,12 @@ def test_what_a_human_told_apart_stays_apart_until_it_is_undone(run, facesearch,
     assert len(json.loads(run(album, "--json").stdout)["groups"]) == 1
 
 
-def test_a_photo_is_never_told_apart_from_itself(run, album):
+def test_a_photo_cannot_be_marked_as_different_from_itself(run, album):
     assert run("--not-same", album / "grace.jpg", album / "grace.jpg").exit_code == NO
     assert run("--not-same", album / "grace.jpg", album / "nowhere.jpg").exit_code == UNREADABLE
 
 
-def test_apply_leaves_what_differs_in_a_spot_to_a_human(run, album, portraits):
+def test_apply_does_not_move_a_photo_that_differs_in_one_spot(run, album, portraits):
     image = Image.open(portraits.grace).convert("RGB")
     ImageDraw.Draw(image).text((60, 540), "Happy birthday", fill="yellow", font_size=30)
     image.save(album / "card.jpg", quality=30)  # grace.jpg is kept: it has more bytes
@@ -167,7 +167,7 @@ def test_apply_leaves_what_differs_in_a_spot_to_a_human(run, album, portraits):
     assert "Not sure of 1" in result.stderr
 
 
-def test_wrong_usage_is_told(run, tmp_path):
+def test_missing_folders_and_trash_are_errors(run, tmp_path):
     assert run().exit_code == 2
     assert run("--undo-trash").exit_code == 2
     assert run(tmp_path / "nowhere").exit_code == UNREADABLE
@@ -207,19 +207,17 @@ def test_two_names_of_one_person_are_reported_and_nothing_is_changed(people, fac
     lines = [line.split("\t")[:3] for line in result.stdout.splitlines()]
     assert lines == [["1", "keep", "Amazing Grace"], ["1", "", "Grace Hopper"]]
     assert "3 people looked at" in result.stderr
-    assert "Of 1 proposal" in result.stderr
+    assert "1 proposal, " in result.stderr
     assert "facesearch people not-same" in result.stderr
     assert names(facesearch, twice) == before
 
 
-def test_people_are_merged_and_the_merge_is_undone_by_the_command_that_is_told(
-    people, facesearch, twice
-):
+def test_people_are_merged_and_the_printed_command_undoes_it(people, facesearch, twice):
     result = people("--apply", "--yes")
     assert result.exit_code == 0
     assert names(facesearch, twice) == ["Amazing Grace", "Eileen Collins"]
-    told = next(line for line in result.stderr.splitlines() if line.startswith("To undo: "))
-    assert facesearch(*told.split()[3:]).exit_code == 0
+    answer = next(line for line in result.stderr.splitlines() if line.startswith("To undo: "))
+    assert facesearch(*answer.split()[3:]).exit_code == 0
     assert names(facesearch, twice) == ["Amazing Grace", "Eileen Collins", "Grace Hopper"]
 
 
@@ -233,8 +231,8 @@ def test_people_are_merged_only_after_a_yes(people, facesearch, twice, monkeypat
     assert len(names(facesearch, twice)) == 2
 
 
-def test_people_who_were_called_not_the_same_are_not_merged(people, facesearch, twice):
-    """immich #8956, photoprism #3654: what a human said has to stick."""
+def test_people_marked_as_not_the_same_are_not_merged(people, facesearch, twice):
+    """immich #8956, photoprism #3654: a correction has to last."""
     said = ["people", "not-same", "Grace Hopper", "Amazing Grace", "--gallery", twice]
     assert facesearch(*said).exit_code == 0
     result = people("--apply", "--yes")
@@ -243,12 +241,10 @@ def test_people_who_were_called_not_the_same_are_not_merged(people, facesearch, 
     assert len(names(facesearch, twice)) == 3
 
 
-def test_who_may_be_two_people_is_not_merged_lest_a_third_is_taken_along(
-    people, facesearch, twice, monkeypatch
-):
-    """immich #6374: a merge took a third person with it and hid it."""
+def test_a_name_that_may_be_two_people_is_not_merged(people, facesearch, twice, monkeypatch):
+    """immich #6374: a merge silently took a third person along."""
     with Gallery(twice) as gallery:
-        (path, face), *_ = gallery.faces_of("Amazing Grace")
+        (path, face), *_ = gallery.people.faces_of("Amazing Grace")
     shown = EnrolledFace("Amazing Grace", path, face.content_hash, face.box, face.id)
     two = PerhapsTwo("Amazing Grace", 0.6, ((shown,), (shown,)))
     monkeypatch.setattr(
@@ -265,7 +261,7 @@ def test_who_may_be_two_people_is_not_merged_lest_a_third_is_taken_along(
     assert group["sure"] is False
 
 
-def test_people_as_json_are_one_object_with_what_was_applied(people):
+def test_json_about_people_is_one_object_with_the_merge(people):
     answer = json.loads(people("--json").stdout)
     (group,) = answer["groups"]
     assert (group["keep"], group["merge"]) == ("Amazing Grace", ["Grace Hopper"])
@@ -277,7 +273,7 @@ def test_people_as_json_are_one_object_with_what_was_applied(people):
     assert applied["kind"] == "merge"
 
 
-def test_the_page_shows_the_faces_of_photos_that_are_as_they_were(people, tmp_path):
+def test_the_page_shows_faces_only_of_photos_that_have_not_changed(people, tmp_path):
     page = tmp_path / "page.html"
     assert people("--html", page).exit_code == 0
     assert page.read_text("utf-8").count("<img") == 3
@@ -299,18 +295,21 @@ def test_less_probable_people_are_not_proposed(people, monkeypatch):
     assert asked == [1.0]
 
 
-def test_how_many_proposals_are_wrong_is_counted():
+def test_the_summary_says_how_many_proposals_are_expected_to_be_wrong():
     assert dedupe_people.how_many_wrong([0.99, 0.95, 0.6]) == (
-        "Of 3 proposals about 0.5 are wrong; at 0.95 or above: 2, of which about 0.1."
+        "3 proposals, about 0.5 expected to be wrong; 2 at 0.95 or above, about 0.1 expected to be "
+        "wrong."
     )
     assert dedupe_people.how_many_wrong([0.6]) == (
-        "Of 1 proposal about 0.4 are wrong; at 0.95 or above: 0."
+        "1 proposal, about 0.4 expected to be wrong; 0 at 0.95 or above."
     )
-    assert dedupe_people.how_many_wrong([0.99]) == "Of 1 proposal fewer than 0.1 are wrong."
+    assert dedupe_people.how_many_wrong([0.99]) == (
+        "1 proposal, fewer than 0.1 expected to be wrong."
+    )
 
 
-def test_nobody_and_one_person_cannot_be_there_twice(run, facesearch, enrolled_gallery):
-    for left in ("1 is enrolled", "nobody is"):
+def test_no_person_or_one_cannot_be_a_duplicate(run, facesearch, enrolled_gallery):
+    for left in ("1 is enrolled", "nobody is enrolled"):
         name = names(facesearch, enrolled_gallery)[0]
         gone = facesearch("people", "forget", name, "--yes", "--gallery", enrolled_gallery)
         assert gone.exit_code == 0
@@ -322,12 +321,12 @@ def test_nobody_and_one_person_cannot_be_there_twice(run, facesearch, enrolled_g
         assert "No picture of a face is enrolled twice" in result.stderr
 
 
-def test_a_gallery_that_is_not_there_is_told(run, tmp_path):
+def test_a_missing_gallery_is_an_error(run, tmp_path):
     for what in ("people", "faces"):
         assert run("--what", what, "--gallery", tmp_path / "none.db").exit_code == UNUSABLE
 
 
-def test_the_same_face_twice_is_told_with_photos_and_names(
+def test_a_face_enrolled_twice_is_reported_with_photos_and_names(
     run, facesearch, enrolled_gallery, album, tmp_path
 ):
     facesearch("enroll", album / "small.png", "--name", "Small", "--gallery", enrolled_gallery)
@@ -359,7 +358,7 @@ def test_the_same_face_twice_is_told_with_photos_and_names(
         [".", "--at-least", "0.9"],
     ],
 )
-def test_options_that_say_nothing_together_are_refused(run, options):
+def test_options_that_do_not_go_together_are_refused(run, options):
     result = run(*options)
     assert result.exit_code == 2
     assert "does not go with" in result.stderr or "1.5" in result.stderr

@@ -1,4 +1,4 @@
-"""`facesearch demo`: the main job on the portraits that installed packages carry, or on glyphs."""
+"""facesearch demo: identifying edited portraits, or glyphs."""
 
 import base64
 import io
@@ -17,8 +17,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facesearch import IdentifiedPhoto, shipped_models
-from facesearch.alignment import ink_crop
+from facesearch.ink import ink_crop
 from facesearch_cli import demo as module
+from facesearch_cli import demo_answers, demo_page
 from facesearch_cli.demo import COLLINS, HOPPER, PORTRAITS, portrait
 from facesearch_cli.glyphs import GLYPHS, HANDS, PAGE_PX, PEN, STEPS, drawn_by, smooth, strokes_of
 
@@ -51,7 +52,7 @@ def shown(portraits, tmp_path_factory):
 
 
 class Page(HTMLParser):
-    """What a page shows and what it asks for."""
+    """The images of a page, its tags, and the addresses it would load."""
 
     def __init__(self, html):
         super().__init__()
@@ -70,7 +71,7 @@ def page_in(folder):
     return Page((folder / "index.html").read_text(encoding="utf-8"))
 
 
-def test_every_edit_is_recognised_and_the_stranger_is_unknown_until_enrolled(shown):
+def test_every_edit_is_recognized_and_the_stranger_is_unknown_until_enrolled(shown):
     lines = [line.split("\t") for line in shown[1].stdout.splitlines() if "\t" in line]
     before, after = lines[:9], lines[9:]
     names = [(file, name) for file, _, name, _, _ in before]
@@ -83,7 +84,7 @@ def test_every_edit_is_recognised_and_the_stranger_is_unknown_until_enrolled(sho
     assert {row[4] for row in lines} == {"yes"}
 
 
-def test_the_edits_are_what_they_are_called(shown):
+def test_the_edits_are_as_described(shown):
     photos = shown[0] / "photos"
     with Image.open(photos / "rotated.jpg") as rotated:
         assert rotated.getexif()[0x0112] == 6
@@ -93,14 +94,14 @@ def test_the_edits_are_what_they_are_called(shown):
         assert sum(dark.convert("L").histogram()[100:]) == 0
 
 
-def test_what_is_written_is_named_and_the_way_on_told(shown):
+def test_the_output_names_the_page_and_the_next_commands(shown):
     folder, result = shown
     assert str(folder / "index.html") in result.stdout
     assert re.search(r"in \d+\.\d s", result.stdout)
     assert "facesearch enroll" in result.stdout
 
 
-def test_the_page_shows_every_photo_with_a_text_and_asks_for_nothing_else(shown):
+def test_the_page_shows_every_photo_with_alt_text_and_loads_nothing(shown):
     folder, _ = shown
     page = page_in(folder)
     images = [
@@ -122,7 +123,7 @@ def test_the_page_shows_every_photo_with_a_text_and_asks_for_nothing_else(shown)
         Image.open(io.BytesIO(image)).verify()
 
 
-def test_the_page_says_that_two_people_prove_no_accuracy(shown):
+def test_the_page_says_that_two_people_do_not_show_accuracy(shown):
     text = " ".join((shown[0] / "index.html").read_text(encoding="utf-8").split())
     assert "not its accuracy" in text
     assert "cohort" in text
@@ -138,9 +139,7 @@ def test_a_second_run_writes_the_same(shown, tmp_path):
     assert first == second
 
 
-def test_an_answer_that_was_not_expected_is_listed_and_ends_with_1(
-    portraits, tmp_path, monkeypatch
-):
+def test_an_unexpected_answer_is_listed_and_exits_1(portraits, tmp_path, monkeypatch):
     wrong = replace(module.HOPPER_SCENE, people=(COLLINS,))
     monkeypatch.setattr(module, "HOPPER_SCENE", wrong)
     monkeypatch.setattr(module, "COLLINS_SCENES", ())
@@ -164,7 +163,7 @@ def test_names_cannot_break_the_page(portraits, tmp_path, monkeypatch):
     assert any(rude in image["alt"] for image in page.images)
 
 
-def test_without_the_portraits_a_sentence_says_what_to_install(tmp_path, monkeypatch):
+def test_without_the_portraits_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(PORTRAITS, HOPPER, ("no_such_package", "hopper.jpg"))
     result = run("--out", tmp_path / "out")
     assert result.exit_code == 2
@@ -190,7 +189,7 @@ ENROLLED, STRANGERS = NAMES[:10], NAMES[10:]
 
 @pytest.fixture(scope="module")
 def letters_model(tmp_path_factory):
-    """A model that compares pixels: it knows some glyphs again and fails with others."""
+    """A model that compares pixels: it recognizes some glyphs and not others."""
     pytest.importorskip("onnx", reason="onnx, which writes the model, is not installed")
     return write_model(tmp_path_factory.mktemp("models") / "letters")
 
@@ -217,7 +216,7 @@ def table_of(result):
 @pytest.mark.skipif(
     module.GLYPH_MODEL not in shipped_models(), reason="the model of characters is not there"
 )
-def test_characters_never_seen_in_training_are_known_from_one_drawing(tmp_path):
+def test_characters_not_trained_on_are_identified_from_one_drawing(tmp_path):
     lines = table_of(run("--glyphs", "--out", tmp_path))
     assert len(lines) == 36
     for file, _, name, _, _ in lines:
@@ -239,36 +238,43 @@ def test_every_hand_draws_every_glyph_and_the_last_two_are_strangers(glyphs_show
     }
 
 
-def test_right_and_wrong_are_told_apart_and_counted(glyphs_shown):
+def test_right_and_wrong_answers_are_marked_and_counted(glyphs_shown):
     folder, result = glyphs_shown
     wrong = []
     for file, _, name, probability, verdict in table_of(result):
         glyph = file.partition("-")[0]
         expected = glyph if glyph in ENROLLED else "unknown"
         assert verdict == ("yes" if name == expected else "no")
-        assert probability.endswith(" %")
+        assert probability.endswith("%")
         wrong += [f"{file}: expected {expected}, got {name}"] if name != expected else []
     assert 0 < len(wrong) < 36
     assert result.exit_code == 1
     assert result.stderr.split("Not as expected:\n")[1].splitlines() == [f"  {w}" for w in wrong]
-    count = f"{36 - len(wrong)} of 36 answers came out as expected"
+    count = f"{36 - len(wrong)} of 36 answers as expected"
     assert f"36 drawings made; {count}" in result.stdout
     html = (folder / "glyphs.html").read_text(encoding="utf-8")
     assert count in html
     assert html.count(">as expected</p>") == 36 - len(wrong)
 
 
-def test_where_nothing_is_found_no_face_is_missed(tmp_path):
+def test_a_picture_without_a_detection_is_not_said_to_lack_a_face(tmp_path):
     picture = tmp_path / "blank.png"
     Image.new("RGB", (9, 9)).save(picture)
-    scene, result = module.Scene(picture.name, "pen", ("ka",)), IdentifiedPhoto("blank", 9, 9, ())
-    blank = module.Shown(scene, result, ("ka",), picture)
-    for text in (module.rows(blank)[0][2][0], module.difference(blank), module.card(blank)):
+    scene, result = (
+        demo_answers.Scene(picture.name, "pen", ("ka",)),
+        IdentifiedPhoto("blank", 9, 9, ()),
+    )
+    blank = demo_answers.Answer(scene, result, ("ka",), picture)
+    for text in (
+        demo_answers.rows(blank)[0][2][0],
+        demo_answers.difference(blank),
+        demo_page.card(blank),
+    ):
         assert "nothing" in text
         assert "face" not in text
 
 
-def test_the_page_of_glyphs_shows_every_drawing_with_a_text_and_asks_for_nothing_else(glyphs_shown):
+def test_the_page_of_glyphs_shows_every_drawing_with_alt_text_and_loads_nothing(glyphs_shown):
     folder, result = glyphs_shown
     html = (folder / "glyphs.html").read_text(encoding="utf-8")
     page = Page(html)
@@ -287,7 +293,7 @@ def test_the_page_of_glyphs_shows_every_drawing_with_a_text_and_asks_for_nothing
     assert "not its accuracy" in html
 
 
-def test_a_second_run_draws_and_says_the_same(glyphs_shown, letters_demo, tmp_path):
+def test_a_second_run_draws_and_answers_the_same(glyphs_shown, letters_demo, tmp_path):
     folder, _ = glyphs_shown
     run("--glyphs", "--out", tmp_path)
     first, second = (
@@ -310,16 +316,14 @@ def test_without_its_model_the_demo_of_glyphs_writes_nothing(facesearch, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_the_page_of_glyphs_is_the_one_that_is_opened(letters_demo, tmp_path, monkeypatch):
+def test_glyphs_open_their_own_page(letters_demo, tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     run("--glyphs", "--out", tmp_path, "--open")
     assert opened == [(tmp_path / "glyphs.html").as_uri()]
 
 
-def test_the_enrolled_drawings_are_a_folder_that_enroll_takes(
-    facesearch, glyphs_shown, letters_model
-):
+def test_enroll_accepts_the_folder_of_enrolled_drawings(facesearch, glyphs_shown, letters_model):
     folder = glyphs_shown[0] / "glyphs" / "enrolled"
     result = facesearch("enroll", folder, "--model", letters_model)
     assert result.exit_code == 0
@@ -328,7 +332,7 @@ def test_the_enrolled_drawings_are_a_folder_that_enroll_takes(
 
 @pytest.mark.parametrize("hand", [PEN, *HANDS], ids=lambda hand: hand.name)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_glyph_is_drawn_whole_in_the_hands_colours(name, hand):
+def test_a_glyph_is_drawn_whole_in_the_colors_of_its_hand(name, hand):
     page = drawn_by(hand, name)
     assert (page.shape, page.dtype) == ((PAGE_PX, PAGE_PX, 3), np.uint8)
     border = np.concatenate([page[0], page[-1], page[:, 0], page[:, -1]])
@@ -338,7 +342,7 @@ def test_a_glyph_is_drawn_whole_in_the_hands_colours(name, hand):
     assert max(height, width) > PAGE_PX / 3
 
 
-def test_each_drawing_is_most_like_the_pens_drawing_of_its_own_glyph():
+def test_each_drawing_is_most_like_the_pen_drawing_of_the_same_glyph():
     def seen(hand, name):
         ink = cv2.GaussianBlur(255 - ink_crop(drawn_by(hand, name), 48)[..., 0], (0, 0), 2.5)
         return ink.ravel()
@@ -356,7 +360,7 @@ def test_no_two_hands_draw_alike():
         assert all(np.abs(a - b).mean() > 10 for a, b in pairwise(crops))
 
 
-def test_a_smooth_stroke_goes_through_its_points_and_turns_nowhere_sharply():
+def test_a_smooth_stroke_goes_through_its_points_without_sharp_turns():
     square = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]], float)
     path = smooth(square)
     np.testing.assert_allclose(path[::STEPS], square, atol=1e-12)

@@ -1,4 +1,4 @@
-"""The commands with a model of drawings: other words than of faces, the same keys."""
+"""The commands with a model of drawings: other words than for faces, the same keys."""
 
 import json
 import sys
@@ -41,7 +41,7 @@ def drawings(tmp_path):
 
 @pytest.fixture
 def enrolled(facesearch, models, drawings, tmp_path):
-    """The options that mean a gallery with one A and one X."""
+    """The options for a gallery with one A and one X."""
     options = ("--model", models["drawing"], "--gallery", tmp_path / "letters.db")
     for name in "ax":
         result = facesearch("enroll", drawings[name], "--name", name.upper(), *options)
@@ -51,7 +51,7 @@ def enrolled(facesearch, models, drawings, tmp_path):
 
 @pytest.fixture
 def headings(monkeypatch):
-    """The headings of the tables that are printed; without a terminal they show none."""
+    """The headings of the printed tables, which are shown only on a terminal."""
     found = []
 
     def remember(screen, columns, *_):
@@ -71,7 +71,7 @@ def test_verify_says_whether_two_drawings_are_of_one_class(facesearch, models, d
     assert (other.exit_code, other.stdout.partition(" (")[0]) == (1, "different classes")
 
 
-def test_the_keys_of_json_are_those_of_faces(facesearch, drawings, enrolled):
+def test_json_about_drawings_has_the_same_keys_as_about_faces(facesearch, drawings, enrolled):
     (face,) = json.loads(facesearch("search", drawings["a"], *enrolled, "--json").stdout)["faces"]
     assert set(face["neighbours"][0]) == {"person", "score", "photo"}
     result = facesearch("identify", drawings["other_a"], *enrolled, "--json")
@@ -90,14 +90,14 @@ def test_enroll_counts_classes(facesearch, models, drawings, tmp_path, kind):
     assert second.stdout.splitlines()[1].startswith("2 classes in ")
 
 
-def test_enroll_asks_who_or_what_is_drawn_if_no_name_says_it(facesearch, models, drawings):
+def test_enroll_asks_who_or_what_is_drawn_if_there_is_no_name(facesearch, models, drawings):
     for given in (drawings["a"], drawings["a"].parent):
         result = facesearch("enroll", given, "--model", models["drawing"])
         assert result.exit_code == 2
         assert "who or what is in" in result.stderr
 
 
-def test_a_look_alike_is_one_class_and_the_command_to_find_out_works(
+def test_a_look_alike_is_called_a_class_and_the_printed_command_works(
     facesearch, models, drawings, enrolled, tmp_path
 ):
     copy = tmp_path / "copy.png"
@@ -112,7 +112,9 @@ def test_a_look_alike_is_one_class_and_the_command_to_find_out_works(
     assert facesearch(*command[1:]).stdout.startswith("the same class")
 
 
-def test_the_tables_are_of_drawings_and_classes(facesearch, drawings, enrolled, headings):
+def test_tables_about_drawings_speak_of_drawings_and_classes(
+    facesearch, drawings, enrolled, headings
+):
     facesearch("search", drawings["a"], *enrolled)
     facesearch("identify", drawings["a"], *enrolled)
     assert headings == [
@@ -121,7 +123,7 @@ def test_the_tables_are_of_drawings_and_classes(facesearch, drawings, enrolled, 
     ]
 
 
-def test_the_tables_of_photos_are_of_faces_and_people(
+def test_tables_about_photos_speak_of_faces_and_people(
     facesearch, portraits, enrolled_gallery, headings
 ):
     facesearch("search", portraits.grace, "--gallery", enrolled_gallery)
@@ -139,7 +141,7 @@ def test_a_blank_page_has_no_drawing(facesearch, drawings, enrolled):
     assert "\tno drawing found\t" in facesearch("identify", drawings["blank"], *enrolled).stdout
 
 
-def test_what_is_counted_is_drawings_and_classes(facesearch, enrolled, headings, tmp_path):
+def test_messages_count_drawings_and_classes(facesearch, enrolled, headings, tmp_path):
     asked = facesearch("people", "forget", "A", "--dry-run", *enrolled)
     assert asked.stdout == "Would forget A (1 enrolled drawing). Nothing was changed.\n"
     exported = tmp_path / "backup.db"
@@ -151,7 +153,7 @@ def test_what_is_counted_is_drawings_and_classes(facesearch, enrolled, headings,
     assert headings == [["class", "photos", "since"]]
 
 
-def test_doctor_counts_classes_with_their_model_and_names_the_way_without(facesearch, enrolled):
+def test_doctor_counts_classes_or_says_which_model_it_needs(facesearch, enrolled):
     examined = facesearch("doctor", *enrolled)
     assert "letters.db: 2 classes, 2 templates, sound" in examined.stdout
     other = facesearch("doctor", *enrolled[2:])
@@ -173,14 +175,14 @@ def test_an_empty_gallery_is_called_empty(facesearch, drawings, enrolled):
     )
 
 
-def test_a_gallery_can_be_made_anew_with_another_model(facesearch, drawings, enrolled):
+def test_a_gallery_can_be_migrated_to_another_model(facesearch, drawings, enrolled):
     _, drawing, *where = enrolled
     migrate = ("gallery", "migrate", *where, "--model")
-    assert "is of the model" in facesearch(*migrate, drawing).stdout
+    assert "already uses the model" in facesearch(*migrate, drawing).stdout
     result = facesearch(*migrate, "omniglot")
     assert (result.exit_code, result.stdout) == (
         0,
-        "Made 2 templates anew: letters before, omniglot now.\n",
+        "Migrated 2 templates from letters to omniglot.\n",
     )
     refused = facesearch("identify", drawings["a"], *enrolled)
     assert refused.exit_code == 4

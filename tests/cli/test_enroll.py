@@ -13,7 +13,7 @@ from facesearch import Gallery
 
 @pytest.fixture
 def people(tmp_path, portraits):
-    """A folder with one subfolder a person."""
+    """A folder with one subfolder per person."""
     folder = tmp_path / "people"
     for name, photo in (("Eileen", portraits.eileen), ("Grace", portraits.grace)):
         (folder / name).mkdir(parents=True)
@@ -23,7 +23,7 @@ def people(tmp_path, portraits):
 
 def names(home):
     with Gallery(home, create=False) as gallery:
-        return [person.name for person in gallery.people()]
+        return [person.name for person in gallery.people.all()]
 
 
 def test_each_subfolder_becomes_a_person(facesearch, people, own_home):
@@ -33,14 +33,14 @@ def test_each_subfolder_becomes_a_person(facesearch, people, own_home):
     assert names(own_home) == ["Eileen", "Grace"]
 
 
-def test_enrolling_again_adds_nothing_and_is_no_failure(facesearch, people):
+def test_enrolling_again_adds_nothing_and_exits_0(facesearch, people):
     facesearch("enroll", people)
     result = facesearch("enroll", people)
     assert result.exit_code == 0
-    assert result.stdout.startswith("Enrolled 0 photos, 2 there already.")
+    assert result.stdout.startswith("Enrolled 0 photos, 2 enrolled already.")
 
 
-def test_enrolling_says_how_to_take_it_back(facesearch, people, own_home):
+def test_enrolling_prints_the_command_that_undoes_it(facesearch, people, own_home):
     result = facesearch("enroll", people)
     (command,) = (line for line in result.stderr.splitlines() if line.startswith("To undo: "))
     assert "To undo: " not in facesearch("enroll", people).stderr  # nothing was enrolled
@@ -48,13 +48,13 @@ def test_enrolling_says_how_to_take_it_back(facesearch, people, own_home):
     assert names(own_home) == []
 
 
-def test_files_with_a_name_are_all_that_person(facesearch, portraits, own_home):
+def test_with_name_all_files_show_that_person(facesearch, portraits, own_home):
     assert facesearch("enroll", portraits.grace, "--name", "Grace  Hopper ").exit_code == 0
     assert names(own_home) == ["Grace  Hopper"]
 
 
 @pytest.mark.parametrize("given", ["file", "flat folder"])
-def test_photos_without_a_name_are_wrong_usage_with_the_way_out(facesearch, people, given):
+def test_photos_without_a_name_are_wrong_usage_that_names_the_option(facesearch, people, given):
     folder = people / "Grace"
     path = folder if given == "flat folder" else next(folder.iterdir())
     result = facesearch("enroll", path)
@@ -63,13 +63,13 @@ def test_photos_without_a_name_are_wrong_usage_with_the_way_out(facesearch, peop
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "\udcff"])
-def test_what_is_no_name_is_wrong_usage(facesearch, portraits, name):
+def test_an_invalid_name_is_wrong_usage(facesearch, portraits, name):
     result = facesearch("enroll", portraits.grace, "--name", name)
     assert result.exit_code == 2
-    assert "no name for a person" in result.stderr
+    assert "not a valid person name" in result.stderr
 
 
-def test_a_folder_with_bad_files_is_finished_and_they_are_listed(facesearch, people, bad_photos):
+def test_bad_files_are_listed_and_the_rest_of_the_folder_is_done(facesearch, people, bad_photos):
     for photo in bad_photos.values():
         shutil.copy(photo, people / "Grace")
     result = facesearch("enroll", people, people / "nowhere")
@@ -86,7 +86,7 @@ def test_a_photo_beside_the_subfolders_is_listed_not_guessed(facesearch, people,
     shutil.copy(portraits.grace, people / "everyone.jpg")
     result = facesearch("enroll", people)
     assert result.exit_code == 3
-    assert "everyone.jpg: it lies beside the people's folders" in result.stderr
+    assert "everyone.jpg: it is beside the people's folders" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_a_run_that_enrolls_nobody_says_so(facesearch, bad_photos, photo, exit_c
     assert str(bad_photos[photo]) in result.stderr
 
 
-def test_an_empty_folder_is_named(facesearch, tmp_path):
+def test_an_empty_folder_is_listed(facesearch, tmp_path):
     (tmp_path / "nothing").mkdir()
     result = facesearch("enroll", tmp_path / "nothing")
     assert result.exit_code == 1
     assert "there is no photo in it" in result.stderr
 
 
-def test_json_is_one_object_a_photo(facesearch, people, bad_photos):
+def test_json_is_one_object_per_photo(facesearch, people, bad_photos):
     shutil.copy(bad_photos["text"], people / "Grace")
     result = facesearch("enroll", people, "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -120,7 +120,9 @@ def test_json_is_one_object_a_photo(facesearch, people, bad_photos):
     assert all(line["look_alikes"] == [] for line in lines)
 
 
-def test_look_alikes_are_told_with_the_way_to_find_out(facesearch, portraits, tmp_path):
+def test_a_look_alike_is_reported_with_a_command_that_compares_them(
+    facesearch, portraits, tmp_path
+):
     from PIL import Image
 
     facesearch("enroll", portraits.grace, "--name", "Grace")
@@ -132,7 +134,7 @@ def test_look_alikes_are_told_with_the_way_to_find_out(facesearch, portraits, tm
     assert "facesearch verify '" in result.stderr
 
 
-def test_names_of_files_cannot_talk_to_the_terminal(facesearch, people, portraits):
+def test_file_names_cannot_send_control_characters_to_the_terminal(facesearch, people, portraits):
     evil = os.fsencode(people) + b"/Grace/\x1b[31m\xff.png"
     shutil.copy(portraits.grace, evil)
     latin = people / os.fsdecode(b"Zo\xeb")
@@ -141,10 +143,10 @@ def test_names_of_files_cannot_talk_to_the_terminal(facesearch, people, portrait
     result = facesearch("enroll", people)
     assert result.exit_code == 3
     assert "\x1b" not in result.output
-    assert "is no name for a person" in result.stderr
+    assert "is not a valid person name" in result.stderr
 
 
-def test_ctrl_c_keeps_what_was_stored_and_says_how_to_go_on(
+def test_ctrl_c_keeps_what_is_stored_and_says_how_to_continue(
     command, people, portraits, tmp_path, own_home
 ):
     portrait = portraits.grace.read_bytes()
@@ -167,12 +169,12 @@ def test_ctrl_c_keeps_what_was_stored_and_says_how_to_go_on(
     photos = [json.loads(line) for line in [*first, *said.splitlines()]]
     stored = [photo["photo"] for photo in photos if photo["status"] == "enrolled"]
     with Gallery(own_home, create=False) as gallery:
-        people = [person.name for person in gallery.people()]
-        kept = {path for name in people for path, _ in gallery.faces_of(name)}
+        people = [person.name for person in gallery.people.all()]
+        kept = {path for name in people for path, _ in gallery.people.faces_of(name)}
         assert len(stored) >= 5
         assert set(stored) <= kept
         assert len(kept) < 102  # it was interrupted
-        assert gallery.check() == []
+        assert gallery.upkeep.check() == []
 
 
 def test_a_full_disk_is_one_sentence(facesearch_process, people, own_home):
@@ -187,7 +189,7 @@ def test_a_full_disk_is_one_sentence(facesearch_process, people, own_home):
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_one_sentence(facesearch, people, tmp_path):
+def test_a_folder_without_write_permission_is_one_sentence(facesearch, people, tmp_path):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     result = facesearch("enroll", people, "--gallery", locked)

@@ -68,7 +68,7 @@ def small_omniglot(tmp_path_factory):
     return file
 
 
-def test_a_report_names_what_was_measured_and_on_what(facesearch, letters_model, letters):
+def test_a_report_names_the_figures_and_the_data(facesearch, letters_model, letters):
     result = facesearch("evaluate", letters_model, letters)
     assert result.exit_code == 0
     assert result.stderr == ""
@@ -78,14 +78,14 @@ def test_a_report_names_what_was_measured_and_on_what(facesearch, letters_model,
     assert set(rows) == {
         "area under the ROC",
         "equal error rate",
-        "TAR at FAR 1 %",
-        "TAR at FAR 0.1 %",
-        "pairs decided rightly at even odds",
-        "the same at the best threshold",
+        "TAR at FAR 1%",
+        "TAR at FAR 0.1%",
+        "accuracy on pairs at even odds",
+        "accuracy on pairs at the best threshold",
         "4-way one-shot, random episodes",
     }
-    assert rows["TAR at FAR 0.1 %"] == ["needs 6,000 pairs"] * 2
-    assert all(cell.endswith(" %") for cell in rows["area under the ROC"])
+    assert rows["TAR at FAR 0.1%"] == ["needs 6,000 pairs"] * 2
+    assert all(cell.endswith("%") for cell in rows["area under the ROC"])
 
 
 def test_json_is_one_flat_object(facesearch, letters_model, letters):
@@ -110,7 +110,7 @@ def test_json_is_one_flat_object(facesearch, letters_model, letters):
 
 
 def test_the_seed_decides_the_figures(facesearch, letters_model, letters):
-    (letters / "A" / "0.png").rename(letters / "M" / "wrong.png")  # else all is told apart
+    (letters / "A" / "0.png").rename(letters / "M" / "wrong.png")  # else no pair would be wrong
     run = [
         facesearch("evaluate", letters_model, letters, "--json", "--pairs", 12, "--seed", seed)
         for seed in (0, 0, 1)
@@ -120,7 +120,7 @@ def test_the_seed_decides_the_figures(facesearch, letters_model, letters):
     assert first != other
 
 
-def test_what_could_not_be_used_is_named_and_exits_3(facesearch, letters_model, letters):
+def test_unusable_pictures_are_listed_and_exit_3(facesearch, letters_model, letters):
     (letters / "A" / "broken.png").write_bytes(b"no picture")
     Image.new("RGB", (60, 60), "white").save(letters / "M" / "blank.png")
     result = facesearch("evaluate", letters_model, letters)
@@ -132,7 +132,7 @@ def test_what_could_not_be_used_is_named_and_exits_3(facesearch, letters_model, 
     assert lines[1] == f"  {letters / 'M' / 'blank.png'}: it shows nothing to compare"
 
 
-def test_omniglot_is_measured_on_the_trials_and_set_beside_the_paper(
+def test_omniglot_is_measured_on_lakes_trials_and_compared_with_the_paper(
     facesearch, letters_model, small_omniglot
 ):
     result = facesearch("evaluate", letters_model, small_omniglot)
@@ -141,9 +141,9 @@ def test_omniglot_is_measured_on_the_trials_and_set_beside_the_paper(
     assert lines[0].startswith("letters on 400 pictures of 20 classes, ")  # none of Greek
     assert any(line.startswith("Lake's 400 one-shot trials\t") for line in lines)
     table = {line.split("\t")[0]: line.split("\t")[1:] for line in lines[-5:]}
-    assert table["Siamese network (Koch et al. 2015)"] == ["93.42 %", "92.00 %"]
+    assert table["Siamese network (Koch et al. 2015)"] == ["93.42%", "92.00%"]
     answer = json.loads(facesearch("evaluate", letters_model, small_omniglot, "--json").stdout)
-    ours = [f"{100 * answer[key]:.2f} %" for key in ("accuracy_at_even_odds", "head_lake_400")]
+    ours = [f"{100 * answer[key]:.2f}%" for key in ("accuracy_at_even_odds", "head_lake_400")]
     assert table["this model (letters)"] == ours
     low, high = answer["head_lake_400_interval"]
     assert low < 1
@@ -162,8 +162,8 @@ def test_the_sheet_is_a_picture(facesearch, letters_model, letters, tmp_path):
     ("name", "message"),
     [
         ("no/w.png", "there is no folder"),
-        ("mine.csv", "is there already"),
-        (".", "is there already"),
+        ("mine.csv", "exists already"),
+        (".", "exists already"),
     ],
     ids=["no folder", "a file of the user's", "a folder"],
 )
@@ -178,7 +178,7 @@ def test_a_sheet_that_cannot_be_a_new_file_is_refused_before_anything_is_read(
     assert (tmp_path / "mine.csv").read_text() == "dear"
 
 
-def test_of_many_that_could_not_be_used_twenty_are_named(facesearch, letters_model, letters):
+def test_only_twenty_unusable_pictures_are_listed_by_path(facesearch, letters_model, letters):
     for number in range(23):
         (letters / "A" / f"broken{number:02d}.png").write_bytes(b"no picture")
     _, *lines = facesearch("evaluate", letters_model, letters).stderr.splitlines()
@@ -189,7 +189,7 @@ def test_of_many_that_could_not_be_used_twenty_are_named(facesearch, letters_mod
     assert len(answer["skipped"]) == 23
 
 
-def test_groups_of_different_sizes_are_not_said_to_be_of_one(facesearch, letters_model, letters):
+def test_groups_of_different_sizes_are_reported_as_a_range(facesearch, letters_model, letters):
     (letters / "few").mkdir()
     for text in "AM":
         (letters / text).rename(letters / "few" / text)
@@ -211,7 +211,7 @@ def test_groups_of_different_sizes_are_not_said_to_be_of_one(facesearch, letters
     ],
     ids=["no model", "no classes", "no data"],
 )
-def test_what_cannot_be_measured_is_one_sentence(
+def test_data_that_cannot_be_measured_is_one_sentence(
     facesearch, letters_model, letters, model, data, exit_code, message
 ):
     result = facesearch("evaluate", model or letters_model, letters.parent / data)

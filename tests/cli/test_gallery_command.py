@@ -12,7 +12,7 @@ def gallery(facesearch, enrolled_gallery):
     return lambda *args: facesearch("gallery", *args, "--gallery", enrolled_gallery)
 
 
-def test_info_tells_what_the_gallery_holds(gallery, enrolled_gallery):
+def test_info_shows_what_the_gallery_holds(gallery, enrolled_gallery):
     assert f"path\t{enrolled_gallery}\n" in gallery("info").stdout
     facts = json.loads(gallery("info", "--json").stdout)
     assert (facts["person"], facts["template"], facts["schema_version"]) == (2, 2, 1)
@@ -25,7 +25,7 @@ def test_check_finds_a_sound_gallery_sound(gallery):
     assert json.loads(gallery("check", "--json").stdout)["problems"] == []
 
 
-def test_check_names_what_is_wrong_and_exits_4(gallery, enrolled_gallery):
+def test_check_names_the_problem_and_exits_4(gallery, enrolled_gallery):
     with sqlite3.connect(enrolled_gallery) as db:
         db.execute("UPDATE template SET fingerprint = 'another' WHERE id = 1")
     db.close()
@@ -34,7 +34,7 @@ def test_check_names_what_is_wrong_and_exits_4(gallery, enrolled_gallery):
     assert "1 template(s) of another model" in result.stderr
 
 
-def test_check_lists_damage_that_keeps_the_index_from_being_made(gallery, enrolled_gallery):
+def test_check_lists_damage_that_prevents_an_index(gallery, enrolled_gallery):
     db = sqlite3.connect(enrolled_gallery)
     with db:
         db.execute("UPDATE template SET vector = zeroblob(length(vector)) WHERE id = 1")
@@ -47,18 +47,21 @@ def test_check_lists_damage_that_keeps_the_index_from_being_made(gallery, enroll
 
 
 def test_rebuild_counts_the_templates(gallery):
-    assert gallery("rebuild").stdout == "Made the index anew from 2 templates.\n"
+    assert gallery("rebuild").stdout == "Rebuilt the index from 2 templates.\n"
     assert json.loads(gallery("rebuild", "--json").stdout)["templates"] == 2
 
 
-def test_what_is_exported_can_be_imported_elsewhere(gallery, facesearch, tmp_path):
+def test_an_exported_gallery_can_be_imported_elsewhere(gallery, facesearch, tmp_path):
     exported, elsewhere = tmp_path / "backup.db", tmp_path / "new" / "family.db"
     assert gallery("export", exported).exit_code == 0
     result = facesearch("gallery", "import", exported, "--gallery", elsewhere)
     assert result.exit_code == 0
     assert "Imported 2 people" in result.stdout
     with Gallery(elsewhere, create=False) as imported:
-        assert [person.name for person in imported.people()] == ["Eileen Collins", "Grace Hopper"]
+        assert [person.name for person in imported.people.all()] == [
+            "Eileen Collins",
+            "Grace Hopper",
+        ]
 
 
 def test_export_and_import_overwrite_nothing(gallery, enrolled_gallery, tmp_path):
@@ -103,7 +106,7 @@ def noise(path):
     ],
 )
 @pytest.mark.parametrize("command", ["identify", "enroll", "search", "list", "info"])
-def test_a_gallery_that_cannot_be_used_is_one_sentence_and_stays_as_it_is(
+def test_an_unusable_gallery_is_one_sentence_and_is_not_changed(
     facesearch, enrolled_gallery, portraits, spoil, fresh, sentence, command
 ):
     if fresh:

@@ -11,7 +11,7 @@ def run(facesearch, enrolled_gallery):
     return lambda *args: facesearch(*args, "--gallery", enrolled_gallery)
 
 
-def test_history_lists_the_newest_first_with_what_is_undone(run, portraits):
+def test_history_lists_the_newest_first_and_marks_undone_decisions(run, portraits):
     run("people", "rename", "Grace Hopper", "Amazing Grace")
     run("undo")
     lines = [line.split("\t") for line in run("history").stdout.splitlines()]
@@ -22,7 +22,7 @@ def test_history_lists_the_newest_first_with_what_is_undone(run, portraits):
     ]
 
 
-def test_undo_takes_back_all_that_one_call_enrolled(run, facesearch, portraits, tmp_path):
+def test_undo_takes_back_everything_that_one_call_enrolled(run, facesearch, portraits, tmp_path):
     gallery = tmp_path / "of two calls.db"
     for photo in (portraits.eileen, portraits.grace):
         facesearch("enroll", photo, "--name", photo.stem, "--gallery", gallery)
@@ -61,15 +61,15 @@ def test_history_says_that_somebody_was_forgotten_but_not_who(run):
     assert "Grace" not in listed
 
 
-def test_a_gallery_in_which_nothing_was_decided_says_so(facesearch, own_home):
+def test_a_gallery_without_decisions_says_so(facesearch, own_home):
     Gallery(own_home / "gallery.db").close()
     result = facesearch("history")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "Nothing was decided yet.\n"
+    assert result.stderr == "No decisions yet.\n"
     assert facesearch("undo").stderr == "Error: there is nothing to undo\n"
 
 
-def test_undo_of_an_undo_is_done_by_its_number(run):
+def test_an_undo_is_undone_by_its_number(run):
     run("people", "rename", "Grace Hopper", "Amazing Grace")
     undone = json.loads(run("undo", "--json").stdout)
     assert (undone["id"], undone["undoes"], undone["dry_run"]) == (4, 3, False)
@@ -79,7 +79,7 @@ def test_undo_of_an_undo_is_done_by_its_number(run):
     assert "Amazing Grace" in run("people", "list").stdout
 
 
-def test_what_cannot_be_undone_is_a_no_in_one_sentence(run):
+def test_a_decision_that_cannot_be_undone_is_one_sentence_and_exits_1(run):
     run("people", "merge", "Grace Hopper", "--into", "Eileen Collins")
     run("people", "rename", "Eileen Collins", "Grace Hopper")
     result = run("undo", 3)

@@ -17,7 +17,7 @@ def probe(tmp_path, portraits):
 
 @pytest.fixture
 def stranger(facesearch, portraits, own_home):
-    """A photo of somebody who is not in the user's own gallery, where only Grace Hopper is."""
+    """A photo of somebody who is not enrolled; the user's own gallery has only Grace Hopper."""
     facesearch("enroll", portraits.grace, "--name", "Grace Hopper")
     return portraits.eileen
 
@@ -27,11 +27,11 @@ def test_a_known_face_gets_its_name(facesearch, enrolled_gallery, probe):
     assert result.exit_code == 0
     photo, face, person, probability, _ = result.stdout.rstrip("\n").split("\t")
     assert (photo, face, person) == (str(probe), "1", "Grace Hopper")
-    assert probability.endswith(" %")
+    assert probability.endswith("%")
     assert result.stderr == ""
 
 
-def test_a_stranger_is_unknown_and_the_answer_is_no(facesearch, stranger):
+def test_a_stranger_is_unknown_and_exits_1(facesearch, stranger):
     result = facesearch("identify", stranger)
     assert result.exit_code == 1
     assert "\tunknown\t" in result.stdout
@@ -64,7 +64,7 @@ def test_an_enrolled_photo_is_decided_by_the_human_who_enrolled_it(
     assert (face["person"], face["decided_by"], face["margin"]) == ("Grace Hopper", "human", None)
 
 
-def test_a_folder_with_bad_files_is_finished_and_they_are_listed(
+def test_bad_files_are_listed_and_the_rest_of_the_folder_is_done(
     facesearch, enrolled_gallery, probe, bad_photos, tmp_path
 ):
     folder = bad_photos["text"].parent
@@ -108,7 +108,7 @@ def test_csv_guards_against_formulas(facesearch, portraits, tmp_path, monkeypatc
     assert float(cells["left"]) > 0
 
 
-def test_names_are_never_taken_for_markup(facesearch, portraits, own_home):
+def test_names_are_not_read_as_markup(facesearch, portraits, own_home):
     facesearch("enroll", portraits.grace, "--name", "[bold]Grace[/nonsense]")
     result = facesearch("identify", portraits.grace)
     assert "\t[bold]Grace[/nonsense]\t" in result.stdout
@@ -124,7 +124,7 @@ def test_json_and_csv_exclude_each_other(facesearch, probe):
     assert facesearch("identify", probe, "--json", "--csv").exit_code == 2
 
 
-def test_without_a_gallery_enroll_is_named(facesearch, probe):
+def test_without_a_gallery_the_error_names_enroll(facesearch, probe):
     result = facesearch("identify", probe)
     assert result.exit_code == 4
     assert "facesearch enroll makes one" in result.stderr
@@ -145,7 +145,7 @@ def test_annotated_pictures_never_overwrite_a_file(facesearch, enrolled_gallery,
     assert not (tmp_path / "probe-4.jpg").exists()
 
 
-def test_a_name_too_long_for_another_counter_is_cut(facesearch, enrolled_gallery, probe, tmp_path):
+def test_a_file_name_too_long_for_a_counter_is_cut(facesearch, enrolled_gallery, probe, tmp_path):
     pytest.importorskip("facesearch.annotation")
     long = probe.rename(tmp_path / f"{'é' * 125}.jpg")
     args = ("identify", long, "--gallery", enrolled_gallery, "--annotate", tmp_path / "named")

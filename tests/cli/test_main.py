@@ -48,23 +48,23 @@ def test_wrong_usage_exits_2_and_prints_no_result(facesearch, words):
 @pytest.mark.parametrize(
     ("error", "exit_code", "said"),
     [
-        (MemoryError(), 4, "Error: there is not enough memory for this\n"),
+        (MemoryError(), 4, "Error: not enough memory\n"),
         (OSError(5, "Input/output error", "a\x1b.db"), 4, "Error: a\\x1b.db: Input/output error\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(facesearch, monkeypatch, error, exit_code, said):
+def test_an_error_is_one_sentence(facesearch, monkeypatch, error, exit_code, said):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("facesearch_cli.people.open_gallery", fail)
+    monkeypatch.setattr("facesearch_cli.options.open_gallery", fail)
     result = facesearch("people", "list")
     assert result.exit_code == exit_code
     assert result.stderr == said
 
 
-def test_a_bug_shows_its_traceback_and_reads_as_no_answer(facesearch, monkeypatch):
-    monkeypatch.setattr("facesearch_cli.people.open_gallery", lambda *_, **__: 1 / 0)
+def test_a_bug_shows_its_traceback_and_exits_70(facesearch, monkeypatch):
+    monkeypatch.setattr("facesearch_cli.options.open_gallery", lambda *_, **__: 1 / 0)
     result = facesearch("people", "list")
     assert result.exit_code == 70
     assert "ZeroDivisionError" in result.stderr
@@ -85,7 +85,7 @@ def test_a_closed_pipe_is_quiet(command, enrolled_gallery):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_an_answer_that_cannot_be_written_is_an_error(facesearch_process, enrolled_gallery):
+def test_output_that_cannot_be_written_is_an_error(facesearch_process, enrolled_gallery):
     with Path("/dev/full").open("w") as full:
         result = facesearch_process(
             *("people", "list", "--gallery", enrolled_gallery),
@@ -97,11 +97,11 @@ def test_an_answer_that_cannot_be_written_is_an_error(facesearch_process, enroll
     assert result.stderr == "Error: No space left on device\n"
 
 
-def test_a_terminal_that_lacks_a_character_gets_it_escaped(facesearch_process, enrolled_gallery):
+def test_a_character_that_the_terminal_lacks_is_escaped(facesearch_process, enrolled_gallery):
     from facesearch import Gallery
 
     with Gallery(enrolled_gallery) as gallery:
-        gallery.rename("Grace Hopper", "Zoë 李")
+        gallery.people.rename("Grace Hopper", "Zoë 李")
     western = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
     result = facesearch_process(
         "people", "list", "--gallery", enrolled_gallery, env=western, encoding="cp1252"
@@ -110,7 +110,7 @@ def test_a_terminal_that_lacks_a_character_gets_it_escaped(facesearch_process, e
     assert "Zoë \\u674e" in result.stdout
 
 
-def test_interrupting_identify_is_no_traceback(command, enrolled_gallery, portraits):
+def test_interrupting_identify_prints_no_traceback(command, enrolled_gallery, portraits):
     process = subprocess.Popen(
         [*command, "identify", *[portraits.grace] * 50, "--json", "--gallery", enrolled_gallery],
         stdout=subprocess.PIPE,

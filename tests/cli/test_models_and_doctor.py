@@ -3,10 +3,11 @@ import shutil
 
 import pytest
 
-from facesearch.model import DETECTOR, model_folder
+from facesearch.detection.factory import YUNET_FILE
+from facesearch.shipped import model_folder
 
 
-def test_models_list_names_the_default_and_its_licence(facesearch):
+def test_models_list_names_the_default_and_the_licenses(facesearch):
     models = json.loads(facesearch("models", "list", "--json").stdout)["models"]
     assert [(model["name"], model["default"]) for model in models] == [
         ("omniglot", False),
@@ -18,14 +19,14 @@ def test_models_list_names_the_default_and_its_licence(facesearch):
         assert model["name"] in facesearch("models", "list").stdout
 
 
-def test_models_show_tells_fingerprint_and_figures(facesearch):
+def test_models_show_names_the_fingerprint(facesearch):
     shown = facesearch("models", "show")
     assert shown.exit_code == 0
     facts = json.loads(facesearch("models", "show", "--json").stdout)
     assert f"fingerprint\t{facts['fingerprint']}\n" in shown.stdout
 
 
-def test_models_show_tells_how_many_numbers_a_model_is_searched_by(facesearch, tmp_path):
+def test_models_show_names_the_search_dimension(facesearch, tmp_path):
     manifest = json.loads((model_folder("sface") / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps(manifest | {"search_dim": 96}))
     for model, search_dim in (("sface", 128), (tmp_path, 96)):
@@ -34,7 +35,7 @@ def test_models_show_tells_how_many_numbers_a_model_is_searched_by(facesearch, t
 
 
 @pytest.mark.parametrize("key", ["alignment", "sha256", "dim"])
-def test_models_show_of_a_manifest_that_says_too_little_is_one_sentence(facesearch, tmp_path, key):
+def test_models_show_of_an_incomplete_manifest_is_one_sentence(facesearch, tmp_path, key):
     manifest = json.loads((model_folder("default") / "model.json").read_text())
     del manifest[key]
     (tmp_path / "model.json").write_text(json.dumps(manifest))
@@ -43,7 +44,7 @@ def test_models_show_of_a_manifest_that_says_too_little_is_one_sentence(facesear
     assert result.stderr == f"Error: {tmp_path / 'model.json'} does not say: {key}\n"
 
 
-def test_a_model_that_is_not_there_is_one_sentence(facesearch, portraits):
+def test_a_missing_model_is_one_sentence(facesearch, portraits):
     result = facesearch("verify", *portraits, "--model", "nonsense")
     assert result.exit_code == 4
     assert "there is no model nonsense" in result.stderr
@@ -61,12 +62,12 @@ def test_doctor_finds_everything_in_order(facesearch, enrolled_gallery):
     assert "2 people, 2 templates, sound" in details["gallery"]
 
 
-def test_doctor_says_how_to_get_what_is_missing(facesearch, monkeypatch):
+def test_doctor_says_how_to_install_a_missing_extra(facesearch, monkeypatch):
     monkeypatch.setattr("facesearch_cli.doctor.EXTRAS", {"heic": "no-such-package"})
     result = facesearch("doctor")
     assert result.exit_code == 0
     assert "extra heic\t-\tpip install 'facesearch[heic]'" in result.stdout
-    assert "facesearch enroll makes one" in result.stdout  # no gallery yet is no fault
+    assert "facesearch enroll creates one" in result.stdout  # no gallery yet is no fault
 
 
 def test_doctor_exits_4_for_a_damaged_model(facesearch, tmp_path):
@@ -80,8 +81,8 @@ def test_doctor_exits_4_for_a_damaged_model(facesearch, tmp_path):
 
 def test_doctor_runs_the_detector_too(facesearch, tmp_path, monkeypatch):
     damaged = tmp_path / "detector.onnx"
-    damaged.write_bytes(DETECTOR.read_bytes() + b"\0")
-    monkeypatch.setattr("facesearch.model.DETECTOR", damaged)
+    damaged.write_bytes(YUNET_FILE.read_bytes() + b"\0")
+    monkeypatch.setattr("facesearch.detection.factory.YUNET_FILE", damaged)
     result = facesearch("doctor")
     assert result.exit_code == 4
     assert "engine opencv\tBROKEN\tthe model file" in result.stdout

@@ -1,4 +1,4 @@
-"""No command has to be told which model made a gallery, and each says the true one."""
+"""Every command opens a gallery with the model it was made with, and names that model."""
 
 import json
 import sys
@@ -27,8 +27,8 @@ def _models(tmp_path_factory):
 
 @pytest.fixture
 def shipping(_models, monkeypatch):
-    """The models `old` and `new`, each searched by in its own way, ship in place of ours."""
-    monkeypatch.setattr("facesearch.model.SHIPPED", _models)
+    """The models `old` and `new`, with different search dimensions, replace the shipped ones."""
+    monkeypatch.setattr("facesearch.shipped.SHIPPED", _models)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def of_old(shipping, drawn, tmp_path, monkeypatch):
     """The file of a gallery that was made when `old` was the default; now it is `new`."""
     with Gallery(tmp_path / "gallery.db", "old") as gallery:
         assert [one.status for one in gallery.enroll(drawn)] == ["enrolled"] * 2
-    monkeypatch.setattr("facesearch.model.DEFAULT", "new")
+    monkeypatch.setattr("facesearch.shipped.DEFAULT", "new")
     return gallery.path
 
 
@@ -62,7 +62,7 @@ def of_old(shipping, drawn, tmp_path, monkeypatch):
     ],
     ids=" ".join,
 )
-def test_no_command_needs_to_be_told_the_model_of_a_gallery(of_old, facesearch, words):
+def test_every_command_opens_a_gallery_with_the_model_it_was_made_with(of_old, facesearch, words):
     folder = of_old.parent
     Image.fromarray(letter("O", size=1.5, at=(0.3, 0.8))).save(folder / "other.png")
     words = [folder / word if word.endswith(".png") else word for word in words]
@@ -73,9 +73,9 @@ def test_no_command_needs_to_be_told_the_model_of_a_gallery(of_old, facesearch, 
     assert "facesearch gallery migrate" in refused.stderr
 
 
-def test_info_and_doctor_tell_which_model_it_is(of_old, facesearch):
-    told = json.loads(facesearch("gallery", "info", "--gallery", of_old, "--json").stdout)
-    assert (told["model"], told["index_dim"]) == ("old", 128)
+def test_info_and_doctor_name_the_model_of_the_gallery(of_old, facesearch):
+    answer = json.loads(facesearch("gallery", "info", "--gallery", of_old, "--json").stdout)
+    assert (answer["model"], answer["index_dim"]) == ("old", 128)
     assert "sound; made with the model old" in facesearch("doctor", "--gallery", of_old).stdout
 
 
@@ -86,44 +86,44 @@ def test_an_export_is_imported_with_the_model_that_made_it(of_old, facesearch, t
     assert model_for(imported) == "old"
 
 
-def test_a_migration_to_the_default_is_what_the_next_command_finds(of_old, facesearch):
+def test_after_a_migration_the_gallery_opens_with_the_new_model(of_old, facesearch):
     done = facesearch("gallery", "migrate", "--model", "default", "--gallery", of_old)
-    assert done.stdout == "Made 2 templates anew: old before, new now.\n"
+    assert done.stdout == "Migrated 2 templates from old to new.\n"
     with Gallery(of_old) as gallery:
-        assert (gallery.model.name, gallery.info()["index_dim"]) == ("new", 64)
+        assert (gallery.model.name, gallery.upkeep.info()["index_dim"]) == ("new", 64)
 
 
 @pytest.mark.parametrize("of", ["old", "new"])
-def test_a_look_alike_is_to_be_verified_with_the_model_that_found_it(
+def test_the_command_to_verify_a_look_alike_names_the_model_that_found_it(
     shipping, facesearch, drawn, tmp_path, monkeypatch, of
 ):
-    monkeypatch.setattr("facesearch.model.DEFAULT", of)
+    monkeypatch.setattr("facesearch.shipped.DEFAULT", of)
     path = tmp_path / "gallery.db"
     (_, photo), _ = drawn
     assert facesearch("enroll", photo, "--name", "A", "--gallery", path).exit_code == 0
-    monkeypatch.setattr("facesearch.model.DEFAULT", "new")
+    monkeypatch.setattr("facesearch.shipped.DEFAULT", "new")
     copy = tmp_path / "copy.png"
     Image.open(photo).resize((210, 210)).save(copy)
-    told = facesearch("enroll", copy, "--name", "Not A", "--gallery", path)
-    command = told.stderr.splitlines()[1].split()
+    answer = facesearch("enroll", copy, "--name", "Not A", "--gallery", path)
+    command = answer.stderr.splitlines()[1].split()
     assert command == [
         *("facesearch", "verify", str(copy), str(photo)),
         *(("--model", "old") if of == "old" else ()),
     ]
 
 
-def test_the_page_looks_with_the_model_of_the_gallery(of_old, facesearch, monkeypatch):
-    server = pytest.importorskip(
-        "facesearch.serving.server", reason="the extra web is not installed"
-    )
-    served = []
-    monkeypatch.setattr(server, "serve", lambda *arguments, **_: served.append(arguments[:2]))
+def test_the_page_uses_the_model_of_the_gallery(of_old, facesearch, monkeypatch):
+    app = pytest.importorskip("facesearch.web.app", reason="the extra web is not installed")
+    server = pytest.importorskip("facesearch.serving.server", reason="see above")
+    made = []
+    monkeypatch.setattr(app, "make_app", lambda *arguments, **_: made.append(arguments[:2]))
+    monkeypatch.setattr(server, "serve", lambda *_: None)
     assert facesearch("web", "--no-browser", "--gallery", of_old).exit_code == 0
-    ((gallery, load),) = served
+    ((gallery, load),) = made
     assert load().fingerprint == gallery.model.fingerprint == Model.load("old").fingerprint
 
 
-def test_what_asks_no_gallery_takes_the_default(of_old, facesearch, drawn, monkeypatch):
+def test_a_command_without_a_gallery_uses_the_default_model(of_old, facesearch, drawn, monkeypatch):
     loaded, load = [], Model.load.__func__
     counting = classmethod(lambda cls, name, **options: loaded.append(name) or load(cls, name))
     monkeypatch.setattr(Model, "load", counting)

@@ -36,7 +36,7 @@ def test_show_names_the_photos(people, portraits):
 
 
 @pytest.mark.parametrize("args", [["show"], ["forget", "--yes"], ["rename"]])
-def test_nobody_of_that_name_is_a_no(people, args):
+def test_an_unknown_name_exits_1(people, args):
     verb, *options = args
     result = people(verb, "Nobody", *options, *(["Somebody"] if verb == "rename" else []))
     assert result.exit_code == 1
@@ -53,14 +53,16 @@ def test_rename_says_how_to_undo_it(people, facesearch, enrolled_gallery):
     assert names(people) == ["Eileen Collins", "Grace Hopper"]
 
 
-def test_the_usual_gallery_need_not_be_named_to_undo(facesearch, enrolled_gallery, own_home):
+def test_the_undo_command_does_not_name_the_users_own_gallery(
+    facesearch, enrolled_gallery, own_home
+):
     own_home.mkdir()
-    enrolled_gallery.rename(own_home / "gallery.db")
+    enrolled_gallery.people.rename(own_home / "gallery.db")
     result = facesearch("people", "rename", "Grace Hopper", "Amazing Grace")
     assert result.stderr == "To undo: facesearch undo 3\n"
 
 
-def test_rename_to_a_name_that_is_taken_is_wrong_usage(people):
+def test_renaming_to_a_taken_name_is_wrong_usage(people):
     assert people("rename", "Grace Hopper", "Eileen Collins").exit_code == 2
     assert names(people) == ["Eileen Collins", "Grace Hopper"]
 
@@ -74,14 +76,14 @@ def test_forget_prints_a_receipt(people):
     assert names(people) == ["Eileen Collins"]
 
 
-def test_forget_in_a_script_wants_yes(people):
+def test_forget_in_a_script_needs_yes(people):
     result = people("forget", "Grace Hopper")
     assert result.exit_code == 2
     assert "--yes" in result.stderr
     assert names(people) == ["Eileen Collins", "Grace Hopper"]
 
 
-def test_forget_tries_without_changing_anything(people):
+def test_forget_with_dry_run_changes_nothing(people):
     result = people("forget", "Grace Hopper", "--dry-run")
     assert result.exit_code == 0
     assert "Would forget Grace Hopper (1 enrolled face)" in result.stdout
@@ -102,7 +104,7 @@ def test_forget_asks_on_a_terminal(people, monkeypatch, answer, exit_code, left)
 # Every verb: what it prints, what it returns as JSON, and that it did it
 
 
-def test_merge_is_tried_done_and_undone(people, facesearch, enrolled_gallery):
+def test_merge_as_a_dry_run_for_real_and_undone(people, facesearch, enrolled_gallery):
     words = ("merge", "Grace Hopper", "--into", "Eileen Collins")
     tried = people(*words, "--dry-run")
     assert tried.stdout == (
@@ -153,7 +155,7 @@ def test_rejected_and_confirmed_faces_are_obeyed(
     assert who() == ("Grace", "human")
 
 
-def test_a_stranger_and_what_is_no_face_are_obeyed(
+def test_faces_marked_as_stranger_or_no_face_are_obeyed(
     people, facesearch, enrolled_gallery, portraits, tmp_path
 ):
     photo = tmp_path / "again.png"
@@ -177,10 +179,10 @@ def test_a_stranger_and_what_is_no_face_are_obeyed(
     assert "1 dismissed" in facesearch(*cluster).stderr
 
 
-def test_two_people_who_are_not_the_same_cannot_be_merged_which_is_a_no(people):
+def test_merging_people_marked_as_not_the_same_exits_1(people):
     assert people("not-same", "Grace Hopper", "Eileen Collins").exit_code == 0
-    told = people("not-same", "Eileen Collins", "Grace Hopper")
-    assert told.stdout.startswith("Already said that Eileen Collins and Grace Hopper are two")
+    answer = people("not-same", "Eileen Collins", "Grace Hopper")
+    assert answer.stdout.startswith("Already said that Eileen Collins and Grace Hopper are two")
     result = people("merge", "Grace Hopper", "--into", "Eileen Collins")
     assert result.exit_code == 1
     assert result.stderr == (
@@ -189,7 +191,7 @@ def test_two_people_who_are_not_the_same_cannot_be_merged_which_is_a_no(people):
     )
 
 
-def test_a_photo_or_face_that_is_not_there_is_told(people, portraits, bad_photos):
+def test_a_missing_photo_or_face_is_an_error(people, portraits, bad_photos):
     assert people("confirm", bad_photos["no_face"], "Grace Hopper").exit_code == 3
     assert people("reject", bad_photos["text"], "Grace Hopper").exit_code == 3
     result = people("confirm", portraits.grace, "Grace Hopper", "--face", 2)
@@ -198,7 +200,7 @@ def test_a_photo_or_face_that_is_not_there_is_told(people, portraits, bad_photos
     assert (result.exit_code, "is not enrolled from" in result.stderr) == (3, True)
 
 
-def test_a_name_that_is_nearly_right_is_told(people):
+def test_a_misspelled_name_gets_a_suggestion(people):
     result = people("show", "grace hopper")
     assert result.exit_code == 1
     assert "; is it Grace Hopper?" in result.stderr

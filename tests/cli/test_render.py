@@ -1,5 +1,4 @@
 import io
-import json
 
 import pytest
 from hypothesis import given
@@ -13,10 +12,8 @@ from facesearch_cli.render import (
     csv_cell,
     csv_line,
     end_of,
-    finite,
     percent,
     printable,
-    to_json,
 )
 
 
@@ -55,7 +52,7 @@ def test_a_streamed_table_keeps_its_columns_and_fits(terminal):
     assert "".join(terminal.lines).count("李") == 30  # folded, not cut off
 
 
-def test_a_table_takes_no_more_room_than_its_texts_need(terminal):
+def test_a_table_is_no_wider_than_its_texts_need(terminal):
     terminal.table(COLUMNS, [("a.jpg", 1, "Ann")])
     assert [line.rstrip() for line in terminal.lines] == ["photo  face  person", "a.jpg     1  Ann"]
 
@@ -71,7 +68,7 @@ def test_a_pipe_gets_tab_separated_lines(capsys):
 
 
 @given(st.text())
-def test_printable_is_one_line_that_no_terminal_obeys(text):
+def test_printable_text_is_one_line_without_control_characters(text):
     shown = printable(text)
     assert len(shown.splitlines()) <= 1
     assert not set(shown) & set(map(chr, [*range(32), *range(127, 160), 0x202E, 0x2066]))
@@ -90,26 +87,20 @@ def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe(start):
     assert csv_cell(f"a{start}1") == f"a{start}1"
 
 
-def test_negative_numbers_are_no_formulas():
+def test_negative_numbers_are_not_guarded_as_formulas():
     assert csv_line([-1.5, "-1.5", None, 'a"b,']) == '-1.5,\'-1.5,,"a""b,"'
-
-
-def test_json_has_no_infinity_and_survives_any_name():
-    line = to_json(margin=finite(float("inf")), photo="\udcff\n")
-    assert json.loads(line) == {"schema_version": 1, "margin": None, "photo": "\udcff\n"}
-    assert line.isascii()
 
 
 @pytest.mark.parametrize(
     ("probability", "shown"),
-    [(1.0, ">99.9 %"), (0.9985, "99.9 %"), (0.5, "50.0 %"), (0.001, "0.1 %"), (0.0, "<0.1 %")],
+    [(1.0, ">99.9%"), (0.9985, "99.9%"), (0.5, "50.0%"), (0.001, "0.1%"), (0.0, "<0.1%")],
 )
-def test_nothing_is_certain_or_impossible(probability, shown):
+def test_no_probability_is_shown_as_certain_or_impossible(probability, shown):
     assert percent(probability) == shown
 
 
 @given(st.text(), st.integers(2, 40))
-def test_a_path_is_cut_at_its_front_to_the_room_there_is(path, room):
+def test_a_long_path_is_shortened_at_its_front(path, room):
     shown = end_of(path, room, cell_len)
     assert cell_len(shown) <= max(room, 1)
     assert path.endswith(shown.removeprefix("…")) or shown == path

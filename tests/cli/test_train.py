@@ -47,12 +47,12 @@ def letters(folder, names="ABCDEFGHIJ", pictures=3, size=70):
 
 
 @needs_torch
-def test_from_a_folder_of_classes_to_a_name(tmp_path):
+def test_train_enroll_and_identify_from_a_folder_of_classes(tmp_path):
     data = letters(tmp_path / "letters")
     model, gallery = tmp_path / "letters-model", tmp_path / "g.db"
     done = facesearch("train", data, "--out", model, "--steps", 4)
     assert done.returncode == 0, done.stderr
-    assert "TrainingResult on 8 classes, 4 steps." in done.stdout  # of 10, two to choose by
+    assert "Trained on 8 classes, 4 steps." in done.stdout  # of 10, two to choose by
     assert (tmp_path / "letters-model-training" / "curves.png").read_bytes()[:4] == b"\x89PNG"
     enrolled = facesearch("enroll", data, "--model", model, "--gallery", gallery)
     assert enrolled.returncode == 0, enrolled.stderr
@@ -85,7 +85,7 @@ def test_unreadable_pictures_are_listed_and_the_rest_is_trained_on(tmp_path):
     ],
     ids=["an empty folder", "one class", "one picture a class"],
 )
-def test_data_that_cannot_serve_gets_one_sentence(tmp_path, make, sentence):
+def test_unusable_data_is_one_sentence(tmp_path, make, sentence):
     make(tmp_path / "data")
     done = facesearch("train", tmp_path / "data", "--out", tmp_path / "m")
     assert done.returncode == 4
@@ -128,7 +128,7 @@ def test_ctrl_c_saves_and_resume_finishes(tmp_path):
         process.send_signal(signal.SIGINT)
         errors = process.stderr.read()
     assert process.returncode == 130
-    assert "with --resume goes on" in errors
+    assert "with --resume continues" in errors
     assert not model.exists()
     done = facesearch(*arguments, "--resume")
     assert done.returncode == 0, done.stderr
@@ -144,7 +144,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path
 
 
 def a_face_course(after, *, before=0.5, ended="done", skipped=()):
-    """Return what came of adapting a model: on 2 of 5 people, with these TPIR."""
+    """Return the outcome of adapting a model: validated on 2 of 5 people, with these TPIRs."""
     from facesearch.training import train_faces as course
     from facesearch.training.data import TrainingSet
     from facesearch.training.faces import Faces
@@ -165,7 +165,7 @@ def a_face_course(after, *, before=0.5, ended="done", skipped=()):
 
 @pytest.fixture
 def adapted(monkeypatch, tmp_path):
-    """Run the command with what came of the training; return exit code, stdout and stderr."""
+    """Run the command with a given outcome; return exit code, stdout, stderr and the call."""
     from facesearch.training import train_faces as face_course
 
     def run(done, *options):
@@ -184,35 +184,35 @@ def adapted(monkeypatch, tmp_path):
 def test_an_adaptation_says_what_it_gained(adapted):
     code, out, err, ((arguments, options),) = adapted(a_face_course(0.7), "--from", "default")
     assert (code, err) == (0, "")
-    assert "TrainingResult on 3 people, 6 faces, 50 steps." in out
-    assert "people: 91.0 %, 70.0 %; before: 92.0 %, 50.0 %" in " ".join(out.split())
+    assert "Trained on 3 people, 6 faces, 50 steps." in out
+    assert "people: 91.0%, 70.0%; before: 92.0%, 50.0%" in " ".join(out.split())
     assert (arguments[1].start, options["adapt"], options["steps"]) == ("default", True, None)
 
 
 @needs_torch
-def test_a_model_that_is_not_better_is_refused_with_both_figures(adapted):
+def test_a_model_that_is_not_better_is_not_written_and_both_figures_are_shown(adapted):
     code, out, err, _ = adapted(a_face_course(0.4), "--from", "default")
     assert (code, out) == (1, "")
     assert "No model was written" in err
     assert "of 2 people" in err
-    assert err.index("40.0 %") < err.index("50.0 %")
+    assert err.index("40.0%") < err.index("50.0%")
     code, out, _, _ = adapted(a_face_course(0.5), "--from", "default", "--json")
-    told = json.loads(out)
-    assert (code, told["model"]) == (1, None)
-    assert told["figures"] == {"people_rank1": 0.91, "people_tpir_at_fpir_1pct": 0.5}
-    assert told["figures_before"] == {"people_rank1": 0.92, "people_tpir_at_fpir_1pct": 0.5}
+    answer = json.loads(out)
+    assert (code, answer["model"]) == (1, None)
+    assert answer["figures"] == {"people_rank1": 0.91, "people_tpir_at_fpir_1pct": 0.5}
+    assert answer["figures_before"] == {"people_rank1": 0.92, "people_tpir_at_fpir_1pct": 0.5}
 
 
 @needs_torch
-def test_an_interrupted_adaptation_is_not_refused_but_goes_on(adapted):
+def test_an_interrupted_adaptation_is_not_refused_and_can_be_resumed(adapted):
     code, _, err, _ = adapted(a_face_course(None, ended="interrupted"), "--from", "default")
     assert code == 130
-    assert "with --resume goes on" in err
+    assert "with --resume continues" in err
     assert "No model" not in err
 
 
 @needs_torch
-def test_photos_that_could_not_serve_are_listed(adapted):
+def test_photos_that_could_not_be_used_are_listed(adapted):
     skipped = (("a.jpg", "no face found"),)
     code, _, err, _ = adapted(a_face_course(0.7, skipped=skipped), "--from", "default")
     assert code == 3
@@ -220,22 +220,22 @@ def test_photos_that_could_not_serve_are_listed(adapted):
 
 
 @needs_torch
-def test_the_recipe_face_alone_adapts_nothing(adapted):
+def test_the_recipe_face_without_from_adapts_no_model(adapted):
     options = adapted(a_face_course(0.7), "--recipe", "face", "--steps", "7")[3][0]
     (_, recipe, _), asked = options
     assert (recipe.start, asked["adapt"], asked["steps"]) == ("sface", False, 7)
 
 
 @needs_torch
-def test_who_trains_on_crops_is_told_that_all_are_looked_at_first(adapted, tmp_path):
+def test_training_on_crops_says_that_all_faces_are_analyzed_first(adapted, tmp_path):
     (tmp_path / "index.csv").touch()
     code, _, err, _ = adapted(a_face_course(0.7), "--recipe", "face")
     assert code == 0
-    assert "Every face is looked at before the first step" in err
+    assert "Every face is analyzed before the first step" in err
 
 
 @needs_torch
-def test_drawings_are_learned_from_nothing(adapted):
+def test_a_recipe_for_drawings_cannot_adapt_a_model(adapted):
     code, _, err, asked = adapted(None, "--from", "default", "--recipe", "koch")
     assert (code, asked) == (2, [])
     assert "--from is for models of faces" in " ".join(err.replace("│", " ").split())

@@ -1,4 +1,4 @@
-"""facesearch web: how it starts, how it ends, and what it says when it cannot."""
+"""facesearch web: starting, stopping, and errors."""
 
 import signal
 import socket
@@ -11,11 +11,13 @@ from PIL import Image
 
 from facesearch_cli.web import own_address
 
+PAGE_MODULES = ("facesearch.web", "facesearch.serving")
+
 pytest.importorskip("starlette", reason="the extra web is not installed")
 pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
 
-def test_it_prints_its_address_and_ctrl_c_ends_it_well(command, own_home):
+def test_it_prints_its_address_and_ctrl_c_exits_0(command, own_home):
     process = subprocess.Popen(
         [*command, "web", "--no-browser"],
         stdout=subprocess.PIPE,
@@ -34,7 +36,7 @@ def test_it_prints_its_address_and_ctrl_c_ends_it_well(command, own_home):
     assert "Traceback" not in said
 
 
-def test_a_photo_that_is_not_there_is_told_before_the_page_opens(facesearch, tmp_path, monkeypatch):
+def test_a_missing_photo_is_an_error_before_the_page_opens(facesearch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = facesearch("web", "--no-browser", "nowhere")
     assert result.exit_code == 2
@@ -51,13 +53,13 @@ def test_a_port_in_use_is_one_sentence(facesearch):
 
 
 @pytest.mark.parametrize("host", ["example.org", "0.0.0.0", "::", "224.0.0.1", "", "192.168.1.300"])
-def test_a_host_that_is_no_address_of_one_machine_is_refused(facesearch, host):
+def test_a_host_that_is_not_the_address_of_one_machine_is_refused(facesearch, host):
     result = facesearch("web", "--no-browser", "--host", host)
     assert result.exit_code == 2
     assert "Traceback" not in result.stderr
 
 
-def test_an_address_of_the_old_kind_in_the_clothes_of_the_new_is_what_it_is():
+def test_ipv4_mapped_ipv6_addresses_are_treated_as_ipv4():
     assert str(own_address("::ffff:127.0.0.1")) == "127.0.0.1"
     assert str(own_address("::1")) == "::1"
     with pytest.raises(typer.BadParameter):
@@ -74,9 +76,7 @@ def test_an_address_of_another_machine_is_one_sentence(facesearch):
 @pytest.mark.parametrize(
     ("options", "warned"), [((), False), (("--host", "10.1.2.3"), True)], ids=["own", "others"]
 )
-def test_it_warns_in_a_sentence_where_others_can_connect(
-    facesearch, monkeypatch, own_home, options, warned
-):
+def test_it_warns_if_others_can_connect(facesearch, monkeypatch, own_home, options, warned):
     from facesearch.serving import server
 
     own = server.listen()
@@ -88,8 +88,8 @@ def test_it_warns_in_a_sentence_where_others_can_connect(
     assert result.stderr.count("\n") == warned
 
 
-def test_without_its_extra_it_says_how_to_get_it(facesearch, monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("facesearch.web")]:
+def test_without_its_extra_it_says_how_to_install_it(facesearch, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith(PAGE_MODULES)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "starlette.requests", None)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
@@ -106,7 +106,7 @@ def test_a_gallery_of_another_model_is_one_sentence(facesearch, enrolled_gallery
     assert "was made with the model" in result.stderr
 
 
-def test_what_is_no_gallery_is_one_sentence(facesearch, tmp_path):
+def test_a_file_that_is_not_a_gallery_is_one_sentence(facesearch, tmp_path):
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     result = facesearch("web", "--no-browser", "--gallery", tmp_path / "a.png")
     assert result.exit_code == 4

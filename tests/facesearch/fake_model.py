@@ -1,4 +1,4 @@
-"""A model without a net: photos are rows of coloured squares, and a square's colour is its face.
+"""A model without a network: photos are rows of colored squares, and a square's color is its face.
 
 Red and green say which person, blue which picture of them. Everything else (reading, alignment,
 storing, searching, naming) is the real thing, so that hundreds of enrollments take a second.
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facesearch.alignment import TEMPLATE
+from facesearch.alignment import CROP_LANDMARKS
 from facesearch.detection import Face
 from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.openset import Cohort, Evidence
@@ -59,13 +59,13 @@ class FakeDetector:
         for place in range(photo.width // SIDE_PX):
             left = place * SIDE_PX
             if pixels[SIDE_PX // 2, left + SIDE_PX // 2].any():
-                landmarks = (TEMPLATE / 2 + (left, 0)).astype(np.float32)
+                landmarks = (CROP_LANDMARKS / 2 + (left, 0)).astype(np.float32)
                 faces.append(Face((left, 0.0, left + SIDE_PX, float(SIDE_PX)), landmarks, 0.95))
         return faces
 
-    def run(self, pixels):
-        """Find nothing on a crop: it stays as it was cut."""
-        return np.zeros((0, 4)), np.zeros((0, 5, 2)), np.zeros(0)
+    def landmarks(self, pixels):
+        """Find no face in a crop: it stays as it was cut."""
+        return np.zeros((0, 5, 2), np.float32)
 
 
 def _head():
@@ -89,8 +89,8 @@ class FakeModel:
     manifest: dict = field(default_factory=lambda: {"name": "fake"})
 
     def embed(self, crops):
-        colours = crops[:, 56, 56].astype(int)
-        rows = [embedding(red + 256 * green, blue) for red, green, blue in colours]
+        colors = crops[:, 56, 56].astype(int)
+        rows = [embedding(red + 256 * green, blue) for red, green, blue in colors]
         return np.stack(rows) if rows else np.zeros((0, DIM), np.float32)
 
     def search_codes(self, templates):

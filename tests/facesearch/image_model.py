@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from facesearch.alignment import ink_crop, whole_crop
 from facesearch.head import L1SigmoidHead, rotation_code
+from facesearch.ink import ink_crop, whole_crop
 from facesearch.model import Model
 from facesearch.vectors import unit
 

@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 
-from facesearch.model import SHIPPED
+from facesearch.shipped import SHIPPED
 from facesearch.training.data import TrainingSet
 from facesearch.training.face_network import FaceBranch
 from facesearch.training.onnx_graph import face_onnx
 
 
 def crops_of_people(n, photos, seed=0):
-    """Return made-up crops: everybody is a pattern of their own, every photo is a little noisy."""
+    """Return made-up crops: each person is a pattern, each photo adds a little noise."""
     random = np.random.default_rng(seed)
     patterns = random.integers(0, 256, (n, 1, 3, 7, 7)).repeat(16, 3).repeat(16, 4)
     noisy = patterns + random.normal(0, 20, (n, photos, 3, 112, 112))

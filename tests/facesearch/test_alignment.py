@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from facesearch import Model
 from facesearch.alignment import (
     AROUND_PX,
+    CROP_LANDMARKS,
     CROP_PX,
-    TEMPLATE,
     align,
     crop_scale,
     landmarks_again,
@@ -21,9 +21,9 @@ from facesearch.photo import read_photo
 
 
 def placed(scale: float, angle: float, shift: tuple[float, float]) -> np.ndarray:
-    """TEMPLATE scaled, turned and shifted: the landmarks of a face that stands so in a photo."""
+    """CROP_LANDMARKS scaled, turned and shifted, as landmarks in a photo are."""
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return (scale * TEMPLATE @ turn.T + shift).astype(np.float32)
+    return (scale * CROP_LANDMARKS @ turn.T + shift).astype(np.float32)
 
 
 def smooth_picture(height: int, width: int) -> np.ndarray:
@@ -38,15 +38,15 @@ def smooth_picture(height: int, width: int) -> np.ndarray:
     x=st.floats(-500, 500),
     y=st.floats(-500, 500),
 )
-def test_a_face_however_scaled_turned_and_shifted_is_mapped_onto_the_template(scale, angle, x, y):
+def test_a_face_scaled_turned_and_shifted_is_mapped_onto_the_crops_landmarks(scale, angle, x, y):
     landmarks = placed(scale, angle, (x, y))
     matrix = similarity(landmarks)
-    assert landmarks @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(TEMPLATE, abs=0.02)
+    assert landmarks @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(CROP_LANDMARKS, abs=0.02)
     assert crop_scale(landmarks) == pytest.approx(1 / scale, rel=1e-3)
 
 
 def test_the_map_never_mirrors_a_face_even_when_the_landmarks_are_mirrored():
-    mirrored = TEMPLATE * (-1, 1) + (112, 0)
+    mirrored = CROP_LANDMARKS * (-1, 1) + (112, 0)
     assert np.linalg.det(similarity(mirrored.astype(np.float32))[:, :2]) > 0
 
 
@@ -57,7 +57,7 @@ def test_the_map_is_the_least_squares_one():
     x, y = landmarks.T.astype(np.float64)
     one, zero = np.ones(5), np.zeros(5)
     system = np.vstack([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
-    a, b, c, d = np.linalg.lstsq(system, TEMPLATE.T.ravel(), rcond=None)[0]
+    a, b, c, d = np.linalg.lstsq(system, CROP_LANDMARKS.T.ravel(), rcond=None)[0]
     assert similarity(landmarks) == pytest.approx(np.array([[a, -b, c], [b, a, d]]), abs=1e-6)
 
 
@@ -69,7 +69,7 @@ def test_a_crop_is_what_opencv_warps_with_the_same_map(scale):
 
 
 @pytest.mark.parametrize("scale", [2.2, 3.5, 9.0], ids=str)
-def test_a_large_face_is_reduced_first_and_stands_where_it_should(scale):
+def test_a_large_face_is_reduced_first_and_lands_in_its_place(scale):
     picture, landmarks = smooth_picture(1500, 1700), placed(scale, 0.2, (260, 40))
     expected = cv2.warpAffine(picture, similarity(landmarks), (CROP_PX, CROP_PX))
     assert np.abs(align(picture, landmarks).astype(int) - expected).mean() < 2.5
@@ -81,13 +81,13 @@ def test_a_large_face_of_noise_comes_out_smooth_not_speckled():
     assert crop[20:90, 20:90].std() < 25  # bilinear sampling alone leaves about 50
 
 
-def test_a_face_at_the_border_has_black_where_the_photo_ends():
+def test_a_crop_beyond_the_photos_border_is_black_there():
     crop = align(np.full((200, 200, 3), 255, np.uint8), placed(1, 0, (-56, 0)))
     assert (crop[:, :50] == 0).all()
     assert (crop[40:, 60:] == 255).all()
 
 
-def test_landmarks_in_one_point_do_not_crash():
+def test_landmarks_that_coincide_are_not_an_error():
     assert align(smooth_picture(50, 50), np.full((5, 2), 20, np.float32)).shape == (112, 112, 3)
 
 
@@ -98,36 +98,35 @@ def test_a_blurred_crop_is_less_sharp():
 
 
 class Finding:
-    """Finds a face where it is told to, in pixels of the crop, and another one beside it."""
+    """A detector that finds a face at each of `places`, in pixels of the crop, and another."""
 
     def __init__(self, *places):
         self.places, self.sides = iter(places), []
 
-    def run(self, pixels):
+    def landmarks(self, pixels):
         self.sides.append(pixels.shape[0])
         place = next(self.places)
         size = pixels.shape[0] / (CROP_PX + 2 * AROUND_PX)
-        beside = (TEMPLATE + AROUND_PX + 30) * size
+        beside = (CROP_LANDMARKS + AROUND_PX + 30) * size
         mine = [] if place is None else [(place + AROUND_PX) * size]
-        landmarks = np.array([beside, *mine], np.float32)
-        return np.zeros((len(landmarks), 4)), landmarks, np.linspace(0.9, 0.8, len(landmarks))
+        return np.array([beside, *mine], np.float32)
 
 
-def test_landmarks_found_again_are_averaged_with_those_by_which_a_crop_was_cut():
+def test_landmarks_found_again_are_averaged_with_those_of_the_crop():
     crop = smooth_picture(112, 112)
-    finding = Finding(TEMPLATE + np.array([4, 0]), None, TEMPLATE + np.array([2, -6]))
-    expected = TEMPLATE + np.array([2, -2])
+    finding = Finding(CROP_LANDMARKS + np.array([4, 0]), None, CROP_LANDMARKS + np.array([2, -6]))
+    expected = CROP_LANDMARKS + np.array([2, -2])
     assert landmarks_again(crop, finding) == pytest.approx(expected, abs=1e-3)
     assert finding.sides == [160, 240, 320]
 
 
-def test_a_crop_on_which_no_face_is_found_again_stays_as_it_is():
+def test_a_crop_in_which_no_face_is_found_again_stays_as_it_is():
     crops = np.stack([smooth_picture(112, 112), smooth_picture(112, 112)[::-1]])
     assert realigned(crops, Finding(*[None] * 6)).tolist() == crops.tolist()
     assert realigned(crops[:0], Finding()).shape == (0, 112, 112, 3)
 
 
-def test_of_crops_that_were_cut_off_centre_the_most_part_is_put_right(portraits):
+def test_most_of_an_offset_crop_is_corrected_by_cutting_again(portraits):
     model = Model.load("default")
     (crop,) = look(read_photo(portraits.grace), model).crops
     usual, put_right = landmarks_again(crop, model.detector), []

@@ -5,10 +5,12 @@ Faces are made up (fake_model.py); the other model sees the same, numbers in ano
 
 import numpy as np
 import pytest
+from deciding import confirm, dismiss, reject
 from fake_model import FakeModel
+from gallery_rows import store_of
 
-from facesearch.another_model import migrate_gallery, photos_to_see
 from facesearch.errors import EmbeddingMismatch, GalleryError, Refused
+from facesearch.gallery.migration import migrate_gallery, photos_to_see
 
 ADA, GRACE, STRANGER = 10, 20, 40
 
@@ -39,18 +41,18 @@ def who(gallery, photo):
 
 
 def test_everybody_is_known_to_the_other_model_and_back_again(duo, make_gallery, shoot, fake_model):
-    before = duo._store.templates()
+    before = store_of(duo).templates.all()
     assert photos_to_see(duo.path, OTHER) == 4
     told = migrate_gallery(duo.path, OTHER)
     assert (told.former, told.templates, told.left_out) == ("fake", 4, ())
     migrated = make_gallery(model=OTHER, create=False)
     assert who(migrated, shoot((ADA, 9), (STRANGER, 9), (GRACE, 9))) == ["Ada", None, "Grace"]
-    assert migrated.check() == []
-    assert migrated.info()["model"] == "other"
+    assert migrated.upkeep.check() == []
+    assert migrated.upkeep.info()["model"] == "other"
     with pytest.raises(EmbeddingMismatch, match="facesearch gallery migrate"):
         make_gallery(create=False)
     migrate_gallery(duo.path, fake_model)
-    for mine, theirs in zip(before, make_gallery()._store.templates(), strict=True):
+    for mine, theirs in zip(before, store_of(make_gallery()).templates.all(), strict=True):
         assert np.array_equal(mine, theirs)
 
 
@@ -60,8 +62,8 @@ def test_the_same_model_has_nothing_to_do(duo, fake_model):
 
 def test_what_humans_decided_is_true_of_the_other_model_too(duo, make_gallery, shoot):
     group = shoot((STRANGER, 1), (GRACE, 3))
-    duo.curation.confirm(group, "Ada", 1)
-    duo.curation.reject(group, "Grace", 2)
+    confirm(duo, group, "Ada", 1)
+    reject(duo, group, "Grace", 2)
     migrate_gallery(duo.path, OTHER)
     migrated = make_gallery(model=OTHER, create=False)
     (photo,) = migrated.identify([group])
@@ -69,45 +71,45 @@ def test_what_humans_decided_is_true_of_the_other_model_too(duo, make_gallery, s
 
 
 def test_a_decision_from_before_is_undone_after(duo, make_gallery, shoot):
-    confirmed = duo.curation.confirm(shoot((STRANGER, 1)), "Ada", 1)
-    undone = duo.curation.undo(confirmed.id)  # takes the face out, template and all
+    confirmed = confirm(duo, shoot((STRANGER, 1)), "Ada", 1)
+    undone = duo.history.undo(confirmed.id)  # takes the face out, template and all
     migrate_gallery(duo.path, OTHER)
     migrated = make_gallery(model=OTHER, create=False)
     assert who(migrated, shoot((STRANGER, 2))) == [None]
-    migrated.curation.undo(undone.id)
+    migrated.history.undo(undone.id)
     assert who(migrated, shoot((STRANGER, 1))) == ["Ada"]
-    assert migrated.check() == []
+    assert migrated.upkeep.check() == []
 
 
 def test_who_was_dismissed_before_is_so_after_until_that_is_undone(duo, make_gallery, shoot):
-    dismissed = duo.curation.dismiss(shoot((ADA, 1)), "stranger")
-    taken_out = duo.curation.take_out([shoot((GRACE, 1))], "Grace")
-    duo.curation.dismiss(shoot((GRACE, 1)), "no face")
+    dismissed = dismiss(duo, shoot((ADA, 1)), "stranger")
+    taken_out = duo.people.take_out([shoot((GRACE, 1))], "Grace")
+    dismiss(duo, shoot((GRACE, 1)), "no face")
     migrate_gallery(duo.path, OTHER)
     migrated = make_gallery(model=OTHER, create=False)
     photos = [shoot((ADA, 1)), shoot((GRACE, 1))]
     told = [photo.faces[0].dismissed_as for photo in migrated.identify(photos)]
     assert told == ["stranger", "no face"]
     with pytest.raises(Refused, match="came later"):
-        migrated.curation.undo(taken_out.id)
+        migrated.history.undo(taken_out.id)
     for decision in (dismissed.id, None, taken_out.id):
-        migrated.curation.undo(decision)
+        migrated.history.undo(decision)
     assert [face.decided_by for p in migrated.identify(photos) for face in p.faces] == ["human"] * 2
-    assert migrated.info()["template"] == 4
-    assert migrated.check() == []
+    assert migrated.upkeep.info()["template"] == 4
+    assert migrated.upkeep.check() == []
 
 
 def test_a_decision_whose_photo_is_gone_waits_for_its_model(duo, make_gallery, shoot, fake_model):
     photo = shoot((STRANGER, 1))
-    undone = duo.curation.undo(duo.curation.confirm(photo, "Ada", 1).id)
+    undone = duo.history.undo(confirm(duo, photo, "Ada", 1).id)
     photo.unlink()
     migrate_gallery(duo.path, OTHER)
-    with pytest.raises(EmbeddingMismatch, match="of the model other by now"):
-        make_gallery(model=OTHER, create=False).curation.undo(undone.id)
+    with pytest.raises(EmbeddingMismatch, match="migrated to the model other"):
+        make_gallery(model=OTHER, create=False).history.undo(undone.id)
     migrate_gallery(duo.path, fake_model)
     back = make_gallery()
-    back.curation.undo(undone.id)
-    assert back.check() == []
+    back.history.undo(undone.id)
+    assert back.upkeep.check() == []
 
 
 def test_faces_whose_photos_are_gone_stand_in_the_way(duo, shoot, make_gallery):
@@ -119,7 +121,7 @@ def test_faces_whose_photos_are_gone_stand_in_the_way(duo, shoot, make_gallery):
 
 def test_a_photo_that_is_another_by_now_is_not_taken_for_the_face(duo, shoot):
     shoot((ADA, 2)).write_bytes(shoot((STRANGER, 2)).read_bytes())
-    with pytest.raises(Refused, match="another picture by now"):
+    with pytest.raises(Refused, match="the file has changed since"):
         migrate_gallery(duo.path, OTHER)
 
 
@@ -144,16 +146,16 @@ def test_left_out_faces_come_back_with_their_photo(duo, shoot, make_gallery, fak
     )
     migrated = make_gallery(model=OTHER, create=False)
     assert who(migrated, shoot((ADA, 9))) == ["Ada"]
-    assert migrated.check() == []
-    (last,) = migrated.curation.history(limit=1)
-    assert last.summary == "left out 1 face of Ada, which other has not seen"
+    assert migrated.upkeep.check() == []
+    (last,) = migrated.history.list(limit=1)
+    assert last.summary == "left out 1 face of Ada, which other did not find"
     assert last.kind == "leave-out"
     with pytest.raises(EmbeddingMismatch):
-        migrated.curation.undo(last.id)
+        migrated.history.undo(last.id)
     photo.write_bytes(data)
     migrate_gallery(duo.path, fake_model)
-    make_gallery().curation.undo(last.id)
-    assert make_gallery().info()["template"] == 4
+    make_gallery().history.undo(last.id)
+    assert make_gallery().upkeep.info()["template"] == 4
 
 
 def test_forgetting_somebody_takes_what_was_left_out_of_them(duo, shoot, make_gallery):
@@ -166,7 +168,7 @@ def test_forgetting_somebody_takes_what_was_left_out_of_them(duo, shoot, make_ga
     for file in duo.path.parent.rglob("*"):
         assert not file.is_file() or b"Ada" not in file.read_bytes()
     reopened = make_gallery(model=OTHER, create=False)
-    assert reopened.curation.history("Grace", 1)[0].summary.startswith("left out 1 face of Grace")
+    assert reopened.history.list("Grace", 1)[0].summary.startswith("left out 1 face of Grace")
 
 
 def test_an_interrupted_migration_changes_nothing_and_goes_on_where_it_stopped(
@@ -181,7 +183,7 @@ def test_an_interrupted_migration_changes_nothing_and_goes_on_where_it_stopped(
     assert who(make_gallery(), shoot((ADA, 9))) == ["Ada"]
     migrate_gallery(duo.path, OTHER, workers=2)
     assert OtherModel.looks == 4 * 2  # each photo once, in two views
-    assert not list(make_gallery(model=OTHER).index_folder.glob("*"))
+    assert not list(make_gallery(model=OTHER).upkeep.index_folder.glob("*"))
 
 
 def test_who_is_enrolled_meanwhile_is_migrated_too(duo, shoot, make_gallery):
@@ -198,7 +200,7 @@ def test_a_page_that_has_the_gallery_open_gives_no_wrong_name(duo, shoot):
     with pytest.raises(EmbeddingMismatch):
         list(duo.enroll([("Hedy", shoot((STRANGER, 1)))]))
     with pytest.raises(EmbeddingMismatch):
-        duo.curation.confirm(shoot((STRANGER, 1)), "Ada", 1)
+        confirm(duo, shoot((STRANGER, 1)), "Ada", 1)
 
 
 def test_a_gallery_that_is_not_there_is_not_made(home):
@@ -214,4 +216,4 @@ def test_a_model_that_finds_no_face_is_refused_and_changes_nothing(duo):
     blind = OtherModel(name="blind", fingerprint="b11d000000000000", detector=Blind())
     with pytest.raises(Refused, match=r"4 faces cannot be seen again .* and 1 more"):
         migrate_gallery(duo.path, blind)
-    assert duo.check() == []
+    assert duo.upkeep.check() == []

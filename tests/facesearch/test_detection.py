@@ -7,15 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facesearch.detection import MIN_SCORE, UPRIGHT_SCORE, Detector, best_rows, overlap
+from facesearch.detection import factory
+from facesearch.detection.factory import YUNET_FILE, make_detector
+from facesearch.detection.yunet import MIN_SCORE, UPRIGHT_SCORE, YuNet, best_rows, overlap
 from facesearch.engine import OpenCVEngine
-from facesearch.model import DETECTOR
+from facesearch.errors import ModelError
 from facesearch.photo import photo_from_bytes, read_photo
 
 
 @pytest.fixture(scope="module")
 def detector():
-    return Detector(OpenCVEngine(DETECTOR))
+    return YuNet(OpenCVEngine(YUNET_FILE))
 
 
 def photo_of(pixels: np.ndarray, name: str = "photo"):
@@ -28,10 +30,10 @@ def portrait(portraits) -> np.ndarray:
     return np.asarray(Image.open(portraits.eileen).convert("RGB"))
 
 
-def test_boxes_landmarks_and_scores_are_those_of_opencvs_own_decoder(detector, portraits):
+def test_boxes_landmarks_and_scores_are_those_of_opencvs_decoder(detector, portraits):
     pixels = portrait(portraits)[:480, :500]
     boxes, landmarks, scores = detector.run(pixels)
-    oracle = cv2.FaceDetectorYN.create(str(DETECTOR), "", (500, 480), 0.3, 0.3)
+    oracle = cv2.FaceDetectorYN.create(str(YUNET_FILE), "", (500, 480), 0.3, 0.3)
     _, rows = oracle.detect(pixels[:, :, ::-1])
     assert len(rows) == len(boxes)
     for box, points, score, row in zip(boxes, landmarks, scores, rows, strict=True):
@@ -54,7 +56,7 @@ def test_a_portrait_has_one_face_with_eyes_above_the_mouth(detector, portraits):
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3], ids=["left", "upside down", "right"])
-def test_a_scan_that_lies_on_its_side_is_tried_turned_immich_28966(detector, portraits, quarters):
+def test_a_face_in_a_scan_on_its_side_is_found_immich_28966(detector, portraits, quarters):
     upright = portrait(portraits)
     (face,) = detector.detect(photo_of(upright))
     turned = np.rot90(upright, quarters)
@@ -92,7 +94,7 @@ def test_small_faces_of_a_large_photo_are_found_face_recognition_276(detector, p
         assert any(x < face.box[0] and y < face.box[1] < y + 130 for face in faces)
 
 
-def test_large_and_small_faces_come_out_once_each_largest_first(detector, portraits):
+def test_large_and_small_faces_are_found_once_each_largest_first(detector, portraits):
     face = portrait(portraits)[:300, 100:380]
     wall = np.full((900, 1500, 3), 90, np.uint8)
     wall[100:820, 100:772] = cv2.resize(face, (672, 720))
@@ -113,7 +115,7 @@ def test_large_and_small_faces_come_out_once_each_largest_first(detector, portra
     ],
     ids=["black", "noise", "one pixel", "a line"],
 )
-def test_where_there_is_no_face_the_list_is_empty(detector, pixels):
+def test_a_picture_without_faces_gives_an_empty_list(detector, pixels):
     assert detector.detect(photo_of(pixels)) == []
 
 
@@ -121,7 +123,7 @@ coordinate = st.floats(0, 50, width=32)
 
 
 @given(st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), min_size=1, max_size=8))
-def test_kept_boxes_do_not_overlap_and_each_dropped_one_gave_way_to_a_better(corners):
+def test_kept_boxes_do_not_overlap_and_each_dropped_one_overlaps_a_better(corners):
     boxes = np.array([[x, y, x + w + 1, y + h + 1] for x, y, w, h in corners], np.float32)
     scores = np.linspace(1, 0.5, len(boxes)).astype(np.float32)
     kept = best_rows(boxes, scores)
@@ -136,3 +138,35 @@ def test_overlap_is_intersection_over_union():
     box = np.array([0, 0, 10, 10], np.float32)
     others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
     assert overlap(box, others).tolist() == pytest.approx([1, 1 / 3, 0])
+
+
+# Every detector
+
+
+@pytest.fixture(params=[("yunet", False), ("whole", True), ("whole", False)], ids=str)
+def any_detector(request):
+    name, ink = request.param
+    return make_detector(name, engine="opencv", ink=ink)
+
+
+def test_every_detector_gives_five_landmarks_and_a_score_per_face(any_detector, portraits):
+    photo = read_photo(portraits.eileen)
+    faces = any_detector.detect(photo)
+    assert len(faces) == 1
+    assert faces[0].landmarks.shape == (5, 2)
+    assert faces[0].landmarks.dtype == np.float32
+    assert 0 < faces[0].score <= 1
+    assert any_detector.landmarks(photo.pixels()).shape[1:] == (5, 2)
+
+
+def test_an_unknown_detector_is_refused_with_the_known_ones():
+    with pytest.raises(ModelError, match="no detector 'retina'; there are yunet, whole"):
+        make_detector("retina", engine="opencv")
+
+
+def test_a_damaged_detector_is_never_run(tmp_path, monkeypatch):
+    damaged = tmp_path / "detector.onnx"
+    damaged.write_bytes(YUNET_FILE.read_bytes() + b"\0")
+    monkeypatch.setattr(factory, "YUNET_FILE", damaged)
+    with pytest.raises(ModelError, match="damaged"):
+        make_detector("yunet", engine="opencv")

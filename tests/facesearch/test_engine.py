@@ -5,16 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facesearch.detection.factory import YUNET_FILE
 from facesearch.embedding import Encoder
 from facesearch.engine import (
     OpenCVEngine,
     _compiled,
+    dequantized,
     make_engine,
     openvino_is_installed,
-    unfolded,
 )
 from facesearch.errors import ModelError
-from facesearch.model import DETECTOR, SHIPPED
+from facesearch.shipped import SHIPPED
 
 BRANCH = SHIPPED / "sface" / "branch.onnx"
 needs_openvino = pytest.mark.skipif(
@@ -35,7 +36,7 @@ def crops(n: int) -> np.ndarray:
 
 
 @needs_openvino
-def test_both_engines_embed_alike():
+def test_both_engines_give_the_same_embeddings():
     batch = crops(5)
     ours = Encoder(make_engine("opencv", BRANCH)).embed(batch)
     theirs = Encoder(make_engine("openvino", BRANCH)).embed(batch)
@@ -44,8 +45,8 @@ def test_both_engines_embed_alike():
 
 
 @needs_openvino
-def test_both_engines_detect_alike_at_any_picture_size():
-    opencv, openvino = make_engine("opencv", DETECTOR), make_engine("openvino", DETECTOR)
+def test_both_engines_find_the_same_faces_at_any_picture_size():
+    opencv, openvino = make_engine("opencv", YUNET_FILE), make_engine("openvino", YUNET_FILE)
     for height, width in ((96, 160), (320, 256)):
         picture = np.random.default_rng(0).integers(0, 256, (1, 3, height, width))
         batch = picture.astype(np.float32)
@@ -57,7 +58,7 @@ def test_both_engines_detect_alike_at_any_picture_size():
 
 
 @needs_openvino
-def test_engines_of_one_graph_share_what_is_compiled():
+def test_engines_of_one_graph_share_the_compiled_graph():
     _compiled.cache_clear()
     batch = crops(2).transpose(0, 3, 1, 2).astype(np.float32)
     first, second = make_engine("openvino", BRANCH), make_engine("openvino", BRANCH)
@@ -67,7 +68,7 @@ def test_engines_of_one_graph_share_what_is_compiled():
     assert first.run(batch)["fc1"].tolist() == kept
 
 
-def test_a_crop_is_embedded_alike_alone_and_in_a_batch():
+def test_a_crop_has_the_same_embedding_alone_and_in_a_batch():
     batch = crops(34)  # more than one run of the net
     encoder = Encoder(OpenCVEngine(BRANCH))
     together = encoder.embed(batch)
@@ -86,9 +87,9 @@ def test_results_of_one_run_are_not_overwritten_by_the_next():
         assert values.tolist() == kept[name].tolist()
 
 
-def test_unfolded_weights_are_the_scaled_integers():
+def test_dequantized_weights_are_the_scaled_integers():
     onnx = pytest.importorskip("onnx", reason="the extra openvino is not installed")
-    plain = unfolded(BRANCH)
+    plain = dequantized(BRANCH)
     assert not [node for node in plain.graph.node if node.op_type == "DequantizeLinear"]
     # the oracle: onnx's own reference implementation of the operator on one weight
     from onnx import numpy_helper
@@ -107,7 +108,7 @@ def test_unfolded_weights_are_the_scaled_integers():
     assert weights[node.output[0]] == pytest.approx(expected)
 
 
-def test_what_is_no_graph_is_refused_in_a_sentence(tmp_path):
+def test_a_file_that_is_not_a_graph_is_refused_in_a_sentence(tmp_path):
     file = tmp_path / "branch.onnx"
     file.write_bytes(b"not a graph")
     with pytest.raises(ModelError, match="not a graph that OpenCV can run"):
@@ -120,9 +121,9 @@ FIRST_RUNS = """
 import sys, threading
 import numpy as np
 from facesearch.engine import make_engine
-from facesearch.model import DETECTOR
+from facesearch.detection.factory import YUNET_FILE
 
-make_engine("openvino", DETECTOR)  # one thread has made an engine, then four run their first
+make_engine("openvino", YUNET_FILE)  # one thread has made an engine, then four run their first
 import openvino
 meet = threading.Barrier(4)
 def ask():
@@ -138,8 +139,8 @@ for thread in threads:
 
 
 @needs_openvino
-def test_threads_that_run_openvino_for_the_first_time_do_not_wait_for_each_other_for_ever():
-    """An enrollment hung so: in most of such starts, if not one thread was there alone first."""
+def test_threads_that_run_openvino_for_the_first_time_do_not_deadlock():
+    """Enrollments hung: most such starts did unless one thread ran first, alone."""
     command = [sys.executable, "-c", FIRST_RUNS]
     for process in [subprocess.Popen(command) for _ in range(3)]:
         with process:

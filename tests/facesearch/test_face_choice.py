@@ -42,52 +42,52 @@ def test_no_photos_give_no_choices():
     assert choose_faces([], None) == []
 
 
-def test_a_portrait_speaks_for_itself():
+def test_the_only_face_of_a_portrait_is_taken():
     assert choose_faces([portrait(ADA)], None) == [Choice(0, None)]
 
 
-def test_a_photo_without_faces_is_told_and_stops_no_other():
+def test_a_photo_without_faces_has_a_remark_and_does_not_stop_the_others():
     choices = choose_faces([group(), portrait(ADA)], None)
     assert choices == [Choice(None, "no face found"), Choice(0, None)]
 
 
 def test_a_face_that_the_detector_is_unsure_of_is_not_taken():
     (choice,) = choose_faces([portrait(ADA, SURE_SCORE_ALONE - 0.01)], None)
-    assert choice == Choice(None, "no face that is clear enough")
+    assert choice == Choice(None, "no face is clear enough")
     assert chosen([portrait(ADA, SURE_SCORE_ALONE)]) == [0]
 
 
-def test_a_ghost_between_people_is_neither_taken_nor_in_the_way():
+def test_a_false_detection_is_neither_taken_nor_counted_as_a_face():
     ghost_is_largest = photo((GRACE, 200, 0.77), (ADA, 100, 0.9))
     assert choose_faces([ghost_is_largest], None) == [Choice(1, None)]
 
 
-def test_of_a_lone_group_photo_the_clearly_largest_face_is_taken_and_that_is_told():
+def test_the_clearly_largest_face_of_a_single_group_photo_is_taken_with_a_remark():
     (choice,) = choose_faces([photo((ADA, 121, 0.9), (GRACE, 100, 0.9))], None)
     assert choice == Choice(0, "took the largest of 2 faces")
 
 
-def test_of_faces_of_about_one_size_none_is_guessed():
+def test_no_face_is_guessed_among_faces_of_about_the_same_size():
     (choice,) = choose_faces([photo((ADA, 119, 0.9), (GRACE, 100, 0.9))], None)
     assert choice.face is None
-    assert "Crop the photo" in choice.remark
+    assert "crop the photo" in choice.remark
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_in_a_group_photo_the_face_that_agrees_with_the_portraits_is_taken(place):
+def test_the_face_of_a_group_photo_that_matches_the_portraits_is_taken(place):
     angles = [GRACE, HEDY]
     angles.insert(place, ADA + 20)
     choices = choose_faces([portrait(ADA), group(*angles), portrait(ADA + 10)], None)
     assert [choice.face for choice in choices] == [0, place, 0]
-    assert choices[1].remark == "took the face that agrees with the others, of 3"
+    assert choices[1].remark == "took one of 3 faces: the one that matches the other photos"
 
 
-def test_a_known_persons_templates_decide_over_size():
+def test_an_enrolled_persons_templates_count_more_than_size():
     (choice,) = choose_faces([photo((GRACE, 300, 0.9), (ADA, 100, 0.9))], at(ADA + 5))
     assert choice.face == 1
 
 
-def test_group_photos_alone_give_the_person_whom_all_of_them_show():
+def test_group_photos_alone_give_the_person_in_all_of_them():
     assert chosen([group(GRACE, ADA), group(ADA + 10, HEDY), group(HEDY + 80, ADA - 5)]) == [
         1,
         0,
@@ -95,14 +95,14 @@ def test_group_photos_alone_give_the_person_whom_all_of_them_show():
     ]
 
 
-def test_group_photos_that_share_nobody_are_not_guessed_at():
+def test_no_face_is_guessed_if_group_photos_share_nobody():
     assert chosen([group(ADA, GRACE), group(HEDY, HEDY + 90)]) == [None, None]
 
 
-def test_a_group_photo_without_the_person_is_skipped_and_that_is_told():
+def test_a_group_photo_without_the_person_is_skipped_with_a_remark():
     choices = choose_faces([portrait(ADA), group(GRACE, HEDY)], None)
     assert choices[0].face == 0
-    assert choices[1] == Choice(None, "none of 2 faces looks like the other photos")
+    assert choices[1] == Choice(None, "none of the 2 faces looks like the other photos")
 
 
 def test_a_portrait_unlike_the_others_is_enrolled_with_a_warning():

@@ -1,9 +1,9 @@
-"""The map keeps who is next to whom, and strays are those who lie wrong."""
+"""The map keeps who is next to whom, and strays are faces that look like another person."""
 
 import numpy as np
 import pytest
 
-from facesearch.face_map import EnrolledFaces, neighbours, places, principal, strays
+from facesearch.face_map import EnrolledFaces, neighbors, places, principal, strays
 from facesearch.vectors import unit
 
 
@@ -27,13 +27,13 @@ def enrolled(people, rows):
 
 
 class CosineModel:
-    """Says that two are one person from a cosine of 0.5 on."""
+    """Takes templates for one person's from a cosine of 0.5."""
 
     def compare(self, probe, references):
         return 20 * (references @ probe - 0.5)
 
 
-def test_faces_lie_beside_those_of_their_person_where_two_components_do_not_put_them():
+def test_faces_lie_beside_their_persons_even_if_two_components_do_not_put_them_there():
     people, rows = made(60, 4)
     at = places(rows)
     assert at.shape == (240, 2)
@@ -68,9 +68,9 @@ def test_principal_components_are_those_of_the_covariance():
     assert values[-1] > values[0]
 
 
-def test_neighbours_are_the_most_alike_and_never_oneself():
+def test_neighbors_are_the_most_similar_rows_and_never_the_row_itself():
     _, rows = made(150, 4)  # more than are compared at a time
-    a, b, weights = neighbours(rows)
+    a, b, weights = neighbors(rows)
     likeness = rows @ rows.T
     np.fill_diagonal(likeness, -np.inf)
     for place in range(0, len(rows), 50):
@@ -90,7 +90,7 @@ def test_a_face_under_another_name_is_a_stray_with_both_probabilities():
         assert stray.probability < 0.5 < stray.nearer_probability
 
 
-def test_who_strays_is_told_by_a_persons_other_faces_and_worst_first():
+def test_strays_are_judged_by_their_persons_other_faces_and_listed_worst_first():
     def rows(*numbers):
         return unit(np.array(numbers, np.float32))
 
@@ -113,7 +113,7 @@ def test_who_strays_is_told_by_a_persons_other_faces_and_worst_first():
     assert strays(enrolled(np.array([0, 0, 1]), faces), CosineModel()) == []
 
 
-def test_nobody_strays_who_has_one_face_or_is_alone_or_fits():
+def test_no_stray_in_a_person_of_one_face_or_alone_or_consistent():
     people, rows = made(30, 4)
     assert strays(enrolled(people, rows), CosineModel()) == []
     assert strays(enrolled(np.arange(120), rows), CosineModel()) == []
@@ -122,19 +122,19 @@ def test_nobody_strays_who_has_one_face_or_is_alone_or_fits():
     assert strays(enrolled(np.zeros(0, int), none), CosineModel()) == []
 
 
-def test_a_large_gallery_is_shown_by_everything_of_every_so_many_th_person(make_gallery, shoot):
+def test_a_large_gallery_is_shown_by_all_faces_of_every_kth_person(make_gallery, shoot):
     gallery = make_gallery()
     pairs = [(f"P{person}", shoot((person, k))) for person in range(9) for k in (1, 2)]
     assert all(e.status == "enrolled" for e in gallery.enroll(pairs))
-    everything = gallery.some_faces(100)
+    everything = gallery.faces.sample(100)
     assert (len(everything.faces), everything.n_faces, everything.n_people) == (18, 18, 9)
     assert np.linalg.norm(everything.rows, axis=1) == pytest.approx(1, abs=1e-3)
     for face, person in zip(everything.faces, everything.people, strict=True):
-        assert gallery.face(int(face))[1].person_id == person
+        assert gallery.faces.get(int(face))[1].person_id == person
 
-    some = gallery.some_faces(7)
+    some = gallery.faces.sample(7)
     people, counts = np.unique(some.people, return_counts=True)
     assert (len(people), set(counts)) == (3, {2})
     assert people.min() < 4 < people.max()  # not the first ones
     assert (some.n_faces, some.n_people) == (18, 9)
-    assert len(gallery.some_faces(1).faces) == 1  # one person has more than that
+    assert len(gallery.faces.sample(1).faces) == 1  # one person has more than that

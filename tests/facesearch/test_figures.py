@@ -8,7 +8,8 @@ import pytest
 from facesearch.errors import ModelError
 from facesearch.evaluation.metrics import roc
 from facesearch.figures import FILE, Figures, PairFigures, SearchFigures, read_figures
-from facesearch.model import SHIPPED, read_manifest, shipped_models
+from facesearch.manifest import read_manifest
+from facesearch.shipped import SHIPPED, shipped_models
 
 MANIFEST = {"name": "some", "sha256": {"branch.onnx": "a", "head.npz": "b"}}
 

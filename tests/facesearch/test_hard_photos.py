@@ -42,7 +42,7 @@ def needs_extra(path):
 
 
 @pytest.mark.parametrize("key", HARD, ids=lambda key: key.removeprefix("hard/")[:30])
-def test_a_hard_photo_is_read_upright_or_refused_in_a_sentence(key):
+def test_an_awkward_file_is_read_upright_or_refused_in_a_sentence(key):
     path, expected = PHOTOS / key, HARD[key]
     needs_extra(path)
     if path.name in REFUSED:
@@ -61,15 +61,15 @@ def test_a_hard_photo_is_read_upright_or_refused_in_a_sentence(key):
         assert photo.oriented
 
 
-def test_no_hard_file_is_left_out():
+def test_every_awkward_file_is_expected():
     there = {path.name for path in (PHOTOS / "hard").iterdir()}
     assert {Path(key).name for key in HARD} == there
     assert there > REFUSED
 
 
 def thumbnail(name):
-    grey = Image.fromarray(read_photo(PHOTOS / "hard" / name).pixels()).convert("L")
-    return np.asarray(grey.resize((32, 32), Image.Resampling.BOX), np.float32)
+    gray = Image.fromarray(read_photo(PHOTOS / "hard" / name).pixels()).convert("L")
+    return np.asarray(gray.resize((32, 32), Image.Resampling.BOX), np.float32)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def thumbnail(name):
     ],
     ids=lambda name: name,
 )
-def test_the_same_picture_in_another_dress_has_the_same_pixels(name, same):
+def test_the_same_picture_stored_differently_has_the_same_pixels(name, same):
     assert np.abs(thumbnail(name) - thumbnail(same)).mean() < 6
 
 
-def test_a_heif_is_the_picture_that_its_avif_is():
+def test_a_heif_has_the_pixels_of_its_avif():
     pytest.importorskip("pillow_heif")
     assert np.abs(thumbnail("hopper.heif") - thumbnail("hopper.avif")).mean() < 6
 
@@ -110,7 +110,7 @@ def test_a_copy_under_an_awkward_name_is_the_same_photo(tmp_path, number, name):
     assert photo.content_hash == read_photo(original).content_hash
 
 
-def test_a_walk_finds_every_hard_file_with_a_known_ending_but_the_hidden_one():
+def test_a_walk_finds_every_awkward_file_with_a_known_ending_but_the_hidden_one():
     found = {path.name for path in walk_photos([PHOTOS / "hard"])}
     there = {path.name for path in (PHOTOS / "hard").iterdir()}
     assert there - found == {".hidden.jpg", "no_extension", "decompression_bomb.ico"}

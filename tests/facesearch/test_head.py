@@ -38,7 +38,7 @@ def test_the_llr_is_the_papers_formula_and_symmetric(a, b):
     assert HEAD.scores(a, b[None])[0] == pytest.approx(1 - (distance / 2) ** 2 / 2, abs=1e-4)
 
 
-def test_scores_and_llr_keep_one_order():
+def test_scores_and_llr_have_the_same_order():
     rng = np.random.default_rng(0)
     probe, references = rng.normal(size=2).astype("f4"), rng.normal(size=(50, 2)).astype("f4")
     by_llr = np.argsort(-HEAD.llr(probe, references))
@@ -51,7 +51,7 @@ def test_without_a_projection_the_templates_themselves_are_compared(a, b):
     assert SIGNED.llr(a, b[None])[0] == pytest.approx(1.0 - distance, abs=1e-4)
 
 
-def test_scores_keep_the_order_where_weights_make_a_distance_negative():
+def test_scores_keep_the_order_if_weights_make_a_distance_negative():
     references = np.array([[0.5, 0], [0, 0.1], [0, 0], [0, 0.9]], np.float32)
     probe = np.zeros(2, np.float32)
     assert SIGNED.llr(probe, references).tolist() == pytest.approx([-0.5, 1.1, 1.0, 1.9])
@@ -60,7 +60,7 @@ def test_scores_keep_the_order_where_weights_make_a_distance_negative():
 
 
 @pytest.mark.parametrize("head", [HEAD, SIGNED], ids=["with a code", "without"])
-def test_scores_of_many_pairs_are_those_of_one_probe_after_the_other(head):
+def test_scores_of_many_pairs_are_those_of_each_probe_by_itself(head):
     rng = np.random.default_rng(2)
     probes, references = rng.normal(size=(3, 2)).astype("f4"), rng.normal(size=(300, 2))
     one_by_one = [head.scores(probe, references.astype("f4")) for probe in probes]
@@ -91,7 +91,7 @@ def test_the_rotation_code_is_made_of_rotations_and_follows_the_cosine():
 
 
 @pytest.mark.parametrize("head", [HEAD, SIGNED], ids=["with a code", "without"])
-def test_a_head_survives_its_file_and_needs_no_pickle(head, tmp_path):
+def test_a_head_is_loaded_as_saved_without_pickle(head, tmp_path):
     file = tmp_path / "head.npz"
     head.save(file)
     loaded = L1SigmoidHead.load(file)
@@ -102,7 +102,7 @@ def test_a_head_survives_its_file_and_needs_no_pickle(head, tmp_path):
     assert loaded.follows_cosine == head.follows_cosine
 
 
-def test_a_head_that_follows_the_cosine_is_stored_as_it_always_was(tmp_path):
+def test_a_head_that_follows_the_cosine_is_stored_in_the_original_format(tmp_path):
     HEAD.save(tmp_path / "head.npz")
     with np.load(tmp_path / "head.npz") as stored:
         assert sorted(stored) == ["bias", "projection", "unit_distance", "weights"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from facesearch.detection import Face
 from facesearch.head import L1SigmoidHead, rotation_code
-from facesearch.identification import Seen, name_faces
+from facesearch.identification import Seen, Verdicts, name_faces
 from facesearch.openset import Evidence, Strangers
 from facesearch.vectors import unit
 
@@ -67,7 +67,7 @@ def named(probes, candidates=None, fake=None, decided=None, fpir=0.01, strangers
         fake or model(),
         fpir=fpir,
         prior=0.5,
-        decided=decided or {},
+        verdicts=Verdicts(named=decided or {}),
     )
 
 

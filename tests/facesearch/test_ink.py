@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facesearch.alignment import ink_crop, whole_crop
-from facesearch.detection import WholeDetector
+from facesearch.detection.whole import WholeDetector
+from facesearch.ink import ink_crop, whole_crop
 from facesearch.photo import photo_from_bytes
 
 
@@ -21,8 +21,8 @@ def photo(pixels, kind="PNG"):
     return photo_from_bytes(file.getvalue(), "drawing")
 
 
-def in_colour(grey):
-    return np.repeat(np.asarray(grey, np.uint8)[..., None], 3, axis=2)
+def in_rgb(gray):
+    return np.repeat(np.asarray(gray, np.uint8)[..., None], 3, axis=2)
 
 
 def page(height=105, width=105, paper=255):
@@ -49,7 +49,7 @@ def letter(text="R", side=105, thickness=2, ink=(0, 0, 0), paper=255):
 def slow_crop(bitmap, side):
     """The crop of a `bitmap` (1 = ink) of 105x105, pixel by pixel, from the definition alone.
 
-    Pixel i covers i to i + 1, so its centre lies at i + 0.5; the level between four centres is
+    Pixel i covers i to i + 1, so its center lies at i + 0.5; the level between four centers is
     bilinear, and beyond the page there is no ink.
     """
     rows, columns = np.nonzero(bitmap)
@@ -90,19 +90,19 @@ def strokes(seed):
 
 @pytest.mark.parametrize("side", [28, 48, 105])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_bitmap_of_a_character_is_centred_and_scaled_as_pixel_by_pixel(seed, side):
+def test_a_character_is_centered_and_scaled_as_pixel_by_pixel(seed, side):
     bitmap = strokes(seed)
-    crop = ink_crop(in_colour(255 * (1 - bitmap)), side)
+    crop = ink_crop(in_rgb(255 * (1 - bitmap)), side)
     assert (crop == crop[..., :1]).all()
     assert np.abs(crop[..., 0] - slow_crop(bitmap, side)).max() <= 1
 
 
 def far_apart(crop, other):
-    """The mean difference of two crops in grey levels, of 255."""
+    """The mean difference of two crops in gray levels, of 255."""
     return np.abs(crop.astype(float) - other).mean()
 
 
-def test_the_crop_is_black_on_white_whatever_the_colours_were():
+def test_the_crop_is_black_on_white_whatever_the_colors_were():
     expected = ink_crop(letter(), 48)
     assert expected[0, 0].tolist() == [255, 255, 255]
     assert expected.min() < 10
@@ -111,19 +111,19 @@ def test_the_crop_is_black_on_white_whatever_the_colours_were():
     chalk = letter(ink=(240, 230, 120), paper=60)
     for drawing in (pencil, chalk):
         assert far_apart(ink_crop(drawing, 48), expected) < 1.5
-    one_colour = np.array([[[20, 60, 120]]], np.uint8)  # navy on beige, as a colour blend
+    one_color = np.array([[[20, 60, 120]]], np.uint8)  # navy on beige, as a color blend
     share = letter()[..., :1] / 255
-    blend = np.rint(share * [235, 225, 200] + (1 - share) * one_colour).astype(np.uint8)
+    blend = np.rint(share * [235, 225, 200] + (1 - share) * one_color).astype(np.uint8)
     assert far_apart(ink_crop(blend, 48), expected) < 1.5
 
 
 @given(x=st.integers(-20, 20), y=st.integers(-20, 20))
-def test_where_the_ink_is_on_the_page_does_not_matter(x, y):
+def test_the_place_of_the_ink_on_the_page_does_not_matter(x, y):
     bitmap = np.zeros((105, 105), np.uint8)
     bitmap[30:75, 30:75] = letter()[30:75, 30:75, 0] < 128
     moved = np.roll(bitmap, (y, x), (0, 1))
-    expected = ink_crop(in_colour(255 - 255 * bitmap), 48)
-    assert ink_crop(in_colour(255 - 255 * moved), 48).tolist() == expected.tolist()
+    expected = ink_crop(in_rgb(255 - 255 * bitmap), 48)
+    assert ink_crop(in_rgb(255 - 255 * moved), 48).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("times", [2, 4, 9, 30])
@@ -143,7 +143,7 @@ def test_a_thin_line_on_a_large_page_does_not_fade():
 def test_fine_hatching_comes_out_even_not_in_stripes():
     pixels = page(420, 420)
     hatched = np.indices((400, 400)).sum(0) % 2
-    pixels[10:410, 10:410] = in_colour(255 * hatched)
+    pixels[10:410, 10:410] = in_rgb(255 * hatched)
     crop = ink_crop(pixels, 28)
     assert crop[4:24, 4:24].std() < 10
 
@@ -156,7 +156,7 @@ def test_specks_of_dust_on_a_scan_do_not_move_the_drawing():
     assert far_apart(ink_crop(dusty, 48), ink_crop(clean, 48)) < 1
 
 
-def test_one_far_too_dark_pixel_does_not_make_the_ink_paper():
+def test_one_much_darker_pixel_does_not_turn_the_ink_into_paper():
     pencil = letter(ink=(140, 140, 140), paper=220)
     flawed = pencil.copy()
     flawed[np.unravel_index(pencil[..., 0].argmin(), (105, 105))] = 0
@@ -172,7 +172,7 @@ def test_a_dot_stays_a_dot():
     assert dark[22:26, 22:26].all()
 
 
-def test_a_line_fills_the_crop_in_one_direction_and_is_centred_in_the_other():
+def test_a_line_fills_the_crop_in_one_direction_and_is_centered_in_the_other():
     pixels = page()
     pixels[90:93, 10:95] = 0
     rows, columns = np.nonzero(ink_crop(pixels, 50)[..., 0] < 128)
@@ -181,19 +181,19 @@ def test_a_line_fills_the_crop_in_one_direction_and_is_centred_in_the_other():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 60), (60, 1), (3, 5000)], ids=str)
-def test_a_tiny_or_narrow_picture_is_cut_or_blank_but_no_error(shape):
+def test_a_tiny_or_narrow_picture_is_cut_or_blank_without_error(shape):
     blank = page(*shape)
     assert ink_crop(blank, 48) is None
     inked = np.random.default_rng(0).integers(0, 2, shape, np.uint8) * 255
-    crop = ink_crop(in_colour(inked), 48)
+    crop = ink_crop(in_rgb(inked), 48)
     assert crop is None or crop.shape == (48, 48, 3)
     assert whole_crop(blank, 48).shape == (48, 48, 3)
 
 
-def test_ink_that_hardly_differs_from_paper_is_none():
+def test_ink_that_hardly_differs_from_paper_is_not_ink():
     assert ink_crop(letter(ink=(177, 177, 177), paper=200), 48) is None
     assert ink_crop(letter(ink=(176, 176, 176), paper=200), 48) is not None
-    shaded = in_colour(np.linspace(225, 245, 105)[None].repeat(105, 0))  # a page lit from one side
+    shaded = in_rgb(np.linspace(225, 245, 105)[None].repeat(105, 0))  # a page lit from one side
     assert ink_crop(shaded, 48) is None
 
 
@@ -213,7 +213,7 @@ def test_a_whole_picture_is_fitted_in_the_middle_and_keeps_its_shape(height, wid
         assert crop[0, 0].tolist() == [200, 200, 200]
 
 
-def test_the_margin_of_a_whole_picture_has_the_colour_of_most_of_its_border():
+def test_the_margin_of_a_whole_picture_has_the_color_of_most_of_its_border():
     pixels = page(20, 60)
     pixels[:] = (10, 90, 40)
     pixels[:, :5] = (255, 0, 0)
@@ -226,7 +226,7 @@ def test_a_large_picture_is_reduced_by_area():
 
 
 @pytest.mark.parametrize(("side", "kind"), [(105, "PNG"), (3000, "PNG"), (3000, "JPEG")], ids=str)
-def test_a_drawing_is_one_face_with_the_ink_as_its_box_in_pixels_of_the_photo(side, kind):
+def test_a_drawing_is_one_face_whose_box_surrounds_the_ink(side, kind):
     pixels = page(side, side)
     third = side // 3
     pixels[third : 2 * third, third // 2 : third] = 30
@@ -238,7 +238,7 @@ def test_a_drawing_is_one_face_with_the_ink_as_its_box_in_pixels_of_the_photo(si
     assert face.landmarks[2] == pytest.approx(np.reshape(face.box, (2, 2)).mean(0))
 
 
-def test_a_blank_page_has_no_drawing_but_is_a_picture():
+def test_a_blank_page_is_a_picture_without_a_drawing():
     blank = photo(page(80, 120))
     assert WholeDetector(ink=True).detect(blank) == []
     (face,) = WholeDetector(ink=False).detect(blank)

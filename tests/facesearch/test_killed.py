@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import workers
+from deciding import reject
 from fake_model import FakeModel, save_photo
+from gallery_rows import select
 
-from facesearch.gallery import Gallery
+from facesearch.gallery import Gallery, live_index
 
 KILLS = 100
 KILLS_OF_A_GALLERY = 20  # then a new one, so that its making is killed too
@@ -51,9 +53,7 @@ def wait_for_more(log):
 
 def rounds(home, ask, rng, monkeypatch):
     """Kill writers two by two; check after each pair of them all that they had said before."""
-    monkeypatch.setattr(
-        "facesearch.gallery.INDEX_FILE_FROM", workers.gallery_module.INDEX_FILE_FROM
-    )
+    monkeypatch.setattr(live_index, "INDEX_FILE_FROM", workers.live_index.INDEX_FILE_FROM)
     job = {
         "gallery": str(home / "gallery.db"),
         "photos": str(home / "photos"),
@@ -83,7 +83,7 @@ def rounds(home, ask, rng, monkeypatch):
             assert (ended, told) == (-signal.SIGKILL, ""), f"seed {seed}"
         said = workers.acknowledged(job["log"])
         with Gallery(job["gallery"], FakeModel()) as gallery:
-            assert gallery.check() == [], f"seed {seed}"
+            assert gallery.upkeep.check() == [], f"seed {seed}"
             for face in {*said[checked:], *rng.sample(said[:checked], min(checked, 20))}:
                 assert workers.complaint(gallery, *face) is None, f"seed {seed}"
         checked = len(said)
@@ -118,10 +118,10 @@ STATEMENTS = 200  # more than any verb below takes
 
 def rows(path):
     with Gallery(path, FakeModel()) as gallery:
-        assert gallery.check() == []
+        assert gallery.upkeep.check() == []
         tables = ("person", "photo", "face", "template", "not_same", "rejection")
         tables += ("dismissal", "decision")
-        return [gallery._store.rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
+        return [select(gallery, f"SELECT * FROM {table} ORDER BY 1") for table in tables]
 
 
 @pytest.mark.slow
@@ -148,12 +148,12 @@ def test_killed_at_any_statement_of_a_decision_all_of_it_is_stored_or_nothing(tm
                 for number in (30, 40)
             )
         )
-        gallery.curation.reject(photos[20, 1], "P10")
-        gallery.curation.undo()
+        reject(gallery, photos[20, 1], "P10")
+        gallery.history.undo()
         if verb == "undo a merge":
-            gallery.curation.merge(["P20"], "P10")
+            gallery.people.merge(["P20"], "P10")
         elif verb == "undo a rejection":
-            gallery.curation.reject(photos[20, 1], "P20")
+            reject(gallery, photos[20, 1], "P20")
     arguments = {
         "merge": [["P20"], "P10"],
         "merge_all": [[[["P20"], "P10"], [["P30"], "P40"]]],
@@ -185,5 +185,5 @@ def test_killed_at_any_statement_of_a_decision_all_of_it_is_stored_or_nothing(tm
     assert log.exists()
     assert rows(gallery_file) != before
     with Gallery(gallery_file, FakeModel()) as gallery:
-        gallery.curation.undo(gallery.curation.history(limit=1)[0].id)
+        gallery.history.undo(gallery.history.list(limit=1)[0].id)
     assert rows(gallery_file)[:-1] == before[:-1]

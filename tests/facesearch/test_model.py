@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from deciding import confirm
 from PIL import Image
 
 from facesearch import (
@@ -11,22 +12,22 @@ from facesearch import (
     Gallery,
     Model,
     ModelError,
-    alignment,
-    detection,
+    ink,
     shipped_models,
 )
 from facesearch.alignment import realigned
-from facesearch.embedding import all_looks
+from facesearch.embedding import embed_by_views
 from facesearch.gallery import verify
 from facesearch.head import L1SigmoidHead
 from facesearch.identification import look, look_again
-from facesearch.model import SHIPPED, fingerprint, read_manifest, shipped_model
+from facesearch.manifest import fingerprint_of, read_manifest, shipped_model
 from facesearch.photo import read_photo
+from facesearch.shipped import SHIPPED
 
 
 @pytest.fixture
 def copied(tmp_path):
-    """A model folder of one's own."""
+    """A copy of a model's folder, to be changed."""
     return shutil.copytree(SHIPPED / "sface", tmp_path / "mine")
 
 
@@ -51,7 +52,7 @@ def test_templates_are_of_unit_length_and_alike_for_like_crops(model, portraits)
     assert model.compare(a[0], b[1:])[0] == pytest.approx(model.compare(b[1], a[:1])[0], abs=1e-4)
 
 
-def test_who_verifies_two_photos_looks_at_both_faces_again(model, portraits):
+def test_verifying_two_photos_takes_a_closer_look_at_both_faces(model, portraits):
     seen = [look(read_photo(path), model) for path in portraits]
     probe, reference = (look_again(model, one.crops[:1], one.embeddings[:1])[0] for one in seen)
     llr = verify(model, *portraits).llr
@@ -59,13 +60,13 @@ def test_who_verifies_two_photos_looks_at_both_faces_again(model, portraits):
     assert abs(llr - model.compare(seen[0].embeddings[0], seen[1].embeddings[:1])[0]) > 0.01
 
 
-def test_a_closer_look_averages_the_crop_and_one_cut_anew_and_their_mirror_images(model, portraits):
+def test_a_closer_look_averages_the_crop_the_crop_cut_again_and_mirror_images(model, portraits):
     crops = look(read_photo(portraits.grace), model).crops
-    anew = realigned(crops, model.detector)
-    assert np.abs(anew.astype(int) - crops).mean() > 1
-    views = [crops, anew[:, :, ::-1], crops[:, :, ::-1], anew]
+    again = realigned(crops, model.detector)
+    assert np.abs(again.astype(int) - crops).mean() > 1
+    views = [crops, again[:, :, ::-1], crops[:, :, ::-1], again]
     rows = np.concatenate([model.embed(view) for view in views])
-    once, *several = all_looks(model.embed, model.detector, [crops], 2, 4)
+    once, *several = embed_by_views(model.embed, model.detector, [crops], 2, 4)
     np.testing.assert_allclose(once, rows[:1], atol=1e-3)
     for n, of_many in zip((2, 4), several, strict=True):
         (found,) = look_again(model, crops, rows[:1], n)
@@ -84,16 +85,16 @@ def test_a_reference_is_of_two_views_whether_enrolled_confirmed_or_named_with_a_
         expected.append(look_again(model, seen.crops, seen.embeddings, 2)[0])
     with Gallery(tmp_path, model) as gallery:
         list(gallery.enroll([("Eileen", portraits.eileen)]))
-        gallery.curation.confirm(portraits.grace, "Grace", new=True)
-        found = gallery.some_faces(10).rows  # in the order in which they were enrolled
+        confirm(gallery, portraits.grace, "Grace", new=True)
+        found = gallery.faces.sample(10).rows  # in the order in which they were enrolled
     np.testing.assert_allclose(found, np.stack(expected), atol=1e-3)
     twice = [tmp_path / "a.png", tmp_path / "b.jpg"]
     Image.open(portraits.grace).convert("RGB").save(twice[0])
     Image.open(portraits.grace).convert("RGB").save(twice[1], quality=90)
     with Gallery(tmp_path / "groups", model) as gallery:
-        (group,) = gallery.cluster(twice).groups
-        gallery.name_group(group, "Grace")
-        found = gallery.some_faces(10).rows
+        (group,) = gallery.review.cluster(twice).groups
+        gallery.review.name_group(group, "Grace")
+        found = gallery.faces.sample(10).rows
     assert len(found) == 2
     np.testing.assert_allclose(
         found[0], expected[list(portraits).index(portraits.grace)], atol=0.02
@@ -112,7 +113,7 @@ def test_a_pair_is_compared_without_what_all_people_share(model):
     assert np.abs(found - model.head.llr(probe, np.array(references))).min() > 1
 
 
-def test_no_crops_make_no_templates(model):
+def test_no_crops_give_no_embeddings(model):
     assert model.embed(np.zeros((0, 112, 112, 3), np.uint8)).shape == (0, model.dim)
 
 
@@ -125,12 +126,12 @@ def test_no_crops_make_no_templates(model):
     ],
     ids=["one crop, not a batch", "another size", "not bytes"],
 )
-def test_crops_of_another_kind_are_refused(model, crops):
+def test_crops_of_another_size_or_type_are_refused(model, crops):
     with pytest.raises(EmbeddingMismatch, match="takes crops of"):
         model.embed(crops)
 
 
-def test_a_model_folder_works_wherever_it_lies_and_has_the_same_templates(copied):
+def test_a_model_folder_works_anywhere_with_the_same_fingerprint(copied):
     assert Model.load(copied).fingerprint == Model.load("sface").fingerprint
 
 
@@ -151,14 +152,14 @@ def test_a_broken_download_is_never_run_deepface_1316(copied, file):
     ["", "[]", "{}", '{"manifest_version": 99}', '{"manifest_version": 1}', "\x00"],
     ids=["empty", "a list", "an empty object", "a newer one", "without files", "not text"],
 )
-def test_a_manifest_that_is_none_is_refused_in_a_sentence(copied, text):
+def test_a_file_that_is_not_a_manifest_is_refused_in_a_sentence(copied, text):
     (copied / "model.json").write_text(text)
     with pytest.raises(ModelError):
         Model.load(copied)
 
 
 @pytest.mark.parametrize("key", ["name", "kind", "detector", "alignment", "dim", "input", "sha256"])
-def test_a_manifest_that_leaves_out_what_every_model_needs_is_told_what(copied, key):
+def test_a_manifest_without_a_required_key_is_refused_with_its_name(copied, key):
     manifest = read_manifest(copied)
     del manifest[key]
     (copied / "model.json").write_text(json.dumps(manifest))
@@ -167,7 +168,7 @@ def test_a_manifest_that_leaves_out_what_every_model_needs_is_told_what(copied, 
 
 
 @pytest.mark.parametrize("hashes", [{}, {"branch.onnx": ""}, {"head.npz": ""}, [], None])
-def test_no_file_is_loaded_that_the_manifest_has_no_hash_of(copied, hashes):
+def test_a_file_whose_hash_the_manifest_lacks_is_not_loaded(copied, hashes):
     manifest = read_manifest(copied)
     (copied / "model.json").write_text(json.dumps(manifest | {"sha256": hashes}))
     with pytest.raises(ModelError, match=r"does not say: sha256 of (branch\.onnx|head\.npz)"):
@@ -177,14 +178,14 @@ def test_no_file_is_loaded_that_the_manifest_has_no_hash_of(copied, hashes):
 @pytest.mark.parametrize(
     "content", [b"", b"PK\x03\x04 no zip", b"no numbers"], ids=["empty", "half a zip", "text"]
 )
-def test_a_head_that_is_no_file_of_numbers_is_a_damaged_model(copied, content):
+def test_a_head_that_is_not_an_npz_file_is_a_damaged_model(copied, content):
     (copied / "head.npz").write_bytes(content)
-    hash_head_anew(copied)
+    update_head_hash(copied)
     with pytest.raises(ModelError, match="is damaged"):
         Model.load(copied)
 
 
-def hash_head_anew(folder):
+def update_head_hash(folder):
     manifest = read_manifest(folder)
     found = hashlib.sha256((folder / "head.npz").read_bytes()).hexdigest()
     manifest["sha256"]["head.npz"] = found
@@ -211,7 +212,7 @@ SOUND = {"projection": None, "weights": np.ones(128, "f4"), "bias": 1.0, "unit_d
 )
 def test_a_head_that_cannot_compare_the_models_embeddings_is_refused(copied, changes, reason):
     L1SigmoidHead(**SOUND | changes).save(copied / "head.npz")
-    hash_head_anew(copied)
+    update_head_hash(copied)
     if reason is None:
         assert Model.load(copied).dim == 128
     else:
@@ -230,7 +231,7 @@ def test_a_head_that_cannot_compare_the_models_embeddings_is_refused(copied, cha
         ("evidence", "slope", "steep", "is damaged"),
     ],
 )
-def test_a_calibration_that_is_no_numbers_is_refused(copied, part, key, value, reason):
+def test_a_calibration_of_wrong_numbers_is_refused(copied, part, key, value, reason):
     manifest = read_manifest(copied)
     manifest["calibration"][part][key] = value
     (copied / "model.json").write_text(json.dumps(manifest))
@@ -238,30 +239,30 @@ def test_a_calibration_that_is_no_numbers_is_refused(copied, part, key, value, r
         Model.load(copied)
 
 
-def test_a_name_that_is_no_model_is_told_which_there_are():
+def test_an_unknown_model_or_engine_is_refused_with_the_known_ones():
     with pytest.raises(ModelError, match="sface"):
         Model.load("arcface")
     with pytest.raises(ModelError, match="opencv, openvino"):
         Model.load("default", engine="tpu")
 
 
-def test_the_fingerprint_changes_with_what_decides_an_embedding_and_with_nothing_else():
+def test_the_fingerprint_changes_with_whatever_decides_a_template_and_nothing_else():
     manifest = read_manifest(SHIPPED / "sface")
     for key, value in (("dim", 64), ("alignment", []), ("input", {"side_px": 64})):
-        assert fingerprint(manifest | {key: value}) != fingerprint(manifest)
+        assert fingerprint_of(manifest | {key: value}) != fingerprint_of(manifest)
     other_head = json.loads(json.dumps(manifest))
     other_head["sha256"]["head.npz"] = "0" * 64
     other_head["calibration"] = {}
-    assert fingerprint(other_head) == fingerprint(manifest)
+    assert fingerprint_of(other_head) == fingerprint_of(manifest)
     other_head["sha256"]["branch.onnx"] = "0" * 64
-    assert fingerprint(other_head) != fingerprint(manifest)
-    searched = [fingerprint(manifest | {"search_dim": dim}) for dim in (64, 128)]
-    assert len({fingerprint(manifest), *searched}) == 3
+    assert fingerprint_of(other_head) != fingerprint_of(manifest)
+    searched = [fingerprint_of(manifest | {"search_dim": dim}) for dim in (64, 128)]
+    assert len({fingerprint_of(manifest), *searched}) == 3
 
 
-def test_the_fingerprints_of_what_ships_are_those_of_the_galleries_that_people_have():
-    assert fingerprint(read_manifest(SHIPPED / "sface")) == "80b95f1c14ac4a78"
-    assert fingerprint(read_manifest(SHIPPED / "omniglot")) == "8c91c460c68254dd"
+def test_shipped_models_keep_the_fingerprints_of_existing_galleries():
+    assert fingerprint_of(read_manifest(SHIPPED / "sface")) == "80b95f1c14ac4a78"
+    assert fingerprint_of(read_manifest(SHIPPED / "omniglot")) == "8c91c460c68254dd"
 
 
 def say_search_dim(folder, search_dim):
@@ -270,13 +271,13 @@ def say_search_dim(folder, search_dim):
 
 
 @pytest.mark.parametrize("search_dim", [0, -1, 129, 64.0, "64", True, None, [64]])
-def test_a_search_code_that_is_no_part_of_a_template_is_refused(copied, search_dim):
+def test_a_search_dim_that_is_not_part_of_a_template_is_refused(copied, search_dim):
     say_search_dim(copied, search_dim)
     with pytest.raises(ModelError, match="the search code is 1 to 128 numbers, not "):
         Model.load(copied)
 
 
-def test_a_search_code_is_the_first_numbers_of_a_template_scaled_to_length_one(copied):
+def test_a_search_code_is_a_templates_leading_numbers_scaled_to_length_one(copied):
     say_search_dim(copied, 3)
     model = Model.load(copied)
     assert (model.dim, model.search_dim) == (128, 3)
@@ -288,7 +289,7 @@ def test_a_search_code_is_the_first_numbers_of_a_template_scaled_to_length_one(c
     assert model.search_codes(np.zeros((0, 128), np.float32)).shape == (0, 3)
 
 
-def test_a_model_that_says_nothing_of_it_is_searched_by_the_whole_template():
+def test_without_a_search_dim_the_search_code_is_the_whole_template():
     model = Model.load("sface")
     templates = np.eye(128, dtype=np.float32)
     assert model.search_dim == 128
@@ -300,18 +301,18 @@ def test_a_shipped_model_is_found_by_the_fingerprint_of_its_templates():
     assert shipped_model("0123456789abcdef") is None
 
 
-def test_the_fingerprint_of_drawings_changes_with_the_mirror_and_with_what_ink_is(monkeypatch):
+def test_the_fingerprint_of_drawings_changes_with_mirror_and_ink_version(monkeypatch):
     sface = read_manifest(SHIPPED / "sface")
-    ink, whole = (sface | {"alignment": a, "mirror": False} for a in ("ink", "whole"))
-    before = [fingerprint(manifest) for manifest in (sface, whole, ink)]
-    for manifest in (sface, whole, ink):
-        assert fingerprint(manifest | {"mirror": True}) not in before
-    monkeypatch.setattr("facesearch.model.INK_VERSION", alignment.INK_VERSION + 1)
-    after = [fingerprint(manifest) for manifest in (sface, whole, ink)]
+    drawing, whole = (sface | {"alignment": a, "mirror": False} for a in ("ink", "whole"))
+    before = [fingerprint_of(manifest) for manifest in (sface, whole, drawing)]
+    for manifest in (sface, whole, drawing):
+        assert fingerprint_of(manifest | {"mirror": True}) not in before
+    monkeypatch.setattr("facesearch.manifest.INK_VERSION", ink.INK_VERSION + 1)
+    after = [fingerprint_of(manifest) for manifest in (sface, whole, drawing)]
     assert [a == b for a, b in zip(after, before, strict=True)] == [True, True, False]
 
 
-def test_what_ink_is_does_not_change_without_a_new_number():
-    constants = (alignment.INK_FILL, alignment.PAGE_PX, alignment.DOT_PX, detection.INK_SIDE_PX)
-    constants += (detection.MIN_CONTRAST, detection.STRAY)
-    assert {alignment.INK_VERSION: constants} == {1: (0.8, 105, 20, 512, 24, 10_000)}
+def test_the_constants_of_ink_do_not_change_without_a_new_version():
+    constants = (ink.INK_FILL, ink.PAGE_PX, ink.DOT_PX, ink.INK_SIDE_PX)
+    constants += (ink.MIN_CONTRAST, ink.STRAY)
+    assert {ink.INK_VERSION: constants} == {1: (0.8, 105, 20, 512, 24, 10_000)}

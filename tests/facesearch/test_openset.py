@@ -37,7 +37,7 @@ def two_codes(n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("people", [crowd(25), two_codes(25)], ids=["one code", "two codes"])
-def test_the_fit_is_that_of_taking_each_person_out_and_searching_for_them(people):
+def test_the_fit_equals_taking_each_person_out_and_searching_for_them(people):
     scores = []
     for i in range(len(people)):
         others = np.delete(people, i, axis=0)
@@ -62,7 +62,7 @@ TRAINED = L1SigmoidHead(  # an order of its own: some directions count more than
 )
 
 
-def test_the_fit_by_a_trained_head_is_that_of_each_person_searched_for_by_it():
+def test_the_fit_for_a_trained_head_equals_searching_for_each_person_with_it():
     people = crowd(25)
     scores = [
         float(TRAINED.scores(people[i], people[j][None])[0])
@@ -77,7 +77,7 @@ def test_the_fit_by_a_trained_head_is_that_of_each_person_searched_for_by_it():
     assert fit.score_std == pytest.approx(np.sqrt(variance), rel=1e-4)
 
 
-def test_a_trained_head_gets_templates_as_they_are():
+def test_a_trained_head_gets_uncentered_templates():
     people = crowd(25)
     fit = fit_strangers(people, 25, COHORT, TRAINED)
     assert fit.centred(people) == pytest.approx(people, abs=1e-6)
@@ -93,7 +93,7 @@ def test_a_head_that_follows_the_cosine_is_fitted_by_cosines():
     assert by_head.centre.tolist() == plain.centre.tolist()
 
 
-def test_a_large_gallery_costs_a_trained_head_no_more_than_a_sample():
+def test_a_trained_head_compares_only_a_sample_of_a_large_gallery():
     compared = []
 
     class Counting:
@@ -113,7 +113,7 @@ def test_a_large_gallery_costs_a_trained_head_no_more_than_a_sample():
 
 @pytest.mark.parametrize("skew", [-0.2, 0.1, 0.2])
 def test_skewed_scores_are_made_normal(skew):
-    """As skewed as Cornish and Fisher (1938) make normal ones: what is done is undone."""
+    """Normal scores skewed after Cornish and Fisher (1938) become normal again."""
     normal = np.linspace(-3.5, 3.5, 29)
     way = skew / 6 * (normal**2 - 1) - skew**2 / 36 * (2 * normal**3 - 5 * normal)
     strangers = Strangers(100, np.zeros(2, np.float32), 0.3, 0.1, skew)
@@ -121,7 +121,7 @@ def test_skewed_scores_are_made_normal(skew):
     np.testing.assert_allclose(found, normal, atol=0.08)
 
 
-def test_a_small_gallery_takes_the_skewness_of_the_cohort():
+def test_a_small_gallery_uses_the_cohorts_skewness():
     rng = np.random.default_rng(7)
     people = unit(rng.normal(size=(2000, 64)))  # whose scores are not skewed
     cohort = Cohort(np.zeros(64, np.float32), 0.0, 0.12, 10.0, 1.0, score_skew=0.1)
@@ -135,7 +135,7 @@ def test_a_small_gallery_takes_the_skewness_of_the_cohort():
 
 
 @pytest.mark.parametrize("skewed", [False, True], ids=["normal scores", "skewed scores"])
-def test_strangers_to_a_gallery_get_a_name_as_often_as_was_asked(skewed):
+def test_strangers_get_a_name_as_often_as_the_fpir_says(skewed):
     rng = np.random.default_rng(1)
     # skewed features make pairs skewed: their skewness is that of the features squared / sqrt(400)
     rows = rng.gamma(3.3, size=(8000, 400)) if skewed else rng.normal(0.1, 1, (8000, 400))
@@ -157,7 +157,7 @@ def test_one_person_under_two_names_does_not_spoil_the_fit():
 
 
 @pytest.mark.parametrize("n", [0, 1], ids=["nobody", "one person"])
-def test_a_gallery_too_small_to_tell_leans_on_the_models_cohort(n):
+def test_a_very_small_gallery_relies_on_the_models_cohort(n):
     fit = fit_strangers(crowd(n).reshape(n, 32), n, COHORT)
     assert (fit.score_mean, fit.score_std, fit.people) == (0.0, 0.2, n)
 
@@ -181,12 +181,12 @@ def test_a_rate_outside_zero_and_one_is_refused(fpir):
 
 
 @given(st.floats(-20, 20), st.floats(0.01, 5))
-def test_more_alike_is_never_less_evidence(z, more):
+def test_a_higher_score_is_never_less_evidence(z, more):
     low, high = EVIDENCE.llr(np.array([z, z + more], np.float32))
     assert high > low
 
 
-def test_a_pair_that_was_not_compared_is_no_evidence():
+def test_a_pair_that_was_not_compared_has_no_evidence():
     assert EVIDENCE.llr(np.array([-np.inf], np.float32))[0] == -np.inf
 
 
@@ -198,7 +198,7 @@ def test_the_posterior_is_bayes_rule_by_hand():
     assert unknown == pytest.approx(0.5 / total)
 
 
-def test_people_who_are_no_candidates_count_like_the_last_candidate():
+def test_people_who_are_not_candidates_count_as_the_weakest_candidate():
     few, _ = posterior(np.array([3.0, -2.0], np.float32), people=2, prior=0.5)
     all_shown, _ = posterior(np.array([3.0] + [-2.0] * 9, np.float32), people=10, prior=0.5)
     shown, unknown = posterior(np.array([3.0, -2.0], np.float32), people=10, prior=0.5)
@@ -208,7 +208,7 @@ def test_people_who_are_no_candidates_count_like_the_last_candidate():
 
 
 @given(st.floats(-5, 20), st.integers(2, 10**5))
-def test_more_strangers_enrolled_make_a_name_less_sure_compreface_117(llr, people):
+def test_the_more_people_are_enrolled_the_less_certain_a_name_is_compreface_117(llr, people):
     def probability(n):
         return posterior(np.array([llr], np.float32), n, 0.5)[0][0]
 
@@ -222,7 +222,7 @@ def test_probabilities_are_shares_and_keep_the_order(llrs):
     assert (np.diff(probabilities[np.argsort(llrs)]) >= 0).all()
 
 
-def test_nobody_enrolled_means_unknown_for_sure():
+def test_in_an_empty_gallery_a_face_is_certainly_unknown():
     assert posterior(np.zeros(0, np.float32), 0, 0.5)[1] == 1.0
 
 
@@ -236,7 +236,7 @@ gains = arrays(
 
 
 @given(gains)
-def test_the_assignment_is_the_best_there_is(gain):
+def test_the_assignment_has_the_largest_total_gain(gain):
     columns = assign(gain)
     taken = [c for c in columns if c >= 0]
     assert len(taken) == len(set(taken))
@@ -248,13 +248,13 @@ def test_the_assignment_is_the_best_there_is(gain):
     assert total == pytest.approx(padded[best].sum())
 
 
-def test_any_gain_is_worth_a_name_and_a_loss_is_not():
+def test_a_face_is_assigned_at_any_gain_and_at_no_loss():
     assert assign(np.array([[-0.5], [0.001], [0.0]])).tolist() == [-1, 0, -1]
 
 
-def test_two_faces_that_both_want_one_person_the_better_gets_them_immich_12921():
+def test_if_two_faces_match_one_person_the_better_gets_the_name_immich_12921():
     assert assign(np.array([[5.0, -np.inf], [9.0, -np.inf]])).tolist() == [-1, 0]
 
 
-def test_a_face_gives_way_when_it_has_a_second_choice():
+def test_a_face_with_a_second_choice_gives_way():
     assert assign(np.array([[5.0, 4.0], [5.0, -np.inf]])).tolist() == [1, 0]

@@ -3,6 +3,7 @@
 import sqlite3
 
 import pytest
+from gallery_rows import execute, store_of
 
 pytest.importorskip("onnx", reason="onnx, which writes the model of these tests, is not installed")
 
@@ -27,8 +28,8 @@ def shipping(tmp_path_factory):
 @pytest.fixture
 def default(shipping, monkeypatch):
     """Make a model of `shipping` the default."""
-    monkeypatch.setattr("facesearch.model.SHIPPED", shipping / "models")
-    return lambda name: monkeypatch.setattr("facesearch.model.DEFAULT", name)
+    monkeypatch.setattr("facesearch.shipped.SHIPPED", shipping / "models")
+    return lambda name: monkeypatch.setattr("facesearch.shipped.DEFAULT", name)
 
 
 @pytest.fixture
@@ -63,16 +64,16 @@ def loaded(monkeypatch):
 def test_a_gallery_is_opened_with_its_own_model_which_alone_is_loaded(of_old, drawn, loaded):
     with Gallery(of_old) as gallery:
         assert [gallery.model] == loaded
-        assert gallery.model.name == gallery.info()["model"] == "old"
+        assert gallery.model.name == gallery.upkeep.info()["model"] == "old"
         (_, (name, photo)) = drawn
         (seen,) = gallery.identify([photo])
         assert seen.faces[0].person == name
-        assert gallery.check() == []
+        assert gallery.upkeep.check() == []
 
 
 def test_a_gallery_of_sface_outlasts_that_another_model_is_the_default(tmp_path, monkeypatch):
     Gallery(tmp_path / "gallery.db", "sface").close()
-    monkeypatch.setattr("facesearch.model.DEFAULT", "omniglot")
+    monkeypatch.setattr("facesearch.shipped.DEFAULT", "omniglot")
     with Gallery(tmp_path / "gallery.db") as gallery:
         assert gallery.model.fingerprint == "80b95f1c14ac4a78"
 
@@ -84,8 +85,8 @@ def test_a_folder_stands_for_the_gallery_in_it(of_old):
 
 def test_a_new_gallery_is_of_the_default(of_old, tmp_path):
     with Gallery(tmp_path / "another.db") as gallery:
-        assert gallery.model.name == gallery.info()["model"] == "new"
-        assert gallery.info()["index_dim"] == 64
+        assert gallery.model.name == gallery.upkeep.info()["model"] == "new"
+        assert gallery.upkeep.info()["index_dim"] == 64
 
 
 def test_a_model_that_is_named_is_not_put_aside(of_old, shipping):
@@ -127,7 +128,7 @@ def test_what_cannot_be_read_is_of_no_model_and_stays_as_it_is(default, tmp_path
     path = tmp_path / "gallery.db"
     spoil(path)
     before = path.read_bytes() if path.is_file() else path.exists()
-    assert Store.made_by(path) is None
+    assert Store.fingerprint_at(path) is None
     assert model_for(path) == "default"
     assert (path.read_bytes() if path.is_file() else path.exists()) == before
     assert {file.name for file in tmp_path.iterdir()} <= {"gallery.db"}
@@ -141,6 +142,6 @@ def test_a_fault_of_the_file_is_told_by_whoever_opens_it(default, tmp_path):
 
 
 def test_a_gallery_that_somebody_writes_to_tells_whose_it_is(of_old):
-    with Gallery(of_old) as writing, writing._store.transaction():
-        writing._store.db.execute("UPDATE person SET name = 'B' WHERE name = 'A'")
+    with Gallery(of_old) as writing, store_of(writing).transaction():
+        execute(writing, "UPDATE person SET name = 'B' WHERE name = 'A'")
         assert model_for(of_old) == "old"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gallery_rows import execute, live_index_of, store_of
 
 pytest.importorskip("onnx", reason="onnx, which writes the model of these tests, is not installed")
 
@@ -18,10 +19,10 @@ from fake_model import FakeModel, embedding
 from image_model import SIDE_PX, pooled, write_model
 from PIL import Image
 
-from facesearch import gallery as gallery_module
-from facesearch.another_model import migrate_gallery
+from facesearch.candidates import CANDIDATES, CANDIDATES_OTHER_ORDER
 from facesearch.duplicates.enrolled import EnrolledTwiceFinder
-from facesearch.gallery import CANDIDATES, CANDIDATES_OF_OWN_ORDER, Gallery
+from facesearch.gallery import Gallery, live_index
+from facesearch.gallery.migration import migrate_gallery
 from facesearch.model import Model
 from facesearch.vectors import unit
 from facesearch_indexes.faiss_index import FaissIndex
@@ -111,17 +112,17 @@ def test_the_search_puts_one_first_and_the_head_names_the_other(painted, tmp_pat
         centre = whole * people.sum(0) / (len(people) + 10)
         a, b = (unit(whole * np.concatenate(pair) - centre) for pair in (asked, codes["Meant"]))
         assert face.candidates[0].score == pytest.approx(a @ b, abs=0.05)
-        assert gallery.check() == []
+        assert gallery.upkeep.check() == []
 
 
 # The index
 
 
 def test_the_index_holds_search_codes_and_the_gallery_whole_templates(gallery):
-    assert gallery.info()["index_dim"] == SEARCH_DIM
-    assert gallery._store.templates()[1].shape == (20, 64)
-    with gallery._reading() as view:
-        (found,) = gallery._candidates(embedding(3, 9)[None], view)
+    assert gallery.upkeep.info()["index_dim"] == SEARCH_DIM
+    assert store_of(gallery).templates.all()[1].shape == (20, 64)
+    with live_index_of(gallery).reading() as view:
+        (found,) = view.candidates(embedding(3, 9)[None])
         assert {reference.shape for reference in found.values()} == {(64,)}
 
 
@@ -143,8 +144,8 @@ def test_who_comes_goes_and_changes_is_known_to_an_open_gallery(gallery, make_ga
         enroll(other, ("P21", shoot((21, 1))))
         other.forget("P3")
     assert who(shoot((3, 9), (21, 9))) == [None, "P21"]
-    assert gallery.check() == []
-    assert gallery.rebuild() == 20
+    assert gallery.upkeep.check() == []
+    assert gallery.upkeep.rebuild() == 20
     assert who(shoot((3, 9), (21, 9))) == [None, "P21"]
 
 
@@ -152,14 +153,14 @@ def test_templates_that_share_a_search_code_are_no_fault(gallery, make_gallery):
     first = embedding(1, 1)
     twin = unit(np.concatenate([first[:SEARCH_DIM], -first[SEARCH_DIM:]]))
     blob = twin.astype("<f2").tobytes()
-    gallery._store.db.execute("UPDATE template SET vector = ? WHERE id = 2", (blob,))
-    assert make_gallery(model=TWO_CODES).check() == []
+    execute(gallery, "UPDATE template SET vector = ? WHERE id = 2", (blob,))
+    assert make_gallery(model=TWO_CODES).upkeep.check() == []
 
 
 def test_check_tells_of_an_index_that_holds_anothers_search_code(gallery):
-    with gallery._reading() as view:
+    with live_index_of(gallery).reading() as view:
         view.index.upsert(np.array([1]), code(embedding(40, 1))[None].astype(np.float32))
-    assert gallery.check() == ["1 of 20 templates are not found by the index"]
+    assert gallery.upkeep.check() == ["1 of 20 templates are not found by the index"]
 
 
 def test_whom_the_search_puts_far_behind_is_still_seen_by_the_head(make_gallery, shoot):
@@ -170,7 +171,7 @@ def test_whom_the_search_puts_far_behind_is_still_seen_by_the_head(make_gallery,
     for person in range(120):
         cosines = code(templates, 3) @ code(embedding(person, 9), 3)
         ranks.append(int((cosines > cosines[person]).sum()))
-    between = [p for p, rank in enumerate(ranks) if CANDIDATES <= rank < CANDIDATES_OF_OWN_ORDER]
+    between = [p for p, rank in enumerate(ranks) if CANDIDATES <= rank < CANDIDATES_OTHER_ORDER]
     assert between
     photos = gallery.identify([shoot((person, 9)) for person in between])
     assert [photo.faces[0].candidates[0].person for photo in photos] == [f"{p:03}" for p in between]
@@ -180,10 +181,10 @@ def test_the_head_is_given_those_most_alike_by_whole_templates(make_gallery, sho
     gallery = make_gallery(model=FakeModel(search_dim=3))
     enroll(gallery, *((f"{person:03}", shoot((person, 1))) for person in range(40)))
     probe = embedding(7, 9).astype(np.float64)
-    with gallery._reading() as view:
-        (given,) = gallery._candidates(probe[None].astype(np.float32), view)
+    with live_index_of(gallery).reading() as view:
+        (given,) = view.candidates(probe[None].astype(np.float32))
         centre = view.strangers.centre.astype(np.float64)
-        names = gallery.names_of(given)
+        names = gallery.people.names_of(given)
     cosines = {}
     for person in range(40):
         reference = embedding(person, 1) - centre
@@ -199,8 +200,8 @@ def test_the_head_is_given_those_most_alike_by_whole_templates(make_gallery, sho
 @pytest.fixture
 def filed(gallery, monkeypatch):
     """The path of that gallery, closed, with an index file."""
-    monkeypatch.setattr(gallery_module, "INDEX_FILE_FROM", 5)
-    assert gallery.rebuild() == 20
+    monkeypatch.setattr(live_index, "INDEX_FILE_FROM", 5)
+    assert gallery.upkeep.rebuild() == 20
     gallery.close()
     return gallery.path
 
@@ -215,15 +216,15 @@ def assert_right(gallery, shoot):
     names = [photo.faces[0].candidates[0].person for photo in found]
     assert names == [f"P{p}" for p in range(1, 21)]
     assert stranger.faces[0].person is None
-    assert gallery.check() == []
+    assert gallery.upkeep.check() == []
 
 
 def test_an_index_file_of_search_codes_is_used(filed, make_gallery, shoot, monkeypatch):
     (file,) = index_files(filed)
     gallery = make_gallery(model=TWO_CODES)
-    with monkeypatch.context() as patch, gallery._store.snapshot():
-        patch.setattr("facesearch.storage.store.Store.templates", None)  # a rebuild reads all
-        view = gallery._load_view()
+    with monkeypatch.context() as patch, store_of(gallery).snapshot():
+        patch.setattr("facesearch.storage.templates.Templates.all", None)  # a rebuild reads all
+        view = live_index_of(gallery)._load()
         assert (len(view.index), view.index.dim) == (20, SEARCH_DIM)
     assert_right(gallery, shoot)
     assert index_files(filed) == [file]
@@ -237,7 +238,7 @@ def test_an_index_file_whose_rows_are_of_another_model_is_not_read(
     generation, seq, _ = file.name.split("-")
     file.unlink()
     gallery = make_gallery(model=TWO_CODES)
-    ids, rows = gallery._store.templates()
+    ids, rows = store_of(gallery).templates.all()
     foreign = save(FaissIndex.build(ids, rows[:, :dim]), file.parent, generation, int(seq))
     assert_right(gallery, shoot)
     assert "another format, generation, seq or dimension" in caplog.text
@@ -259,14 +260,14 @@ from pathlib import Path
 sys.path[:0] = [{tests!r}]
 from fake_model import FakeModel
 import facesearch.gallery
-facesearch.gallery.INDEX_FILE_FROM = 5
+facesearch.gallery.live_index.INDEX_FILE_FROM = 5
 replace = Path.replace
 def dies(*paths):
     if {after}:
         replace(*paths)
     os.kill(os.getpid(), signal.SIGKILL)
 Path.replace = dies
-facesearch.gallery.Gallery(Path({path!r}), FakeModel(search_dim={search_dim})).rebuild()
+facesearch.gallery.Gallery(Path({path!r}), FakeModel(search_dim={search_dim})).upkeep.rebuild()
 """
 
 
@@ -291,7 +292,7 @@ def test_a_gallery_goes_to_a_model_of_two_codes_and_back(make_gallery, shoot):
     migrate_gallery(one.path, two)
     assert_right(make_gallery(model=two, create=False), shoot)
     migrate_gallery(one.path, FakeModel())
-    assert make_gallery(create=False).info()["index_dim"] == 64
+    assert make_gallery(create=False).upkeep.info()["index_dim"] == 64
 
 
 # Who is enrolled twice
@@ -299,13 +300,13 @@ def test_a_gallery_goes_to_a_model_of_two_codes_and_back(make_gallery, shoot):
 
 def test_copies_of_a_picture_are_found_by_their_search_codes(gallery, shoot):
     enroll(gallery, ("Copy", shoot((7, 1), salt=1)))
-    template = gallery._store.templates()[1][6]
+    template = store_of(gallery).templates.all()[1][6]
     lit = unit(template + np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)])  # the rest sees it odd
     assert template @ lit < 0.8
     blob = lit.astype("<f2").tobytes()
-    gallery._store.db.execute("UPDATE template SET vector = ? WHERE id = 21", (blob,))
-    gallery.rebuild()
-    (same,) = gallery.same_faces()
+    execute(gallery, "UPDATE template SET vector = ? WHERE id = 21", (blob,))
+    gallery.upkeep.rebuild()
+    (same,) = gallery.duplicates.same_faces()
     assert [face.person for face in same.faces] == ["P7", "Copy"]
     assert same.cosine == pytest.approx(1, abs=1e-3)
 
@@ -314,38 +315,36 @@ def test_copies_are_no_two_photos_by_which_mates_are_judged(make_gallery, shoot)
     """Of a person with a copy of a photo, nothing is learned of how alike two photos are."""
     gallery = make_gallery(model=TWO_CODES)
     enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
-    with gallery._reading() as view:
-        judge = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index).judge()
-        assert judge.mates == judge.usual  # nobody has two
+    with live_index_of(gallery).reading() as view:
+        judge = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, view.index).judge()
+        assert judge.mates == judge.model_mates  # nobody has two
     enroll(gallery, *((f"P{p}", shoot((p, 1), salt=1)) for p in range(1, 21)))
     odd = np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)]
-    for number, row in zip(*gallery._store.templates(range(21, 41)), strict=True):
+    for number, row in zip(*store_of(gallery).templates.with_ids(range(21, 41)), strict=True):
         blob = unit(row + odd).astype("<f2").tobytes()
-        gallery._store.db.execute(
-            "UPDATE template SET vector = ? WHERE id = ?", (blob, int(number))
-        )
-    with gallery._reading() as view:
-        judge = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index).judge()
-        assert judge.mates == judge.usual
+        execute(gallery, "UPDATE template SET vector = ? WHERE id = ?", (blob, int(number)))
+    with live_index_of(gallery).reading() as view:
+        judge = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, view.index).judge()
+        assert judge.mates == judge.model_mates
 
 
 def test_one_person_under_two_names_is_proposed_with_and_without_the_index(gallery, shoot):
     enroll(gallery, ("Again", shoot((7, 2))))
-    found = gallery.same_people()
+    found = gallery.duplicates.same_people()
     assert [pair.people for pair in found.pairs] == [("P7", "Again")]
-    with gallery._reading() as view:
+    with live_index_of(gallery).reading() as view:
         assert view.index.dim == SEARCH_DIM
-        with_it = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, view.index)
-        without = EnrolledTwiceFinder(gallery._store, gallery._log, TWO_CODES, None)
+        with_it = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, view.index)
+        without = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, None)
         assert with_it.same_people(0.5) == without.same_people(0.5) == found
         assert with_it.same_faces() == without.same_faces() == ()
-    (alike,) = gallery.look_alikes("P7")[:1]
+    (alike,) = gallery.duplicates.look_alikes("P7")[:1]
     assert (alike.person, alike.probability > 0.5) == ("Again", True)
 
 
 def test_faces_without_a_name_are_grouped_by_the_whole_template(gallery, shoot):
     photos = [shoot((person, k)) for person in (50, 51) for k in (1, 2, 3)]
-    groups = gallery.cluster(photos).groups
+    groups = gallery.review.cluster(photos).groups
     assert sorted({Path(f.photo).name[:2] for f in group.faces} for group in groups) == [
         {"50"},
         {"51"},

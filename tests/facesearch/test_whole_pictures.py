@@ -5,12 +5,14 @@ import json
 import cv2
 import numpy as np
 import pytest
+from gallery_rows import live_index_of, store_of
 from PIL import Image
 from typer.testing import CliRunner
 
 from facesearch import FaceError, Gallery, Model, ModelError, PhotoError, verify
-from facesearch.alignment import TEMPLATE, ink_crop
+from facesearch.alignment import CROP_LANDMARKS
 from facesearch.identification import cut, look, look_again
+from facesearch.ink import ink_crop
 from facesearch.openset import fit_strangers
 from facesearch.photo import photo_from_bytes, read_photo
 from facesearch.vectors import unit
@@ -70,9 +72,9 @@ PROBES = {
     "black on white": letter("A"),
     "elsewhere, finer and smaller": letter("A", size=1.2, thickness=2, at=(0.6, 0.4)),
     "light on dark": letter("A", paper=(20, 20, 20), ink=WHITE),
-    "in colour": letter("A", paper=YELLOW, ink=BLUE),
+    "in color": letter("A", paper=YELLOW, ink=BLUE),
     "in pencil": letter("A", paper=(225, 225, 220), ink=(170, 170, 172)),
-    "16 bits of grey": letter("A")[..., 0].astype(np.uint16) * 256,
+    "16 bits of gray": letter("A")[..., 0].astype(np.uint16) * 256,
     "see-through": np.dstack([np.zeros_like(letter()), 255 - letter("A")[..., 0]]),
     "tiny": letter("A", side=24),
     "huge": letter("A", side=4000),
@@ -96,10 +98,10 @@ def test_each_letter_is_named_and_one_that_is_not_enrolled_is_unknown(letter_gal
     assert named == [*LETTERS, None, None, None]
 
 
-def test_the_threshold_is_made_of_the_scores_that_the_head_gives(letter_gallery, ink_model):
-    ids, rows = letter_gallery._store.templates_of_people(range(1, 5))
+def test_the_threshold_is_made_from_the_heads_own_scores(letter_gallery, ink_model):
+    ids, rows = store_of(letter_gallery).templates.of_people(range(1, 5))
     means = unit(np.stack([rows[ids == person].sum(0) for person in range(1, 5)]))
-    fit = letter_gallery._fit()
+    fit = live_index_of(letter_gallery)._fit()
     expected = fit_strangers(means, 4, ink_model.cohort, ink_model.head)
     assert (fit.score_mean, fit.score_std, fit.score_skew) == pytest.approx(
         (expected.score_mean, expected.score_std, expected.score_skew), abs=1e-5
@@ -108,7 +110,7 @@ def test_the_threshold_is_made_of_the_scores_that_the_head_gives(letter_gallery,
     assert bool(fit.centre.any()) == ink_model.head.follows_cosine
 
 
-def test_a_dot_and_a_line_are_drawings_of_nothing_enrolled(letter_gallery, tmp_path):
+def test_a_dot_and_a_line_are_unknown_drawings(letter_gallery, tmp_path):
     dot, line = (np.full((105, 105, 3), 255, np.uint8) for _ in range(2))
     cv2.circle(dot, (50, 50), 2, BLACK, -1)
     cv2.line(line, (10, 50), (95, 55), BLACK, 2)
@@ -117,7 +119,7 @@ def test_a_dot_and_a_line_are_drawings_of_nothing_enrolled(letter_gallery, tmp_p
     assert [[face.person for face in found] for found in faces] == [[None], [None]]
 
 
-def test_the_box_is_that_of_the_ink_in_pixels_of_the_photo(letter_gallery, tmp_path):
+def test_the_box_surrounds_the_ink_in_pixels_of_the_photo(letter_gallery, tmp_path):
     pixels = np.full((2000, 3000, 3), 255, np.uint8)
     pixels[400:1200, 900:1000] = 0
     (result,) = letter_gallery.identify([save(tmp_path / "stroke.png", pixels)])
@@ -125,7 +127,7 @@ def test_the_box_is_that_of_the_ink_in_pixels_of_the_photo(letter_gallery, tmp_p
     assert (result.width, result.height) == (3000, 2000)
 
 
-def test_a_blank_page_is_no_drawing_and_says_so(letter_gallery, ink_model, letters, tmp_path):
+def test_a_blank_page_is_skipped_with_a_remark(letter_gallery, ink_model, letters, tmp_path):
     blank = save(tmp_path / "blank.png", np.full((105, 105, 3), 255, np.uint8))
     (result,) = letter_gallery.identify([blank])
     assert (result.faces, result.error) == ((), None)
@@ -143,12 +145,12 @@ def test_two_drawings_of_one_letter_verify_and_of_two_letters_do_not(ink_model, 
 
 
 def test_a_search_finds_the_other_drawings_of_the_letter_first(letter_gallery, tmp_path):
-    ((_, neighbours),) = letter_gallery.search(save(tmp_path / "x.png", letter("X")), k=8)
-    assert [n.person for n in neighbours[:2]] == ["X", "X"]
-    assert neighbours[0].score >= neighbours[1].score > neighbours[2].score
+    ((_, neighbors),) = letter_gallery.search(save(tmp_path / "x.png", letter("X")), k=8)
+    assert [n.person for n in neighbors[:2]] == ["X", "X"]
+    assert neighbors[0].score >= neighbors[1].score > neighbors[2].score
 
 
-def test_nothing_is_said_of_a_drawing_that_is_like_none_of_its_class(letter_gallery, tmp_path):
+def test_a_drawing_unlike_its_class_is_enrolled_without_a_remark(letter_gallery, tmp_path):
     # a face like that would be remarked on, as one that is blurred or small would
     odd = save(tmp_path / "odd.png", cv2.GaussianBlur(letter("O", size=0.6), (0, 0), 3))
     (result,) = letter_gallery.enroll([("A", odd)])
@@ -169,17 +171,17 @@ def test_a_mirrored_letter_is_another_letter(ink_model, tmp_path):
     assert (look(mirror, ink_model).embeddings @ plain.embeddings.T).max() < 0.9
 
 
-def test_a_model_that_takes_mirror_images_for_the_same_averages_both(letters, tmp_path):
+def test_a_model_that_mirrors_averages_a_crop_and_its_mirror_image(letters, tmp_path):
     model = Model.load(write_model(tmp_path / "both", mirror=True))
     seen = look(read_photo(letters / "Z" / "small.png"), model, as_reference=True)
     both = model.embed(np.concatenate([seen.crops, seen.crops[:, :, ::-1]])).sum(0)
     assert seen.embeddings[0] == pytest.approx(both / np.linalg.norm(both), abs=1e-5)
 
 
-def test_a_second_look_at_a_drawing_is_as_the_first(
+def test_a_second_look_at_a_drawing_changes_nothing(
     letter_gallery, ink_model, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("facesearch.identification.SECOND_LOOK", np.inf)
+    monkeypatch.setattr("facesearch.identification.BORDERLINE_SD", np.inf)
     probe = save(tmp_path / "probe.png", letter("M"))
     assert [r.faces[0].person for r in letter_gallery.identify([probe])] == ["M"]
     seen = look(read_photo(probe), ink_model)
@@ -187,7 +189,7 @@ def test_a_second_look_at_a_drawing_is_as_the_first(
     assert again.tolist() == seen.embeddings.tolist()
 
 
-def test_a_drawing_that_is_not_on_the_photo_cannot_be_cut(ink_model, letters):
+def test_cutting_a_drawing_out_of_a_blank_photo_is_an_error(ink_model, letters):
     faces = ink_model.detector.detect(read_photo(letters / "A" / "small.png"))
     blank = photo_from_bytes(b"P6 9 9 255\n" + b"\xff" * 243, "blank")
     assert cut(blank, [], ink_model).shape == (0, SIDE_PX, SIDE_PX, 3)
@@ -195,7 +197,7 @@ def test_a_drawing_that_is_not_on_the_photo_cannot_be_cut(ink_model, letters):
         cut(blank, faces, ink_model)
 
 
-def test_what_is_embedded_is_the_ink_crop(ink_model, letters):
+def test_the_ink_crop_is_embedded(ink_model, letters):
     seen = look(read_photo(letters / "M" / "large.png"), ink_model)
     expected = ink_crop(np.asarray(Image.open(letters / "M" / "large.png")), SIDE_PX)
     assert seen.crops[0].tolist() == expected.tolist()
@@ -209,9 +211,9 @@ def test_a_damaged_picture_is_unreadable_not_blank(ink_model, letters, tmp_path)
         look(read_photo(broken), ink_model)
 
 
-def test_whole_pictures_are_told_apart_by_their_colours_even_without_ink(tmp_path):
-    def picture(name, *colour, height=60, salt=0):
-        pixels = np.full((height, 60, 3), colour, np.uint8)
+def test_whole_pictures_are_told_apart_by_color_even_without_ink(tmp_path):
+    def picture(name, *color, height=60, salt=0):
+        pixels = np.full((height, 60, 3), color, np.uint8)
         pixels[:, 30:] //= 2
         pixels[0, 0] = salt
         return save(tmp_path / "pictures" / f"{name}.png", pixels)
@@ -220,9 +222,9 @@ def test_whole_pictures_are_told_apart_by_their_colours_even_without_ink(tmp_pat
     with Gallery(tmp_path / "pictures.db", model) as gallery:
         jobs = [("red", picture("red", 200, 20, 20)), ("green", picture("green", 20, 180, 20))]
         assert [result.status for result in gallery.enroll(jobs)] == ["enrolled"] * 2
-        ((face, neighbours),) = gallery.search(picture("probe", 190, 30, 20, salt=9))
+        ((face, neighbors),) = gallery.search(picture("probe", 190, 30, 20, salt=9))
         assert face.box == (0, 0, 60, 60)
-        assert neighbours[0].person == "red"
+        assert neighbors[0].person == "red"
         blank = save(tmp_path / "blank.png", np.full((40, 90, 3), 128, np.uint8))
         (result,) = gallery.identify([blank])
         assert [face.box for face in result.faces] == [(0, 0, 90, 40)]
@@ -235,12 +237,12 @@ def test_whole_pictures_are_told_apart_by_their_colours_even_without_ink(tmp_pat
         ({"kind": "voice"}, "of kind voice"),
         ({"kind": "face"}, "of kind face with detector whole"),
         ({"alignment": "eyes"}, "has the alignment eyes; .* ink and whole"),
-        ({"alignment": TEMPLATE.tolist()}, "has the alignment"),
+        ({"alignment": CROP_LANDMARKS.tolist()}, "has the alignment"),
         ({"kind": "face", "detector": "yunet", "alignment": "ink"}, "has the alignment ink"),
     ],
     ids=["detector", "kind", "a face with no detector", "alignment", "landmarks", "a face by ink"],
 )
-def test_a_model_that_needs_what_is_not_here_is_refused_in_a_sentence(
+def test_a_model_that_needs_an_unknown_detector_or_alignment_is_refused(
     ink_folder, tmp_path, changes, message
 ):
     for file in ink_folder.iterdir():

@@ -14,17 +14,18 @@ import traceback
 from pathlib import Path
 
 import numpy as np
+from deciding import decide
 from fake_model import FakeModel, embedding, save_photo
+from gallery_rows import connection_of, set_connection
 
 import facesearch.storage.migrations  # noqa: F401
 import facesearch_indexes.faiss_index
 import facesearch_indexes.files  # noqa: F401
-from facesearch import gallery as gallery_module
 from facesearch.detection import Face
-from facesearch.gallery import Gallery
+from facesearch.gallery import Gallery, enrolling, live_index
 from facesearch.identification import Seen
 
-gallery_module.INDEX_FILE_FROM = 20
+live_index.INDEX_FILE_FROM = 20
 FACE = Face((0.0, 0.0, 50.0, 50.0), np.zeros((5, 2), np.float32), 0.9)
 CROP = np.zeros((1, 112, 112, 3), np.uint8)
 MODEL = FakeModel()
@@ -49,7 +50,7 @@ def complaint(gallery, person, picture):
 def write(job):
     """Enroll new people and new pictures of known ones; say so once it is done."""
     rng = random.Random(job["seed"])
-    gallery_module.COMMIT_PHOTOS = rng.randint(1, 4)
+    enrolling.COMMIT_PHOTOS = rng.randint(1, 4)
     log = os.open(job["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     numbers = []
 
@@ -90,21 +91,21 @@ def read(job):
 def curate(job):
     """Make one decision, but die at its SQL statement number `statement`; say if it is done."""
     with Gallery(job["gallery"], MODEL) as gallery:
-        db, left = gallery._store.db, job["statement"]
+        connection, left = connection_of(gallery), job["statement"]
 
         class Dying:
             def __getattr__(self, name):
-                return getattr(db, name)
+                return getattr(connection, name)
 
             def execute(self, *arguments):
                 nonlocal left
                 left -= 1
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return db.execute(*arguments)
+                return connection.execute(*arguments)
 
-        gallery._store.db = Dying()
-        getattr(gallery.curation, job["verb"])(*job["arguments"])
+        set_connection(gallery, Dying())
+        decide(gallery, job["verb"], *job["arguments"])
         Path(job["log"]).write_text("done")
 
 

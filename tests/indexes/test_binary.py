@@ -25,7 +25,7 @@ def asked(queries, codes, radius, k):
 
 
 @pytest.mark.parametrize("chunk", [7, 8192], ids=["in chunks", "at once"])
-def test_the_near_codes_are_those_that_counting_bits_finds(chunk, monkeypatch):
+def test_the_near_codes_are_those_found_by_counting_bits(chunk, monkeypatch):
     monkeypatch.setattr(binary, "_CHUNK", chunk)
     rng = np.random.default_rng(1)
     codes = rng.integers(0, 256, (60, 4), dtype=np.uint8)
@@ -38,7 +38,7 @@ def test_no_query_has_more_than_its_k_nearest():
     assert asked(np.zeros((1, 1), np.uint8), codes, 8, 2) == {(0, 0): 1, (0, 1): 2}
 
 
-def test_without_codes_or_queries_nothing_is_near():
+def test_no_codes_or_no_queries_give_no_pairs():
     none, one = np.zeros((0, 4), np.uint8), np.zeros((1, 4), np.uint8)
     assert asked(one, none, 32, 3) == asked(none, one, 32, 3) == {}
 

@@ -1,4 +1,4 @@
-"""The FAISS index against brute force in numpy, and one test per known trap."""
+"""What only the FAISS index does, and one test per known trap; see test_index_contract.py."""
 
 import io
 import os
@@ -8,9 +8,6 @@ import sys
 import faiss
 import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from facesearch_indexes import faiss_index
 from facesearch_indexes.faiss_index import FaissIndex, kind_for
@@ -35,247 +32,22 @@ def filled(kind, count=700):
     return FaissIndex.build(np.arange(1000, 1000 + count), rows, kind), rows
 
 
-def assert_answers_as_brute_force(index, truth, probes, k):
-    """`truth` is a dict of id to row; which of several equal scores comes last is left open."""
-    assert len(index) == len(truth)
-    found = index.search(probes, k)
-    assert found.ids.shape == found.scores.shape == (len(probes), k)
-    assert (found.ids.dtype, found.scores.dtype) == (np.int64, np.float32)
-    for probe, ids, scores in zip(probes, found.ids, found.scores, strict=True):
-        held = min(k, len(truth))
-        true_scores = {id_: float(row @ probe) for id_, row in truth.items()}
-        assert scores[:held].tolist() == sorted(true_scores.values(), reverse=True)[:held]
-        assert [true_scores[id_] for id_ in ids[:held].tolist()] == scores[:held].tolist()
-        assert len(set(ids[:held].tolist())) == held
-        in_order = list(zip(-scores, ids, strict=True))
-        assert in_order == sorted(in_order)  # equal scores go by id
-        assert (ids[held:] == -1).all()
-        assert (scores[held:] == -np.inf).all()
-
-
-class AnyHistory(RuleBasedStateMachine):
-    """Whatever was upserted and removed in whatever order, a search equals brute force."""
-
-    kind: str
-    known_ids: int
-    first: int
-
-    @initialize()
-    def start(self):
-        self.index = FaissIndex(DIM, self.kind)
-        self.truth = {}
-        if self.first:  # what pq needs to train on
-            self.upsert(list(range(self.first)), 0)
-
-    @rule(data=st.data(), seed=st.integers(1, 1000))
-    def upsert_some(self, data, seed):
-        self.upsert(data.draw(self.some_ids()), seed)
-
-    def upsert(self, ids, seed):
-        rows = whole_numbers(len(ids), seed)
-        self.index.upsert(np.array(ids, np.int64), rows)
-        self.truth.update(zip(ids, rows, strict=True))
-
-    @rule(data=st.data())
-    def remove_some(self, data):
-        ids = data.draw(self.some_ids())
-        self.index.remove(np.array(ids, np.int64))
-        for id_ in ids:
-            self.truth.pop(id_, None)
-
-    @rule()
-    def write_and_read(self):
-        stream = io.BytesIO()
-        self.index.write(stream)
-        stream.seek(0)
-        self.index = FaissIndex.read(stream, DIM, self.kind, len(self.index))
-
-    @invariant()
-    def search_is_brute_force(self):
-        probes = whole_numbers(2, seed=len(self.truth))
-        assert_answers_as_brute_force(self.index, self.truth, probes, k=9)
-
-    def some_ids(self):
-        span = st.tuples(st.integers(0, self.known_ids), st.integers(0, self.known_ids))
-        few = st.lists(st.integers(0, self.known_ids), max_size=6, unique=True)
-        return few | span.map(lambda ends: list(range(min(ends), max(ends))))
-
-
-def history(kind, known_ids, first=0, examples=25):
-    machine = type(kind, (AnyHistory,), {"kind": kind, "known_ids": known_ids, "first": first})
-    machine.TestCase.settings = settings(
-        max_examples=examples,
-        stateful_step_count=12,
-        deadline=None,
-        derandomize=True,
-        database=None,
-    )
-    return machine.TestCase
-
-
-TestFlatHistory = history("flat", 40)
-TestFp16History = history("fp16", 40)
-TestPqHistory = history("pq", 700, first=640, examples=12)
-
-
 @every_kind
-def test_removal_leaves_every_other_id_with_its_own_row(kind):
-    index, rows = filled(kind)
-    index.remove(np.arange(1000, 1020))  # too few to be cleared away
-    truth = {1000 + place: rows[place] for place in range(20, 700)}
-    assert_answers_as_brute_force(index, truth, rows[15:25], k=10)
-    index.remove(np.arange(1020, 1300))  # enough
-    truth = {1000 + place: rows[place] for place in range(300, 700)}
-    assert_answers_as_brute_force(index, truth, rows[295:305], k=10)
-
-
-@every_kind
-def test_a_replaced_id_is_found_by_its_new_row_only(kind):
-    index, rows = filled(kind)
-    index.upsert(np.array([1003]), 2 * rows[3:4])
-    index.upsert(np.array([1003]), -rows[3:4])
-    truth = {1000 + place: row for place, row in enumerate(rows)} | {1003: -rows[3]}
-    assert_answers_as_brute_force(index, truth, np.stack([rows[3], -rows[3]]), k=5)
-
-
-@every_kind
-def test_k_live_rows_come_back_though_the_nearest_hundred_are_removed(kind):
-    index, rows = filled(kind)
-    order = np.argsort(-(rows @ rows[0]), kind="stable")
-    index.remove(1000 + order[:100])
-    truth = {1000 + place: rows[place] for place in order[100:].tolist()}
-    assert_answers_as_brute_force(index, truth, rows[:2], k=3)
-
-
-@every_kind
-def test_removed_rows_do_not_pile_up(kind):
+def test_replaced_rows_do_not_pile_up(kind):
     index, _ = filled(kind)
     for seed in range(20):
         index.upsert(np.arange(1000, 1700), whole_numbers(700, seed))
     assert index._rows.ntotal == len(index._ids) == 700
 
 
-@every_kind
-def test_ids_that_are_not_there_are_ignored_by_remove(kind):
-    index, _ = filled(kind)
-    index.remove(np.array([1, 2, 3]))
-    assert len(index) == 700
-
-
-@every_kind
-def test_k_beyond_the_rows_is_filled_with_minus_one_and_minus_infinity(kind):
-    index, rows = filled(kind)
-    index.remove(np.arange(1002, 1700))
-    truth = {1000: rows[0], 1001: rows[1]}
-    assert_answers_as_brute_force(index, truth, rows[:3], k=5)
-
-
-def test_a_place_that_faiss_does_not_fill_names_no_id(monkeypatch):
+def test_a_position_that_faiss_does_not_fill_has_no_id(monkeypatch):
     index, rows = filled("flat", count=2)
     answer = np.array([[1, 0]], np.float32), np.array([[0, -1]])
     monkeypatch.setattr(index, "_nearest", lambda rows, k: answer)
     assert index.search(rows[:1], 2).ids.tolist() == [[1000, -1]]
 
 
-@every_kind
-def test_an_empty_index_answers_with_nothing(kind):
-    never_filled = FaissIndex(DIM, kind)
-    emptied, rows = filled(kind)
-    emptied.remove(np.arange(1000, 1700))
-    for index in (never_filled, emptied):
-        assert_answers_as_brute_force(index, {}, rows[:2], k=3)
-
-
-@every_kind
-def test_zero_queries_have_zero_answers(kind):
-    index, rows = filled(kind)
-    assert index.search(rows[:0], 3).ids.shape == (0, 3)
-
-
-@every_kind
-def test_upserting_and_removing_nothing_changes_nothing(kind):
-    nothing = np.empty(0, np.int64), np.empty((0, DIM), np.float32)
-    index = FaissIndex(DIM, kind)
-    index.upsert(*nothing)
-    index.remove(nothing[0])
-    assert len(index) == 0
-
-
-@every_kind
-def test_an_emptied_index_can_be_filled_again(kind):
-    index, rows = filled(kind)
-    index.remove(np.arange(1000, 1700))
-    index.upsert(np.array([7]), rows[:1])
-    assert_answers_as_brute_force(index, {7: rows[0]}, rows[:2], k=2)
-
-
-@every_kind
-def test_a_batch_answers_as_its_queries_one_by_one(kind):
-    index, rows = filled(kind)
-    batch = index.search(rows[:50], 5)
-    singles = [index.search(row[None], 5) for row in rows[:50]]
-    assert np.array_equal(batch.scores, np.concatenate([single.scores for single in singles]))
-
-
-@pytest.mark.parametrize(
-    ("ids", "rows"),
-    [
-        ([1, 1], np.ones((2, DIM))),
-        ([1, -1], np.ones((2, DIM))),
-        ([1, 2.5], np.ones((2, DIM))),
-        ([[1], [2]], np.ones((2, DIM))),
-        ([1, 2, 3], np.ones((2, DIM))),
-        ([1, 2], np.ones((2, DIM - 1))),
-        ([1, 2], np.ones(DIM)),
-        ([1, 2], np.full((2, DIM), np.nan)),
-        ([1, 2], np.full((2, DIM), -np.inf)),
-        ([1, 2], np.full((2, DIM), 65536.0)),
-    ],
-    ids=[
-        "an id twice",
-        "a negative id",
-        "half an id",
-        "ids not in one row",
-        "more ids than rows",
-        "another dimension",
-        "one row, not a batch",
-        "not a number",
-        "infinite",
-        "infinite in half precision",
-    ],
-)
-@every_kind
-def test_what_does_not_fit_is_refused_and_changes_nothing(kind, ids, rows):
-    index, held = filled(kind)
-    with pytest.raises(ValueError, match=r"\b(id|ids|row|rows)\b"):
-        index.upsert(np.array(ids), rows.astype(np.float32))
-    truth = {1000 + place: row for place, row in enumerate(held)}
-    assert_answers_as_brute_force(index, truth, held[:1], k=3)
-
-
-@pytest.mark.parametrize(
-    ("probes", "k"),
-    [
-        (np.ones((1, DIM), "f4"), 0),
-        (np.ones((1, DIM), "f4"), -1),
-        (np.ones((1, DIM + 1), "f4"), 1),
-        (np.full((1, DIM), np.nan, "f4"), 1),
-    ],
-    ids=["k of zero", "negative k", "another dimension", "not a number"],
-)
-def test_a_search_that_makes_no_sense_is_refused(probes, k):
-    index, _ = filled("flat")
-    with pytest.raises(ValueError, match="row"):
-        index.search(probes, k)
-
-
-def test_removing_a_negative_id_is_refused():
-    index, _ = filled("flat")
-    with pytest.raises(ValueError, match="never negative"):
-        index.remove(np.array([-1]))
-
-
-def test_build_refuses_rows_that_are_no_batch():
+def test_build_refuses_rows_that_are_not_a_batch():
     with pytest.raises(ValueError, match=r"rows are \(n, dim\)"):
         FaissIndex.build(np.array([1]), np.ones(DIM, np.float32))
 
@@ -298,7 +70,7 @@ def test_pq_refuses_too_few_rows_to_learn_from_and_stays_empty():
     assert len(index) == 624
 
 
-def test_pq_finds_99_of_100_true_neighbours_among_5000():
+def test_pq_finds_99_of_100_true_neighbors_among_5000():
     rows, probes = unit_rows(5000), unit_rows(100, seed=1)
     found = FaissIndex.build(np.arange(5000), rows, "pq").search(probes, 10)
     true_ids = np.argsort(-(probes @ rows.T), axis=1)[:, :10]
@@ -360,7 +132,7 @@ def test_idle_threads_are_told_to_sleep_before_faiss_loads(tmp_path, given, seen
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_forked_child_searches_instead_of_waiting_for_ever(tmp_path):
+def test_a_forked_child_searches_instead_of_waiting_forever(tmp_path):
     program = """
 import os, numpy as np
 from facesearch_indexes.faiss_index import FaissIndex, faiss
@@ -377,8 +149,8 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert in_a_process(program, tmp_path).stdout.strip() == "3"
 
 
-def test_the_package_alone_does_not_load_faiss(tmp_path):
-    program = "import sys, facesearch_indexes; print('faiss' in sys.modules)"
+def test_the_package_and_its_store_do_not_load_faiss_when_imported(tmp_path):
+    program = "import sys, facesearch_indexes.index_store; print('faiss' in sys.modules)"
     assert in_a_process(program, tmp_path).stdout.strip() == "False"
 
 

@@ -1,4 +1,4 @@
-"""Index files under faults: the right index comes back or none, never a wrong one."""
+"""Index files under faults: the right index is loaded or none, never a wrong one."""
 
 import errno
 import hashlib
@@ -43,7 +43,7 @@ def assert_is(loaded, index, seq):
 
 
 def plant(folder, content, generation=GENERATION, seq=5):
-    """Put a file there whose name has the right checksum."""
+    """Write a file whose name has the right checksum."""
     path = folder / f"{generation}-{seq}-{hashlib.sha256(content).hexdigest()}.index"
     path.write_bytes(content)
     return path
@@ -66,7 +66,7 @@ def old_and_new(folder):
 
 
 @every_kind
-def test_what_was_saved_is_loaded_and_can_be_changed(folder, kind):
+def test_a_saved_index_is_loaded_and_can_be_changed(folder, kind):
     index = make_index(kind=kind)
     index.remove(np.arange(1010, 1020))
     path = save(index, folder, GENERATION, 7)
@@ -93,7 +93,7 @@ def test_a_folder_that_is_missing_or_empty_has_no_index(folder):
     assert load_newest(folder, GENERATION, DIM, 9) is None
 
 
-def test_the_file_nearest_to_the_gallery_is_loaded(old_and_new, folder):
+def test_the_newest_file_is_loaded(old_and_new, folder):
     loaded = load_newest(folder, GENERATION, DIM, newest_seq=12)
     assert_is(loaded, make_index(seed=5), 5)
     assert len(list(folder.iterdir())) == 2
@@ -107,7 +107,7 @@ def test_seq_9_is_older_than_seq_10(folder):
     assert_is(load_newest(folder, GENERATION, DIM, 10), make_index(seed=10), 10)
 
 
-def test_save_deletes_older_unfinished_and_foreign_files_but_no_newer_or_unknown_ones(folder):
+def test_save_deletes_older_unfinished_and_foreign_files_and_no_others(folder):
     folder.mkdir()
     gone = [
         plant(folder, b"older", seq=4),
@@ -131,7 +131,7 @@ def test_a_state_that_no_gallery_has_is_refused(folder, generation, seq):
 
 
 def damages():
-    """Every way a disk may spoil 180,000 bytes, as (name, function of the content)."""
+    """Ways in which a disk may damage 180,000 bytes, as (name, function of the content)."""
     for share in (0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.99999):
         yield (
             f"truncated to {share}",
@@ -174,7 +174,7 @@ def test_a_damaged_file_is_deleted_before_faiss_sees_it(old_and_new, folder, mon
     assert str(new_path) not in given_to_faiss
 
 
-def test_a_lonely_damaged_file_leaves_no_index(folder):
+def test_a_single_damaged_file_gives_no_index(folder):
     path = save(make_index(), folder, GENERATION, 5)
     path.write_bytes(path.read_bytes()[:-1])
     assert load_newest(folder, GENERATION, DIM, 5) is None
@@ -208,7 +208,7 @@ def test_a_sound_file_of_another_state_is_deleted_and_not_used(folder, renamed, 
     assert list(folder.iterdir()) == []
 
 
-def test_files_of_another_generation_go_even_if_a_sound_one_is_there(old_and_new, folder):
+def test_files_of_another_generation_are_deleted_even_beside_a_sound_one(old_and_new, folder):
     foreign = plant(folder, b"", generation="abc", seq=1)
     assert_is(load_newest(folder, GENERATION, DIM, 5), make_index(seed=5), 5)
     assert not foreign.exists()
@@ -243,7 +243,7 @@ def test_files_of_another_generation_go_even_if_a_sound_one_is_there(old_and_new
         "the last number missing",
     ],
 )
-def test_a_file_whose_checksum_holds_but_whose_content_does_not_is_deleted(folder, forge):
+def test_a_file_with_the_right_checksum_and_wrong_content_is_deleted(folder, forge):
     path = save(make_index(), folder, GENERATION, 5)
     content = path.read_bytes()
     path.unlink()
@@ -268,7 +268,7 @@ def test_a_file_that_cannot_be_read_or_deleted_is_not_used(folder, old_and_new):
     assert_is(load_newest(folder, GENERATION, DIM, 5), old, 3)
 
 
-def test_a_folder_that_cannot_be_listed_has_no_index(tmp_path, caplog):
+def test_a_folder_that_cannot_be_listed_gives_no_index(tmp_path, caplog):
     path = tmp_path / "file"
     path.touch()
     assert load_newest(path, GENERATION, DIM, 5) is None
@@ -401,10 +401,10 @@ def test_an_unfinished_file_is_never_read(folder):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_index_files_are_for_their_owner_only(folder):
+def test_only_the_owner_may_read_index_files(folder):
     path = save(make_index(), folder, GENERATION, 5)
     assert (folder.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
-def test_every_name_save_gives_is_one_load_knows(folder):
+def test_load_recognizes_the_file_names_of_save(folder):
     assert files._SAVED.fullmatch(save(make_index(), folder, "0af9", 12).name)

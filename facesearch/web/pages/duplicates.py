@@ -1,4 +1,4 @@
-"""What is there twice: people, faces and photos, a card each, to be decided one after the other."""
+"""Duplicates of people, faces and photos, a card each, to be decided one after the other."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,29 +6,38 @@ from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from facesearch.curation import Decision
 from facesearch.duplicates.enrolled import PerhapsTwo
 from facesearch.duplicates.photos import PhotoGroup
 from facesearch.duplicates.trash import Outcome, newest, unfinished
-from facesearch.errors import PhotoError
-from facesearch.serving.duplicates import KINDS, Card
-from facesearch.serving.incoming import number_in, numbers_of, side_of, start_in, text_of, told
-from facesearch.web.desk import STATIC, Desk, decided
+from facesearch.gallery import Decision
+from facesearch.serving.desk import Desk
+from facesearch.serving.duplicate_cards import Card, CardView
+from facesearch.serving.duplicates import KINDS
+from facesearch.serving.request_parsing import (
+    json_body,
+    path_number,
+    required_numbers,
+    required_text,
+    side_number,
+    window_start,
+)
+from facesearch.web.rendering import Templates, counted, decided, jpeg_or_gone
 
 SHOWN_FACES = 12  # of one side of a card
-SAID_PATHS = 3  # of what was left alone
+MAX_LISTED = 3  # name this many files that were not moved, then "and 7 more"
 
 Result = TypeVar("Result")
 
 
 class DuplicatesPage:
-    """The stacks of cards."""
+    """The stacks of cards, one stack for each kind of duplicate."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, templates: Templates) -> None:
+        self._desk, self._templates = desk, templates
+        self._found = desk.duplicates
         self.routes = [
             Route("/duplicates", self.page),
             Route("/duplicates/look", self.look, methods=["POST"]),
@@ -45,14 +54,14 @@ class DuplicatesPage:
         ]
 
     async def page(self, request: Request) -> Response:
-        """Return the page with one of the stacks, or with how far the looking is."""
-        found = self._desk.duplicates
+        """Return the page with one of the stacks, or with the progress of the search."""
+        found = self._found
         kinds = [kind for kind in KINDS if kind != "photos" or found.folders]
-        waiting = (kind for kind in kinds if found.n_found(kind) > found.n_answered(kind))
-        kind = request.query_params.get("of") or next(waiting, KINDS[0])
+        undecided = (kind for kind in kinds if found.n_open(kind))
+        kind = request.query_params.get("of") or next(undecided, KINDS[0])
         if kind not in KINDS:
             raise HTTPException(404)
-        return self._desk.html(
+        return self._templates.html(
             "duplicates.html",
             kind=kind,
             kinds=kinds,
@@ -61,132 +70,127 @@ class DuplicatesPage:
         )
 
     def _trash(self) -> dict[str, Any]:
-        place = self._desk.duplicates.trash
+        place = self._found.trash
         assert place is not None
-        return {"cut_short": unfinished(place), "to_undo": newest(place) is not None}
+        return {"interrupted": unfinished(place), "to_undo": newest(place) is not None}
 
     async def look(self, _: Request) -> Response:
-        """Begin to look for what is there twice."""
-        self._desk.duplicates.look()
+        """Start a search for duplicates."""
+        self._found.search()
         return JSONResponse({})
 
     async def progress(self, _: Request) -> Response:
-        """Return what is being looked for, and whether that is all."""
-        found = self._desk.duplicates
-        return JSONResponse({"looking": found.looking, "doing": found.doing})
+        """Return whether a search is running, and what it is doing."""
+        found = self._found
+        return JSONResponse({"looking": found.searching, "doing": found.progress})
 
     async def next(self, request: Request) -> Response:
-        """Return the next card of a stack that is to be decided, or that there is none."""
-        kind, after = request.path_params["kind"], start_in(request)
+        """Return the next undecided card of a stack, or the end of the stack."""
+        kind, after = request.path_params["kind"], window_start(request)
         if kind not in KINDS:
             raise HTTPException(404)
-        found, gallery = self._desk.duplicates, self._desk.gallery
-        sight = await self._desk.ask(lambda: found.next_after(gallery, kind, after))
-        if sight is not None:
-            return self._shown(sight)
+        found, gallery = self._found, self._desk.gallery
+        view = await self._desk.ask(lambda: found.next_after(gallery, kind, after))
+        if view is not None:
+            return self._shown(view)
         skipped = await self._desk.ask(lambda: found.next_after(gallery, kind, 0)) is not None
-        return self._desk.html("duplicates_end.html", kind=kind, found=found, skipped=skipped)
+        return self._templates.html("duplicates_end.html", kind=kind, found=found, skipped=skipped)
 
     async def card(self, request: Request) -> Response:
         """Return a card as it is now."""
-        card, found = self._card(request), self._desk.duplicates
-        sight = await self._desk.ask(lambda: found.seen(self._desk.gallery, card))
-        if sight is None:
-            raise HTTPException(404, "There is nothing to decide here any more.")
-        return self._shown(sight)
+        card = self._card(request)
+        view = await self._desk.ask(lambda: self._found.view(self._desk.gallery, card))
+        if view is None:
+            raise HTTPException(404, "There is nothing left to decide here.")
+        return self._shown(view)
 
-    def _shown(self, sight: Any) -> Response:
-        found, what = self._desk.duplicates, sight.card.what
-        template = "duplicate_photos.html" if isinstance(what, PhotoGroup) else "duplicate.html"
-        values = {"sight": sight, "found": found, "place": found.place(sight.card)}
-        return self._desk.html(template, n_shown=SHOWN_FACES, **values)
-
-    async def same(self, request: Request) -> Response:
-        """Say that what stands side by side is the same."""
-        card, said = self._card(request), await told(request)
-        if isinstance(card.what, PhotoGroup):  # of which the copies are moved
-            raise HTTPException(404)
-        stamp, keep = text_of(said, "stamp"), side_of(said, "keep")
-        return await self._decide(
-            card, lambda: self._desk.duplicates.same(self._desk.gallery, card, stamp, keep)
+    def _shown(self, view: CardView) -> Response:
+        is_photos = isinstance(view.card.proposal, PhotoGroup)
+        return self._templates.html(
+            "duplicate_photos.html" if is_photos else "duplicate.html",
+            view=view,
+            found=self._found,
+            place=self._found.place(view.card),
+            n_shown=SHOWN_FACES,
         )
 
+    async def same(self, request: Request) -> Response:
+        """Decide that both sides are the same."""
+        card, body = self._card(request), await json_body(request)
+        if isinstance(card.proposal, PhotoGroup):  # copies of photos are moved instead
+            raise HTTPException(404)
+        stamp, keep = required_text(body, "stamp"), side_number(body, "keep")
+        found, gallery = self._found, self._desk.gallery
+        return await self._decide(card, lambda: found.same(gallery, card, stamp, keep))
+
     async def not_same(self, request: Request) -> Response:
-        """Say that it is not."""
-        card, said = self._card(request), await told(request)
-        stamp, keep = text_of(said, "stamp"), side_of(said, "keep")
-        name = text_of(said, "name") if isinstance(card.what, PerhapsTwo) else ""
-        found, gallery = self._desk.duplicates, self._desk.gallery
+        """Decide that the sides are not the same."""
+        card, body = self._card(request), await json_body(request)
+        stamp, keep = required_text(body, "stamp"), side_number(body, "keep")
+        name = required_text(body, "name") if isinstance(card.proposal, PerhapsTwo) else ""
+        found, gallery = self._found, self._desk.gallery
         return await self._decide(card, lambda: found.not_same(gallery, card, stamp, keep, name))
 
     async def _decide(self, card: Card, decide: Callable[[], Decision]) -> Response:
         return decided(await self._desk.ask(decide), card=card.id)
 
     async def move(self, request: Request) -> Response:
-        """Move the chosen photos of a card to the trash."""
-        card, chosen = self._card(request), numbers_of(await told(request), "photos")
-        if not isinstance(card.what, PhotoGroup):
+        """Move the selected photos of a card to the trash."""
+        card, chosen = self._card(request), required_numbers(await json_body(request), "photos")
+        if not isinstance(card.proposal, PhotoGroup):
             raise HTTPException(404)
-        outcome = await on_files(lambda: self._desk.duplicates.move_away(card, chosen))
+        outcome = await on_files(lambda: self._found.move_to_trash(card, chosen))
         return self._moved(outcome, card=card.id)
 
     async def move_all(self, _: Request) -> Response:
         """Move the sure duplicates of all cards to the trash."""
-        return self._moved(await on_files(self._desk.duplicates.move_all_away))
+        return self._moved(await on_files(self._found.move_all_to_trash))
 
     async def move_back(self, request: Request) -> Response:
-        """Move back what an operation moved, without a number whatever was moved last."""
-        number = (await told(request)).get("operation")
+        """Move back what an operation moved, the newest one if the request gives no number."""
+        number = (await json_body(request)).get("operation")
         if number is not None and type(number) is not int:
-            raise HTTPException(400, "Say the number of an operation.")
-        outcome = await on_files(lambda: self._desk.duplicates.move_back(number))
-        said = f"Moved {counted(len(outcome.moved))} back to where they were."
-        return JSONResponse({"said": said + left_alone(outcome)})
+            raise HTTPException(400, "The number of an operation is missing.")
+        outcome = await on_files(lambda: self._found.move_back(number))
+        said = f"Moved {counted(len(outcome.moved), 'photo')} back."
+        return JSONResponse({"said": said + not_moved(outcome)})
 
     async def finish(self, _: Request) -> Response:
-        """Carry out to the end what was cut short."""
-        outcomes = await on_files(self._desk.duplicates.finish_moving)
-        said = f"Finished: {counted(sum(len(outcome.moved) for outcome in outcomes))} moved."
-        return JSONResponse({"said": said + "".join(map(left_alone, outcomes))})
+        """Finish the interrupted moves."""
+        outcomes = await on_files(self._found.finish_interrupted)
+        n_moved = sum(len(outcome.moved) for outcome in outcomes)
+        said = f"Finished: {counted(n_moved, 'photo')} moved."
+        return JSONResponse({"said": said + "".join(map(not_moved, outcomes))})
 
     def _moved(self, outcome: Outcome, **more: int) -> Response:
-        said = f"Moved {counted(len(outcome.moved))} to {outcome.folder}."
-        operation = self._desk.duplicates.operation(outcome) if outcome.moved else None
-        return JSONResponse({"said": said + left_alone(outcome), "operation": operation, **more})
+        said = f"Moved {counted(len(outcome.moved), 'photo')} to {outcome.folder}."
+        operation = self._found.operation(outcome) if outcome.moved else None
+        return JSONResponse({"said": said + not_moved(outcome), "operation": operation, **more})
 
     async def photo(self, request: Request) -> Response:
-        """Return the JPEG of a photo of a card, which is kept nowhere; 1 is the one to keep."""
-        card, number = self._card(request), number_in(request, "number")
-        if not isinstance(card.what, PhotoGroup) or number > len(card.what.duplicates) + 1:
+        """Return a JPEG of a photo of a card, which is not cached; number 1 is the one to keep."""
+        card, number = self._card(request), path_number(request, "number")
+        if not isinstance(card.proposal, PhotoGroup) or number > len(card.proposal.duplicates) + 1:
             raise HTTPException(404)
-        file = [card.what.keeper, *(twin.file for twin in card.what.duplicates)][number - 1]
-        try:
-            jpeg = await self._desk.shrink(file.path, file.content_hash)
-        except PhotoError:
-            return FileResponse(STATIC / "gone.svg")
-        return Response(jpeg, media_type="image/jpeg")
+        file = [card.proposal.keeper, *(twin.file for twin in card.proposal.duplicates)][number - 1]
+        return await jpeg_or_gone(self._desk.shrink(file.path, file.content_hash))
 
     def _card(self, request: Request) -> Card:
-        card = self._desk.duplicates.card(number_in(request, "card"))
+        card = self._found.card(path_number(request, "card"))
         if card is None:
-            raise HTTPException(404, "There is no such proposal any more.")
+            raise HTTPException(404, "This proposal no longer exists.")
         return card
 
 
 async def on_files(work: Callable[[], Result]) -> Result:
-    """Return what `work` returns, which moves files and may take its time."""
+    """Run `work`, which moves files and may take long, in a thread; return its result."""
     return await asyncio.get_running_loop().run_in_executor(None, work)
 
 
-def counted(n_photos: int) -> str:
-    """Return so many photos in words."""
-    return f"{n_photos:,} photo{'' if n_photos == 1 else 's'}"
-
-
-def left_alone(outcome: Outcome) -> str:
-    """Return what was left alone and why, as more of a sentence; empty if nothing was."""
+def not_moved(outcome: Outcome) -> str:
+    """Return which files were not moved and why, as another sentence; empty if all were moved."""
     if not outcome.left:
         return ""
-    some = [f"{path}: {why}" for path, why in outcome.left[:SAID_PATHS]]
+    some = [f"{path}: {why}" for path, why in outcome.left[:MAX_LISTED]]
     more = len(outcome.left) - len(some)
-    return " Left alone: " + "; ".join(some + ([f"and {more:,} more"] if more else [])) + "."
+    return " Not moved: " + "; ".join(some + ([f"and {more:,} more"] if more else [])) + "."

@@ -1,27 +1,27 @@
-"""The faces without a name on the photos that the command line named, in groups."""
+"""The faces without a name in the photos named on the command line, a group per person."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from facesearch.errors import PhotoError
-from facesearch.serving.incoming import number_in, start_in, text_of, told
-from facesearch.web.desk import STATIC, Desk, decided
+from facesearch.serving.desk import Desk
+from facesearch.serving.request_parsing import json_body, path_number, required_text, window_start
+from facesearch.web.rendering import Templates, decided, jpeg_or_gone
 
 WINDOW_OF_GROUPS = 20
 SHOWN_FACES = 12  # of a group
+NO_GROUP = "This group has a name already, or does not exist."
 
 
 class GroupsPage:
-    """Groups that wait for a name."""
+    """Groups to be named."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, templates: Templates) -> None:
+        self._desk, self._templates = desk, templates
         self.routes = [
             Route("/groups", self.page),
             Route("/groups/rows", self.rows),
@@ -31,51 +31,48 @@ class GroupsPage:
         ]
 
     async def page(self, request: Request) -> Response:
-        """Return the page of the faces without a name, or of how far they are looked for."""
-        return self._desk.html("groups.html", **self._some_groups(request))
+        """Return the page of all groups, or of how many photos were read so far."""
+        return self._templates.html("groups.html", **self._some_groups(request))
 
     async def rows(self, request: Request) -> Response:
-        """Return the next groups, to be added to the page."""
-        return self._desk.html("group_rows.html", **self._some_groups(request))
+        """Return the next groups of the page."""
+        return self._templates.html("group_rows.html", **self._some_groups(request))
 
     def _some_groups(self, request: Request) -> dict[str, Any]:
-        found = self._desk.groups.found
-        start, every = start_in(request), self._desk.groups.unnamed()
+        review = self._desk.review
+        start, every = window_start(request), review.open_groups()
         more = start + WINDOW_OF_GROUPS if len(every) > start + WINDOW_OF_GROUPS else None
         return {
-            "found": found,
-            "unreadable": [Path(photo).name for photo, _ in found.unreadable] if found else [],
-            "n_photos": len(self._desk.groups.photos),
-            "n_looked": self._desk.groups.n_looked,
+            "unnamed": review.unnamed,
+            "unreadable": [Path(p).name for p, _ in review.unnamed.unreadable]
+            if review.unnamed
+            else [],
+            "n_photos": len(review.photos),
+            "n_read": review.n_read,
             "groups": every[start : start + WINDOW_OF_GROUPS],
             "n_shown": SHOWN_FACES,
             "more": more,
         }
 
     async def progress(self, _: Request) -> Response:
-        """Return how many photos were looked at, and whether that is all."""
-        found = self._desk.groups.found is not None
-        return JSONResponse({"looked": self._desk.groups.n_looked, "found": found})
+        """Return how many photos were read, and whether the groups are found."""
+        review = self._desk.review
+        return JSONResponse({"looked": review.n_read, "found": review.unnamed is not None})
 
     async def name_group(self, request: Request) -> Response:
-        """Enroll a group under one name, as one decision."""
-        group_id = number_in(request, "group")
-        name = text_of(await told(request), "name")
-        group = next((g for g in self._desk.groups.unnamed() if g.id == group_id), None)
+        """Enroll a group under a name, as one decision."""
+        group_id = path_number(request, "group")
+        name = required_text(await json_body(request), "name")
+        group = next((g for g in self._desk.review.open_groups() if g.id == group_id), None)
         if group is None:
-            raise HTTPException(404, "There is no such group without a name.")
-        work = self._desk.groups.naming(group, name)
-        loop = asyncio.get_running_loop()
-        decision, n_left_out = await loop.run_in_executor(self._desk.groups.thread, work)
+            raise HTTPException(404, NO_GROUP)
+        decision, n_left_out = await self._desk.review.name(group, name)
         return decided(decision, left_out=n_left_out)
 
     async def face(self, request: Request) -> Response:
-        """Return the JPEG of a face of a group, which is kept nowhere."""
-        face = self._desk.groups.face(number_in(request, "group"), number_in(request, "number"))
+        """Return a JPEG of a face of a group, which is not cached."""
+        group, number = path_number(request, "group"), path_number(request, "number")
+        face = self._desk.review.face(group, number)
         if face is None:
-            raise HTTPException(404, "There is no such group without a name.")
-        try:
-            jpeg = await self._desk.cut(face.photo, face)
-        except PhotoError:
-            return FileResponse(STATIC / "gone.svg")
-        return Response(jpeg, media_type="image/jpeg")
+            raise HTTPException(404, NO_GROUP)
+        return await jpeg_or_gone(self._desk.crop(face.photo, face))

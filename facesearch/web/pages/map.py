@@ -1,4 +1,4 @@
-"""Where the enrolled faces lie for the model, to find those that lie wrong."""
+"""A map of the enrolled faces, on which alike faces lie close together, and likely mistakes."""
 
 import asyncio
 import hashlib
@@ -10,17 +10,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facesearch.face_map import EnrolledFaces, Stray, places, strays
+from facesearch.serving.desk import Desk
 from facesearch.vectors import Floats
-from facesearch.web.desk import Desk
+from facesearch.web.rendering import Templates
 
-MOST_FACES = 5_000  # on the map
+MOST_FACES = 5_000  # on the map; more points would cover each other
 SHOWN_STRAYS = 60
-GRID = 10_000  # steps along each side of the map, in which places are told
+GRID = 10_000  # steps along each side of the map; places are whole numbers of them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """A map, and what it is of."""
+    """A map, and a hash of the faces it was computed from."""
 
     key: bytes
     at: Floats  # (n, 2)
@@ -28,21 +29,21 @@ class Drawn:
 
 
 class MapPage:
-    """The map, worked out anew when the gallery has changed."""
+    """The map, computed again when the gallery has changed."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._thread = ThreadPoolExecutor(1, "map")  # so that other answers need not wait for it
+    def __init__(self, desk: Desk, templates: Templates) -> None:
+        self._desk, self._templates = desk, templates
+        self._thread = ThreadPoolExecutor(1, "map")  # so that other answers do not wait for it
         self._drawn: Drawn | None = None  # used in that thread only
         self.routes = [Route("/model/map", self.page), Route("/model/map/points", self.points)]
 
     async def page(self, _: Request) -> Response:
-        """Return the page, onto which the points come."""
-        return self._desk.html("map.html")
+        """Return the page without its points."""
+        return self._templates.html("map.html")
 
     async def points(self, _: Request) -> Response:
-        """Return every face on the map, who is who, and the strays."""
-        enrolled, names = await self._desk.ask(self._enrolled)
+        """Return every face on the map, the names of their people, and the likely mistakes."""
+        enrolled, names = await self._desk.ask(self._read)
         loop = asyncio.get_running_loop()
         drawn = await loop.run_in_executor(self._thread, self._draw, enrolled)
         at = (drawn.at * GRID).astype(int)
@@ -56,10 +57,10 @@ class MapPage:
                 "names": {
                     person: names.get(person, "") for person in set(enrolled.people.tolist())
                 },
-                "what": self._desk.what,
+                "what": self._desk.subject,
                 "n_faces": enrolled.n_faces,
                 "n_people": enrolled.n_people,
-                "strays": self._desk.text(
+                "strays": self._templates.text(
                     "map_strays.html",
                     strays=drawn.strays[:SHOWN_STRAYS],
                     n_strays=len(drawn.strays),
@@ -68,12 +69,12 @@ class MapPage:
             }
         )
 
-    def _enrolled(self) -> tuple[EnrolledFaces, dict[int, str]]:
-        enrolled = self._desk.gallery.some_faces(MOST_FACES)
-        return enrolled, self._desk.gallery.names_of(set(enrolled.people.tolist()))
+    def _read(self) -> tuple[EnrolledFaces, dict[int, str]]:
+        enrolled = self._desk.gallery.faces.sample(MOST_FACES)
+        return enrolled, self._desk.gallery.people.names_of(set(enrolled.people.tolist()))
 
     def _draw(self, enrolled: EnrolledFaces) -> Drawn:
-        """Return the map of these faces, the last one if they are the same."""
+        """Return the map of these faces, which is kept until they change."""
         digest = hashlib.sha256()
         for array in (enrolled.faces, enrolled.people, enrolled.rows):
             digest.update(array.tobytes())

@@ -1,4 +1,4 @@
-"""What the gallery's model is, and what it was measured to do."""
+"""What the gallery's model is, and how accurate it was measured to be."""
 
 from typing import Any
 
@@ -9,25 +9,26 @@ from starlette.routing import Route
 from facesearch.errors import ModelError
 from facesearch.figures import Figures, read_figures
 from facesearch.model import Model
+from facesearch.serving.desk import Desk
 from facesearch.web.curves import measured_on, model_diagrams
-from facesearch.web.desk import Desk
 from facesearch.web.markdown import rendered
+from facesearch.web.rendering import Templates
 
 CARD = "MODEL_CARD.md"
 
 
 class ModelPage:
-    """The card and the curves."""
+    """The page of the model: facts, diagrams and model card."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, templates: Templates) -> None:
+        self._desk, self._templates = desk, templates
         self.routes = [Route("/model", self.page)]
 
     async def page(self, _: Request) -> Response:
         """Return the page of the model."""
         model = self._desk.gallery.model
         figures, trouble = figures_of(model)
-        return self._desk.html(
+        return self._templates.html(
             "model.html",
             name=model.name,
             facts=facts_of(model),
@@ -39,7 +40,7 @@ class ModelPage:
 
 
 def figures_of(model: Model) -> tuple[Figures | None, str | None]:
-    """Return what was measured of a model, or None and why that cannot be read if it is there."""
+    """Return a model's measurements, or None, with the reason if they are there but unreadable."""
     try:
         return read_figures(model.folder, model.manifest), None
     except ModelError as error:
@@ -55,14 +56,16 @@ def card_of(model: Model) -> str | None:
 
 
 def facts_of(model: Model) -> list[tuple[str, Any]]:
-    """Return what the manifest says that people want to know."""
+    """Return the facts of the manifest that users want to know, as (name, fact)."""
     manifest = model.manifest
     licence = manifest.get("licence", {})
-    searched = "" if model.search_dim == model.dim else f", found by the first {model.search_dim}"
+    searched = (
+        "" if model.search_dim == model.dim else f", searched by the first {model.search_dim}"
+    )
     facts = [
         ("Version", manifest.get("version")),
         ("Compares", f"{manifest['kind']}s, {model.dim} numbers each{searched}"),
-        ("Licence of the weights", licence.get("weights")),
+        ("License of the weights", licence.get("weights")),
         ("Data", licence.get("data")),
         ("Calibrated on", manifest["calibration"].get("made_from")),
         ("Calibration", manifest["calibration"].get("note")),

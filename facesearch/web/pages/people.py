@@ -1,4 +1,4 @@
-"""Everybody who is enrolled, and the page of each."""
+"""The grid of all enrolled people, and a page for each person."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,29 +9,36 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from facesearch.curation import Decision, person_name
 from facesearch.errors import GalleryError, Refused, UnknownPerson
-from facesearch.serving.incoming import number_in, numbers_of, start_in, text_of, told
-from facesearch.storage.store import KnownFace
-from facesearch.web.desk import WINDOW, Desk, decided
+from facesearch.gallery import Decision, person_name
+from facesearch.serving.desk import Desk
+from facesearch.serving.request_parsing import (
+    json_body,
+    path_number,
+    required_numbers,
+    required_text,
+    window_start,
+)
+from facesearch.storage.rows import KnownFace
+from facesearch.web.rendering import WINDOW, Templates, decided
 
-SHOWN_DECISIONS = 30  # on a person's page, from the newest
-ALIKE_FROM = 0.001  # below, nobody would see it
-SHOWN_ALIKE = 6  # who looks like them
-SIDE_BY_SIDE = 4  # faces of each of these
+SHOWN_DECISIONS = 30  # on a person's page, the newest first
+ALIKE_FROM = 0.001  # nobody would see likeness below this probability
+SHOWN_ALIKE = 6  # similar people on a person's page
+SIDE_BY_SIDE = 4  # faces of each of them
 LATER = (
-    "The page is looking for what is there twice, which reads the file: "
-    "as soon as that ends, the last bytes are erased from it."
+    "The search for duplicates is still reading the gallery file: "
+    "the last bytes are erased from it as soon as the search ends."
 )
 
 Result = TypeVar("Result")
 
 
 class PeoplePages:
-    """The grid of people, and a person."""
+    """The grid of people, and the page of a person."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, templates: Templates) -> None:
+        self._desk, self._templates = desk, templates
         self.routes = [
             Route("/people", self.people),
             Route("/people/rows", self.people_rows),
@@ -47,19 +54,19 @@ class PeoplePages:
         ]
 
     async def people(self, request: Request) -> Response:
-        """Return the page of everybody, of whom the first are on it."""
-        return self._desk.html("people.html", **await self._some_people(request))
+        """Return the grid with the first people."""
+        return self._templates.html("people.html", **await self._some_people(request))
 
     async def people_rows(self, request: Request) -> Response:
-        """Return the next people, to be added to the page."""
-        return self._desk.html("people_rows.html", **await self._some_people(request))
+        """Return the next people of the grid."""
+        return self._templates.html("people_rows.html", **await self._some_people(request))
 
     async def _some_people(self, request: Request) -> dict[str, Any]:
         searched = request.query_params.get("search", "")[:200]
-        start = start_in(request)
+        start = window_start(request)
 
         def found() -> dict[str, Any]:
-            some, n_found = self._desk.gallery.find_people(searched, start, WINDOW)
+            some, n_found = self._desk.gallery.people.find(searched, start, WINDOW)
             more = start + WINDOW if n_found > start + WINDOW else None
             return {"people": some, "n_found": n_found, "more": more}
 
@@ -69,90 +76,92 @@ class PeoplePages:
         """Return the page of a person."""
 
         def known(name: str) -> dict[str, Any]:
-            faces = self._desk.gallery.faces_of(name)
-            history = self._desk.gallery.curation.history(name, SHOWN_DECISIONS)
+            faces = self._desk.gallery.people.faces_of(name)
+            history = self._desk.gallery.history.list(name, SHOWN_DECISIONS)
             return {"name": name, "n_faces": len(faces), "history": history, **window(faces, 0)}
 
         person, values = await self._of_person(request, known)
-        return self._desk.html("person.html", person=person, **values)
+        return self._templates.html("person.html", person=person, **values)
 
     async def person_faces(self, request: Request) -> Response:
-        """Return a person's next faces, to be added to the page."""
-        start = start_in(request)
+        """Return the next faces of a person."""
+        start = window_start(request)
         person, values = await self._of_person(
-            request, lambda name: window(self._desk.gallery.faces_of(name), start)
+            request, lambda name: window(self._desk.gallery.people.faces_of(name), start)
         )
-        return self._desk.html("person_faces.html", person=person, **values)
+        return self._templates.html("person_faces.html", person=person, **values)
 
     async def alike(self, request: Request) -> Response:
-        """Return who of the others looks most like a person, with some of their faces."""
+        """Return the people who look most like a person, with some of their faces."""
 
         def known(name: str) -> dict[str, Any]:
-            alike = self._desk.gallery.look_alikes(name)
+            alike = self._desk.gallery.duplicates.look_alikes(name)
             others = []
             for one in [a for a in alike if a.apart or a.probability >= ALIKE_FROM][:SHOWN_ALIKE]:
-                faces = [face.id for _, face in self._desk.gallery.faces_of(one.person)]
-                others.append((one, self._desk.gallery.person_id(one.person), faces[:SIDE_BY_SIDE]))
+                faces = [face.id for _, face in self._desk.gallery.people.faces_of(one.person)]
+                others.append(
+                    (one, self._desk.gallery.people.id_of(one.person), faces[:SIDE_BY_SIDE])
+                )
             return {"name": name, "alike": others}
 
         person, values = await self._of_person(request, known)
-        return self._desk.html("person_alike.html", person=person, **values)
+        return self._templates.html("person_alike.html", person=person, **values)
 
     async def give(self, request: Request) -> Response:
-        """Give some of a person's faces to another one, who is there or new."""
-        said = await told(request)
-        other, chosen = text_of(said, "name"), numbers_of(said, "faces")
+        """Move some of a person's faces to another person, enrolled or new."""
+        body = await json_body(request)
+        other, chosen = required_text(body, "name"), required_numbers(body, "faces")
         _, decision = await self._of_person(
             request,
-            lambda name: self._desk.gallery.curation.give(self._faces(chosen), name, other),
+            lambda name: self._desk.gallery.people.give(self._faces(chosen), name, other),
         )
         return decided(decision)
 
     async def reject(self, request: Request) -> Response:
-        """Say of some of a person's faces that they are not this person, and take them out."""
-        chosen = numbers_of(await told(request), "faces")
+        """Remove some of a person's faces, which are somebody else's."""
+        chosen = required_numbers(await json_body(request), "faces")
         _, decision = await self._of_person(
             request,
-            lambda name: self._desk.gallery.curation.reject_faces(self._faces(chosen), name),
+            lambda name: self._desk.gallery.faces.reject(self._faces(chosen), name),
         )
         return decided(decision)
 
     def _faces(self, ids: Sequence[int]) -> list[KnownFace]:
-        found = [self._desk.gallery.face(face) for face in ids]
+        found = [self._desk.gallery.faces.get(face) for face in ids]
         if None in found:
-            raise Refused(f"one {self._desk.what} is not enrolled any more; nothing was changed")
+            raise Refused(f"one {self._desk.subject} is no longer enrolled; nothing was changed")
         return [face for _, face in filter(None, found)]
 
     async def not_same(self, request: Request) -> Response:
-        """Say that a person and another one are two, for ever."""
-        other = text_of(await told(request), "name")
+        """Decide that two people are not the same; this is remembered."""
+        other = required_text(await json_body(request), "name")
         _, decision = await self._of_person(
-            request, lambda name: self._desk.gallery.curation.not_same(name, other)
+            request, lambda name: self._desk.gallery.people.not_same(name, other)
         )
         return decided(decision)
 
     async def rename(self, request: Request) -> Response:
         """Give a person another name."""
-        new_name = text_of(await told(request), "name")
+        new_name = required_text(await json_body(request), "name")
         _, decision = await self._of_person(
-            request, lambda name: self._desk.gallery.rename(name, new_name)
+            request, lambda name: self._desk.gallery.people.rename(name, new_name)
         )
         return decided(decision)
 
     async def merge(self, request: Request) -> Response:
-        """Make a person one with another; the answer says where that one is."""
-        into = text_of(await told(request), "name")
+        """Merge a person into another, whose page the answer names."""
+        into = required_text(await json_body(request), "name")
 
         def decide(name: str) -> tuple[Decision, int]:
-            decision = self._desk.gallery.curation.merge([name], into)
-            return decision, self._desk.gallery.person_id(into)
+            decision = self._desk.gallery.people.merge([name], into)
+            return decision, self._desk.gallery.people.id_of(into)
 
         _, (decision, target) = await self._of_person(request, decide)
         return decided(decision, go=f"/people/{target}")
 
     async def forget(self, request: Request) -> Response:
-        """Delete every trace of a person, whose name has to be told once more."""
-        again = text_of(await told(request), "name")
+        """Delete every trace of a person; the request must repeat the name."""
+        again = required_text(await json_body(request), "name")
 
         def delete(name: str) -> str:
             if person_name(again) != name:
@@ -161,11 +170,11 @@ class PeoplePages:
             try:
                 gone = self._desk.gallery.forget(name)
             except GalleryError:
-                if not self._desk.duplicates.looking or name in self._desk.gallery.names():
+                if not self._desk.duplicates.searching or name in self._desk.gallery.people.names():
                     raise
                 return LATER
             finally:
-                self._desk.notice_forgetting()  # of which there is nothing more to notice
+                self._desk.notice_forgetting()  # our own, so the watch need not act on it
             return "Deleted: " + ", ".join(f"{n:,} {kind}" for kind, n in gone.items()) + "."
 
         _, deleted = await self._of_person(request, delete)
@@ -175,12 +184,12 @@ class PeoplePages:
         self, request: Request, work: Callable[[str], Result]
     ) -> tuple[int, Result]:
         """Return the id of the person in the address, and what `work` returns for the name."""
-        person = number_in(request, "person")
+        person = path_number(request, "person")
 
         def asked() -> Result:
-            name = self._desk.gallery.name_of(person)
+            name = self._desk.gallery.people.names_of([person]).get(person)
             if name is None:
-                raise UnknownPerson("This person is not in the gallery any more.")
+                raise UnknownPerson("This person is no longer in the gallery.")
             return work(name)
 
         return person, await self._desk.ask(asked)
@@ -191,17 +200,19 @@ class ShownFace:
     """An enrolled face on a person's page."""
 
     id: int
-    photo: str  # what its photo is called
-    folder: str  # where it lies, for the user to read; nothing opens it
+    photo: str  # file name of its photo
+    folder: str  # of the photo, for the user to read; nothing opens it
     is_there: bool
 
 
 def window(faces: Sequence[tuple[str | None, KnownFace]], start: int) -> dict[str, Any]:
-    """Return some of a person's faces as the page shows them, and where the next begin."""
+    """Return a window of a person's faces, and where the next window starts."""
     shown = []
     for path, face in faces[start : start + WINDOW]:
         file = Path(path) if path else None
         own = file is not None and file.stem != face.content_hash
-        called, folder = (file.name, str(file.parent)) if file and own else ("dropped here", "")
+        called, folder = (
+            (file.name, str(file.parent)) if file and own else ("dropped on this page", "")
+        )
         shown.append(ShownFace(face.id, called, folder, file is not None and file.is_file()))
     return {"faces": shown, "more": start + WINDOW if len(faces) > start + WINDOW else None}

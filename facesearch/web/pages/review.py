@@ -1,6 +1,5 @@
-"""What no human decided about on the photos that the command line named, one after the other."""
+"""The undecided faces in the photos named on the command line, one question after the other."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,72 +7,73 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from facesearch.curation import Decision
-from facesearch.errors import PhotoError
-from facesearch.gallery import Gallery
+from facesearch.gallery import Decision, Gallery
 from facesearch.review.queue import Waiting
-from facesearch.serving.incoming import number_in, start_in, text_of, told
-from facesearch.web.desk import STATIC, Desk, decided
+from facesearch.serving.desk import Desk
+from facesearch.serving.request_parsing import json_body, path_number, required_text, window_start
+from facesearch.web.rendering import Templates, decided, jpeg_or_gone
 
-WINDOW_OF_ITEMS = 6  # that come at once
-ASKED_AT_ONCE = 1000  # at most, all of which may be decided: 0.2 s
+WINDOW_OF_ITEMS = 6  # items sent at once
+CHECKED_AT_ONCE = 1000  # items checked for one window, if all are decided already: 0.2 s
 SHOWN_FACES = 12  # of a group
-CROP_PX = 640  # side of the picture that one decides by
+CROP_PX = 640  # side of the face to decide about
 
 
 @dataclass(frozen=True, slots=True)
 class ShownItem:
-    """Who waits, as the page shows it."""
+    """An entry of the queue, as the page shows it."""
 
     number: int  # in the queue, from 1
     waiting: Waiting
-    faces: Sequence[int]  # the numbers of those who still wait, from 1
-    photo: str  # what that of the first face is called
-    covers: dict[str, int | None]  # name -> face that stands for a person who is proposed
+    faces: Sequence[int]  # numbers of the undecided faces, from 1
+    photo: str  # file name of the first face's photo
+    covers: dict[str, int | None]  # name of a proposed person -> id of a face to show
 
 
 class ReviewPage:
-    """Faces and groups that wait for a decision, what tells most first."""
+    """Faces and groups to decide about, in the review's order."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, templates: Templates) -> None:
+        self._desk, self._templates = desk, templates
         self.routes = [
             Route("/review", self.page),
             Route("/review/items", self.items),
             Route("/review/{item}", self.item),
             Route("/review/{item}/faces/{number}/picture", self.face),
-            Route("/review/{item}/is", self.say_who, methods=["POST"]),
-            Route("/review/{item}/is-not", self.say_who_not, methods=["POST"]),
-            Route("/review/{item}/stranger", self.say_stranger, methods=["POST"]),
-            Route("/review/{item}/no-face", self.say_no_face, methods=["POST"]),
+            Route("/review/{item}/is", self.confirm, methods=["POST"]),
+            Route("/review/{item}/is-not", self.reject, methods=["POST"]),
+            Route("/review/{item}/stranger", self.dismiss_stranger, methods=["POST"]),
+            Route("/review/{item}/no-face", self.dismiss_no_face, methods=["POST"]),
         ]
 
     async def page(self, request: Request) -> Response:
-        """Return the page with those who come first, or how far they are looked for."""
-        groups = self._desk.groups
-        return self._desk.html(
+        """Return the page with the first items, or how many photos were read so far."""
+        review = self._desk.review
+        return self._templates.html(
             "review.html",
-            is_found=groups.found is not None,
-            n_photos=len(groups.photos),
-            n_looked=groups.n_looked,
+            is_found=review.unnamed is not None,
+            n_photos=len(review.photos),
+            n_read=review.n_read,
             **await self._some_items(0),
         )
 
     async def items(self, request: Request) -> Response:
-        """Return the next who wait, to be held ready by the page."""
-        return self._desk.html("review_items.html", **await self._some_items(start_in(request)))
+        """Return the next items, which the page holds ready."""
+        return self._templates.html(
+            "review_items.html", **await self._some_items(window_start(request))
+        )
 
     async def _some_items(self, start: int) -> dict[str, Any]:
-        """Return a window of the queue from the place `start`, as the gallery knows it now."""
-        n_items = len(self._desk.groups.queue)
+        """Return a window of the queue from place `start`, as the gallery holds it now."""
+        n_items = len(self._desk.review.queue)
 
         def shown() -> dict[str, Any]:
             items: list[ShownItem] = []
             place = min(start, n_items)
-            while place < min(start + ASKED_AT_ONCE, n_items) and len(items) < WINDOW_OF_ITEMS:
+            while place < min(start + CHECKED_AT_ONCE, n_items) and len(items) < WINDOW_OF_ITEMS:
                 item = self._shown(place)
                 items += [item] if item is not None else []
                 place += 1
@@ -83,9 +83,9 @@ class ReviewPage:
         return {"n_shown": SHOWN_FACES, **await self._desk.ask(shown)}
 
     def _shown(self, place: int) -> ShownItem | None:
-        """Return who waits at that place, None if nobody does any more; asks the gallery."""
-        every = self._desk.groups.queue[place]
-        waiting = self._desk.gallery.still_waiting(every)
+        """Return the item at that place, None if it is decided; call it within `Desk.ask`."""
+        every = self._desk.review.queue[place]
+        waiting = self._desk.gallery.review.still_waiting(every)
         if waiting is None:
             return None
         number_of = {face: number for number, face in enumerate(every.faces, 1)}
@@ -94,68 +94,62 @@ class ReviewPage:
             waiting,
             [number_of[face] for face in waiting.faces],
             Path(waiting.faces[0].photo).name,
-            {p.person: self._desk.gallery.cover(p.person) for p in waiting.proposals},
+            {p.person: self._desk.gallery.people.cover(p.person) for p in waiting.proposals},
         )
 
     async def item(self, request: Request) -> Response:
-        """Return who waits, as the gallery knows it now; that nobody does is a 404."""
+        """Return an item as the gallery holds it now; 404 if it is decided."""
         place = self._place(request)
         item = await self._desk.ask(lambda: self._shown(place))
         if item is None:
-            raise HTTPException(404, "That was decided meanwhile.")
-        return self._desk.html("review_item.html", item=item, n_shown=SHOWN_FACES)
+            raise HTTPException(404, "This was decided in the meantime.")
+        return self._templates.html("review_item.html", item=item, n_shown=SHOWN_FACES)
 
     def _place(self, request: Request) -> int:
-        place = number_in(request, "item") - 1
-        if place >= len(self._desk.groups.queue):
-            raise HTTPException(404, f"No such {self._desk.what} waits.")
+        place = path_number(request, "item") - 1
+        if place >= len(self._desk.review.queue):
+            raise HTTPException(404, f"No such {self._desk.subject} is waiting.")
         return place
 
     async def face(self, request: Request) -> Response:
-        """Return a large JPEG of a face, which is kept nowhere."""
-        faces = self._desk.groups.queue[self._place(request)].faces
-        number = number_in(request, "number")
+        """Return a large JPEG of a face, which is not cached."""
+        faces = self._desk.review.queue[self._place(request)].faces
+        number = path_number(request, "number")
         if number > len(faces):
-            raise HTTPException(404, f"No such {self._desk.what} waits.")
+            raise HTTPException(404, f"No such {self._desk.subject} is waiting.")
         face = faces[number - 1]
-        try:
-            jpeg = await self._desk.cut(face.photo, face, CROP_PX)
-        except PhotoError:
-            return FileResponse(STATIC / "gone.svg")
-        return Response(jpeg, media_type="image/jpeg")
+        return await jpeg_or_gone(self._desk.crop(face.photo, face, CROP_PX))
 
-    async def say_who(self, request: Request) -> Response:
-        """Say who it is, and enroll it; with `known` that is somebody who is enrolled."""
-        said = await told(request)
-        name, known = text_of(said, "name"), said.get("known") is True
+    async def confirm(self, request: Request) -> Response:
+        """Confirm who it is and enroll it; `known` allows only the name of an enrolled person."""
+        body = await json_body(request)
+        name, known = required_text(body, "name"), body.get("known") is True
         return await self._decide(
-            request, lambda gallery, it: gallery.name_waiting(it, name, known=known)
+            request, lambda gallery, it: gallery.review.name_waiting(it, name, known=known)
         )
 
-    async def say_who_not(self, request: Request) -> Response:
-        """Say who it is not, for ever."""
-        name = text_of(await told(request), "name")
+    async def reject(self, request: Request) -> Response:
+        """Reject a proposed person; the rejection is remembered."""
+        name = required_text(await json_body(request), "name")
         return await self._decide(
-            request, lambda gallery, it: gallery.curation.reject_waiting(it.faces, name)
+            request, lambda gallery, it: gallery.review.reject(it.faces, name)
         )
 
-    async def say_stranger(self, request: Request) -> Response:
-        """Say that nobody needs to know who it is."""
-        await told(request)
+    async def dismiss_stranger(self, request: Request) -> Response:
+        """Dismiss it as a stranger."""
+        await json_body(request)
         return await self._decide(
-            request, lambda gallery, it: gallery.curation.dismiss_waiting(it.faces, "stranger")
+            request, lambda gallery, it: gallery.review.dismiss(it.faces, "stranger")
         )
 
-    async def say_no_face(self, request: Request) -> Response:
-        """Say that it is no face at all."""
-        await told(request)
+    async def dismiss_no_face(self, request: Request) -> Response:
+        """Dismiss it as not a face."""
+        await json_body(request)
         return await self._decide(
-            request, lambda gallery, it: gallery.curation.dismiss_waiting(it.faces, "no face")
+            request, lambda gallery, it: gallery.review.dismiss(it.faces, "no face")
         )
 
     async def _decide(
         self, request: Request, decide: Callable[[Gallery, Waiting], Decision]
     ) -> Response:
-        groups = self._desk.groups
-        work = groups.answering(self._place(request), decide)
-        return decided(await asyncio.get_running_loop().run_in_executor(groups.thread, work))
+        return decided(await self._desk.review.decide(self._place(request), decide))

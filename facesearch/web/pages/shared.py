@@ -1,20 +1,21 @@
-"""What several pages ask for: an undo, names while one types, the picture of an enrolled face."""
+"""Answers that several pages need: undo, completed names, pictures of enrolled faces."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from facesearch.curation import folded
 from facesearch.errors import PhotoError
-from facesearch.serving.incoming import number_in, told
-from facesearch.web.desk import STATIC, Desk, decided
+from facesearch.gallery import folded
+from facesearch.serving.desk import Desk
+from facesearch.serving.request_parsing import json_body, path_number
+from facesearch.web.rendering import STATIC, decided
 
 PROPOSED_NAMES = 12
 
 
 class SharedAnswers:
-    """What belongs to no page alone."""
+    """Answers that belong to no page alone."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -27,37 +28,37 @@ class SharedAnswers:
 
     async def undo(self, request: Request) -> Response:
         """Undo the decision with that number."""
-        number = (await told(request)).get("number")
+        number = (await json_body(request)).get("number")
         if type(number) is not int or not 0 < number < 2**62:
-            raise HTTPException(400, "Say the number of a decision.")
-        decision = await self._desk.ask(lambda: self._desk.gallery.curation.undo(number))
-        self._desk.groups.undone(number)
-        self._desk.duplicates.undone(number)
+            raise HTTPException(400, "The number of a decision is missing.")
+        decision = await self._desk.ask(lambda: self._desk.gallery.history.undo(number))
+        self._desk.review.reopen(number)
+        self._desk.duplicates.reopen(number)
         return decided(decision)
 
     async def names(self, request: Request) -> Response:
-        """Return the names that what was typed may become, those that begin with it first."""
+        """Return names that contain the typed text, those that begin with it first."""
         typed = folded(request.query_params.get("typed", ""))
-        every = await self._desk.ask(self._desk.gallery.names)
+        every = await self._desk.ask(self._desk.gallery.people.names)
         found = [(folded(name).find(typed) > 0, name) for name in every if typed in folded(name)]
         return JSONResponse([name for _, name in sorted(found)[:PROPOSED_NAMES]])
 
     async def face(self, request: Request) -> Response:
-        """Return the thumbnail of an enrolled face, or that its photo is gone."""
-        face_id = number_in(request, "face")
-        found = await self._desk.ask(lambda: self._desk.gallery.face(face_id))
+        """Return the thumbnail of an enrolled face, or the drawing of a missing photo."""
+        face_id = path_number(request, "face")
+        found = await self._desk.ask(lambda: self._desk.gallery.faces.get(face_id))
         if found is None:
-            raise HTTPException(404, f"This {self._desk.what} is not enrolled any more.")
+            raise HTTPException(404, f"This {self._desk.subject} is no longer enrolled.")
         path, face = found
         jpeg = self._desk.thumbnails.get(face)
         if jpeg is None:
             try:
-                jpeg = await self._desk.cut(path, face)
+                jpeg = await self._desk.crop(path, face)
             except PhotoError:
                 return FileResponse(STATIC / "gone.svg")
             self._desk.thumbnails.keep(face, jpeg)
-            if await self._desk.ask(lambda: self._desk.gallery.face(face_id)) is None:
-                self._desk.thumbnails.drop(face)  # they were forgotten while it was made
+            if await self._desk.ask(lambda: self._desk.gallery.faces.get(face_id)) is None:
+                self._desk.thumbnails.drop(face)  # the person was forgotten in the meantime
         return Response(jpeg, media_type="image/jpeg")
 
 

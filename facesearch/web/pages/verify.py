@@ -1,4 +1,4 @@
-"""Two pictures: do they show one person?"""
+"""Two photos -> the probability that they show the same person."""
 
 from typing import Any
 
@@ -8,57 +8,58 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from facesearch.figures import Figures
-from facesearch.gallery import Verification
-from facesearch.serving.decoder import Looked
+from facesearch.gallery import Verification, compare
+from facesearch.serving.decoder import DecodedPhoto
+from facesearch.serving.desk import Desk
 from facesearch.serving.uploads import Upload
 from facesearch.web.curves import measured_on, score_diagram
-from facesearch.web.desk import Desk, percent
 from facesearch.web.diagrams import Mark, share_text
 from facesearch.web.pages.model import figures_of
+from facesearch.web.rendering import Templates, percent
 
 
 class VerifyPage:
-    """Photos come as on the page Identify; here two of them are compared."""
+    """Compares two photos, which are uploaded as on the page Identify."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, templates: Templates) -> None:
+        self._desk, self._templates = desk, templates
         self.routes = [Route("/verify", self.page), Route("/verify/pair", self.pair)]
 
     async def page(self, _: Request) -> Response:
-        """Return the page that takes two pictures."""
-        return self._desk.html("verify.html")
+        """Return the page for two photos."""
+        return self._templates.html("verify.html")
 
     async def pair(self, request: Request) -> Response:
-        """Return what is said of two photos of this run, of one face on each."""
+        """Return how alike two photos of this run are, by one face in each."""
         sides = [self._side(request, name) for name in "ab"]
-        found = [(looked.seen, number - 1) for _, looked, number in sides if number]
+        found = [(decoded.seen, number - 1) for _, decoded, number in sides if number]
         values: dict[str, Any] = {"sides": sides, "verification": None, "figures": None}
         if len(found) == 2:
-            said = await self._desk.ask(lambda: self._desk.gallery.compare(*found))
+            verification = await self._desk.ask(lambda: compare(self._desk.gallery.model, *found))
             figures, _ = figures_of(self._desk.gallery.model)
-            values |= {"verification": said, "figures": figures}
+            values |= {"verification": verification, "figures": figures}
             if figures is not None:
-                values |= standing(figures, said)
-        return self._desk.html("verify_pair.html", **values)
+                values |= standing(figures, verification)
+        return self._templates.html("verify_pair.html", **values)
 
-    def _side(self, request: Request, name: str) -> tuple[Upload, Looked, int]:
-        """Return a photo, what is on it, and the number of the face that counts; 0 if none is."""
+    def _side(self, request: Request, name: str) -> tuple[Upload, DecodedPhoto, int]:
+        """Return a photo, its faces, and the number of the face to compare, 0 if it has none."""
         upload = self._desk.uploads.get(request.query_params.get(name, ""))
-        if upload is None or upload.looked is None:
-            raise HTTPException(404, "This photo is not held any more; choose it again.")
-        n_faces = len(upload.looked.seen.faces)
+        if upload is None or upload.decoded is None:
+            raise HTTPException(404, "This photo is no longer held; choose it again.")
+        n_faces = len(upload.decoded.seen.faces)
         digits = request.query_params.get(f"face_{name}", "1")
         number = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 6 else 0
         if n_faces and not 1 <= number <= n_faces:
-            raise HTTPException(404, f"This photo has no such {self._desk.what}.")
-        return upload, upload.looked, number if n_faces else 0
+            raise HTTPException(404, f"This photo has no such {self._desk.subject}.")
+        return upload, upload.decoded, number if n_faces else 0
 
 
-def standing(figures: Figures, said: Verification) -> dict[str, Any]:
-    """Return where a pair stands among those that the model was measured with."""
-    mark = Mark(said.llr, f"this pair: {percent(said.probability)}")
+def standing(figures: Figures, verification: Verification) -> dict[str, Any]:
+    """Return where a pair stands among the pairs that the model was measured with."""
+    mark = Mark(verification.llr, f"this pair: {percent(verification.probability)}")
     pairs = figures.pairs
-    above = pairs.strangers_above(said.llr)
+    above = pairs.strangers_above(verification.llr)
     if above * pairs.non_mated.sum() < 1:
         strangers = f"none of the {pairs.non_mated.sum():,} measured"
     elif above < 0.01:

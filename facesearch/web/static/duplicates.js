@@ -1,4 +1,4 @@
-// One card after the other, a key for each decision; what was decided last can be taken back.
+// Shows one card after the other, with a key for each decision; the last decision can be undone.
 
 import "./names.js";
 import { complain, element, get, post, say } from "./talk.js";
@@ -6,15 +6,15 @@ import { complain, element, get, post, say } from "./talk.js";
 const ASK_MS = 500;
 const stack = document.getElementById("stack");
 const keys = document.getElementById("keys");
-const made = []; // decisions, oldest first: what undoes each, and the card to show again
-let after = 0; // the number of the card before the one that is shown
+const made = []; // decisions, oldest first: the request that undoes each, and its card
+let after = 0; // the number before the shown card's
 let busy = false;
 
 if (stack) next();
 else if (document.getElementById("again")) say(document.getElementById("looking").textContent, { trouble: true });
 else look(document.getElementById("looking").dataset.looking);
 
-// Looking
+// Search
 
 async function look(already) {
   try {
@@ -74,12 +74,12 @@ const does = {
 
 async function decide(verb) {
   const shown = card();
-  const told = { stamp: shown.dataset.stamp, keep: kept() };
+  const body = { stamp: shown.dataset.stamp, keep: kept() };
   const name = shown.querySelector("[name=name]");
-  if (verb === "not-same" && name) told.name = name.value;
+  if (verb === "not-same" && name) body.name = name.value;
   try {
-    const { said, undo: number } = await post(`/duplicates/cards/${shown.dataset.card}/${verb}`, told);
-    await decided(said, { address: "/undo", told: { number }, card: Number(shown.dataset.card) });
+    const { said, undo: number } = await post(`/duplicates/cards/${shown.dataset.card}/${verb}`, body);
+    await decided(said, { address: "/undo", body: { number }, card: Number(shown.dataset.card) });
   } catch (error) {
     complain(error);
     await get(`/duplicates/cards/${shown.dataset.card}`).then(
@@ -89,14 +89,14 @@ async function decide(verb) {
   }
 }
 
-async function moveAway(address, told) {
-  const { said, operation, card: number } = await post(`/duplicates/${address}`, told);
+async function moveAway(address, body) {
+  const { said, operation, card: number } = await post(`/duplicates/${address}`, body);
   if (operation === null) say(said, { trouble: true });
-  else await decided(said, { address: "/duplicates/trash/move-back", told: { operation }, card: number });
+  else await decided(said, { address: "/duplicates/trash/move-back", body: { operation }, card: number });
 }
 
-async function decided(said, way) {
-  made.push(way);
+async function decided(said, undoing) {
+  made.push(undoing);
   await next();
   say(said, { undo: () => alone(undo) });
 }
@@ -104,10 +104,10 @@ async function decided(said, way) {
 async function undo() {
   const last = made.at(-1);
   if (!last) {
-    say("Nothing was decided on this page yet.");
+    say("There is nothing to undo on this page.");
     return;
   }
-  const { said } = await post(last.address, last.told);
+  const { said } = await post(last.address, last.body);
   made.pop();
   if (last.card) await showAgain(last.card).catch(next);
   else await next();
@@ -117,7 +117,7 @@ async function undo() {
 const kept = () => Number(card().querySelector("[name=keep]:checked")?.value ?? 0);
 const chosen = () => [...card().querySelectorAll("[name=chosen]:checked")].map((box) => Number(box.value));
 
-// One thing at a time: a key that is pressed meanwhile would decide on a card that nobody saw
+// One request at a time: a key pressed during another one would decide about a card that nobody has seen
 async function alone(work) {
   if (busy) return;
   busy = true;
@@ -165,14 +165,14 @@ document.addEventListener("keydown", (event) => {
   else if (!card()) return;
   else if (key === "y") (card().querySelector("[data-does=same], [data-does=move]")).click();
   else if (key === "s") alone(does.skip);
-  else if (key === "n") sayNo();
+  else if (key === "n") answerNo();
   else if (key === "1" || key === "2") choose(key);
   else return;
-  event.preventDefault(); // so that the key is not typed into what gets the focus
+  event.preventDefault(); // else the key is typed into the field that gets the focus
 });
 
-// Whoever is not the same may need a name first
-function sayNo() {
+// If one name covers two people, the others need a name first
+function answerNo() {
   const name = card().querySelector("[name=name]");
   if (name && !name.value) name.focus();
   else card().querySelector("[data-key=n]").click();

@@ -1,4 +1,4 @@
-// Shows how far the looking is; then one name a group, and on to the next.
+// Shows the progress of reading photos; then names a group and moves on to the next.
 
 import "./names.js";
 import { follow } from "./progress.js";
@@ -16,12 +16,12 @@ document.addEventListener("submit", async (event) => {
   const button = form.querySelector("button");
   button.disabled = true;
   try {
-    const told = await post(form.dataset.address, { name: form.elements.name.value });
+    const answer = await post(form.dataset.address, { name: form.elements.name.value });
     const next = group.nextElementSibling?.querySelector("input");
     group.remove();
     next?.focus();
-    const left = told.left_out ? ` ${told.left_out} photos were left out.` : "";
-    say(told.said + left, { undo: told.undo && (() => takeBack(told.undo)) });
+    const left = answer.left_out ? ` ${answer.left_out} photos were left out.` : "";
+    say(answer.said + left, { undo: answer.undo && (() => undo(answer.undo)) });
   } catch (error) {
     complain(error);
   } finally {
@@ -29,7 +29,7 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
-async function takeBack(number) {
+async function undo(number) {
   try {
     const { said } = await post("/undo", { number });
     const page = new DOMParser().parseFromString(await (await get("/groups")).text(), "text/html");

@@ -1,4 +1,4 @@
-// Photos that are dropped or chosen go up, two at a time; their cards come down.
+// Sends dropped or chosen photos, two at a time, and shows their cards.
 
 import "./names.js";
 import { complain, element, get, post, say, send } from "./talk.js";
@@ -13,7 +13,7 @@ let nUnderWay = 0;
 
 files.addEventListener("change", () => {
   add(files.files);
-  files.value = ""; // so that the same file can be chosen again
+  files.value = ""; // else the same file cannot be chosen again
 });
 for (const kind of ["dragenter", "dragover"]) {
   document.addEventListener(kind, (event) => {
@@ -25,7 +25,7 @@ document.addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) drop.classList.remove("over");
 });
 document.addEventListener("drop", (event) => {
-  event.preventDefault(); // else the browser leaves the page for the photo
+  event.preventDefault(); // else the browser opens the photo in place of the page
   drop.classList.remove("over");
   add(event.dataTransfer.files);
 });
@@ -37,21 +37,21 @@ function add(some) {
     waiting.append(line);
     queue.push({ file, line });
   }
-  goOn();
+  sendNext();
 }
 
-function goOn() {
+function sendNext() {
   while (queue.length && nUnderWay < AT_ONCE) {
     nUnderWay += 1;
-    look(queue.shift()).finally(() => {
+    identify(queue.shift()).finally(() => {
       nUnderWay -= 1;
-      goOn();
+      sendNext();
     });
   }
 }
 
-async function look({ file, line }) {
-  line.textContent = `${file.name}: looking`;
+async function identify({ file, line }) {
+  line.textContent = `${file.name}: looking for faces`;
   try {
     photos.prepend(await send(file));
     line.remove();
@@ -64,10 +64,10 @@ async function look({ file, line }) {
   }
 }
 
-// A face opens what is known of it
+// A face opens its details
 
 const panel = document.getElementById("panel");
-let opened = null; // the card and number of the face that is shown
+let opened = null; // the card and number of the shown face
 
 photos.addEventListener("click", (event) => {
   const face = event.target.closest("[data-face]");
@@ -107,26 +107,26 @@ panel.addEventListener("submit", (event) => {
   decide("is", { name, new: event.submitter?.value === "new" });
 });
 
-async function decide(verb, told) {
+async function decide(verb, body) {
   const address = panel.querySelector(".panel").dataset.address;
   setBusy(true);
   try {
-    const { said, undo } = await post(`${address}/${verb}`, told);
+    const { said, undo } = await post(`${address}/${verb}`, body);
     panel.close();
     await refresh();
-    say(said, { undo: undo && (() => takeBack(undo)) });
+    say(said, { undo: undo && (() => undoDecision(undo)) });
   } catch (error) {
-    tell(error);
+    showRefusal(error);
   } finally {
     setBusy(false);
   }
 }
 
-async function takeBack(number) {
+async function undoDecision(number) {
   try {
     const { said, undo } = await post("/undo", { number });
     await refresh();
-    say(said, { undo: undo && (() => takeBack(undo)) });
+    say(said, { undo: undo && (() => undoDecision(undo)) });
   } catch (error) {
     complain(error);
   }
@@ -136,8 +136,8 @@ function setBusy(busy) {
   for (const button of panel.querySelectorAll("button")) button.disabled = busy;
 }
 
-// What is refused is said inside the dialog: the foot of the page lies behind it
-function tell(error) {
+// Shown within the dialog, which covers the foot of the page
+function showRefusal(error) {
   let place = panel.querySelector(".panel > .trouble");
   if (!place) {
     place = document.createElement("p");
@@ -148,7 +148,7 @@ function tell(error) {
   place.textContent = error.message;
 }
 
-// One name can change what is known of every photo
+// One decision can change the names in every photo
 async function refresh() {
   for (const card of [...photos.children]) {
     const response = await get(card.dataset.address);

@@ -1,23 +1,23 @@
-// Draws the faces as points; the pointer or the arrow keys say whose one is, a choice shows theirs.
+// Draws the faces as points; pointer or arrow keys point at one, a click or Enter selects its person.
 
 import "./names.js";
 import { complain, get } from "./talk.js";
 
-const COLOURS = 8; // in the style sheet, as --map-0 to --map-7
+const COLORS = 8; // in the style sheet, as --map-0 to --map-7
 const SHAPES = ["circle", "square", "triangle", "diamond"];
 const MARGIN_PX = 16;
-const NEAR_PX = 24; // a pointer further off points at nothing
+const NEAR_PX = 24; // a pointer farther away points at nothing
 const SHOWN_FACES = 24;
 
 const canvas = document.getElementById("map");
 const context = canvas.getContext("2d");
-const told = document.getElementById("map-at");
+const pointed = document.getElementById("map-at");
 const theirs = document.getElementById("map-theirs");
 const search = document.getElementById("map-search");
-let map = null; // what the server told, and in `at` where each point is drawn
-let at = -1; // the point that is pointed at
-let chosen = null; // the person whose points are shown
-let kinds = new Map(); // person -> number that gives colour and shape
+let map = null; // the server's answer, and in `at` where each point is drawn
+let at = -1; // the point under the pointer
+let chosen = null; // the selected person
+let kinds = new Map(); // person -> number that selects color and shape
 
 load();
 
@@ -33,7 +33,7 @@ async function load() {
   kinds = new Map([...new Set(map.people)].map((person, number) => [person, number]));
   document.getElementById("map-said").textContent = sentence(n);
   const strays = document.getElementById("strays");
-  strays.querySelector("div").innerHTML = map.strays; // of our own template
+  strays.querySelector("div").innerHTML = map.strays; // from our own template
   strays.hidden = !n;
   document.querySelector(".map").hidden = !n;
   if (n) new ResizeObserver(fit).observe(canvas);
@@ -42,8 +42,8 @@ async function load() {
 function sentence(n) {
   if (!n) return "Nobody is enrolled yet, so the map is empty.";
   const all = `${map.n_faces.toLocaleString("en")} ${map.what}s of ${map.n_people.toLocaleString("en")} people`;
-  if (n === map.n_faces) return `All that is enrolled: ${all}.`;
-  return `A fair sample: ${n.toLocaleString("en")} of ${all}, everything of each person who is on it.`;
+  if (n === map.n_faces) return `Everything enrolled: ${all}.`;
+  return `A sample: ${n.toLocaleString("en")} of ${all}, evenly spread.`;
 }
 
 function fit() {
@@ -61,7 +61,7 @@ function fit() {
 
 function draw() {
   const style = getComputedStyle(canvas);
-  const colours = Array.from({ length: COLOURS }, (_, i) => style.getPropertyValue(`--map-${i}`));
+  const colors = Array.from({ length: COLORS }, (_, i) => style.getPropertyValue(`--map-${i}`));
   const ink = style.getPropertyValue("--ink");
   const size = Math.max(3, Math.min(7, 130 / Math.sqrt(map.at.length)));
   context.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
@@ -71,8 +71,8 @@ function draw() {
     const mine = chosen === null || map.people[i] === chosen;
     const number = kinds.get(map.people[i]);
     context.globalAlpha = mine ? 0.9 : 0.15;
-    context.fillStyle = colours[number % COLOURS];
-    point(SHAPES[Math.floor(number / COLOURS) % SHAPES.length], map.at[i], chosen !== null && mine ? size * 1.6 : size);
+    context.fillStyle = colors[number % COLORS];
+    point(SHAPES[Math.floor(number / COLORS) % SHAPES.length], map.at[i], chosen !== null && mine ? size * 1.6 : size);
     context.fill();
     if (chosen !== null && mine) {
       context.strokeStyle = ink;
@@ -101,7 +101,7 @@ function point(shape, [x, y], size) {
   }
 }
 
-// What is pointed at
+// Pointing and selecting
 
 function nearest(x, y, most, allowed = () => true) {
   let best = -1;
@@ -117,18 +117,18 @@ function pointAt(i) {
   if (i === at) return;
   at = i;
   draw();
-  if (i >= 0) tell(map.people[i], map.faces[i]);
-  else if (chosen !== null) tell(chosen, null);
+  if (i >= 0) describe(map.people[i], map.faces[i]);
+  else if (chosen !== null) describe(chosen, null);
 }
 
-function tell(person, face) {
+function describe(person, face) {
   const link = document.createElement("a");
   link.href = `/people/${person}`;
   link.textContent = map.names[person];
   const line = document.createElement("p");
   line.append(link);
-  told.replaceChildren(line);
-  if (face !== null) told.prepend(picture(face, "large", map.names[person]));
+  pointed.replaceChildren(line);
+  if (face !== null) pointed.prepend(picture(face, "large", map.names[person]));
 }
 
 function picture(face, size, name) {
@@ -144,7 +144,7 @@ function choose(person) {
   theirs.replaceChildren();
   if (person !== null) {
     const faces = map.faces.filter((_, i) => map.people[i] === person);
-    tell(person, at >= 0 && map.people[at] === person ? map.faces[at] : faces[0]);
+    describe(person, at >= 0 && map.people[at] === person ? map.faces[at] : faces[0]);
     for (const face of faces.slice(0, SHOWN_FACES)) {
       const line = document.createElement("li");
       line.append(picture(face, "small", map.names[person]));
@@ -153,7 +153,7 @@ function choose(person) {
     const count = document.createElement("p");
     count.className = "quiet";
     count.textContent = `${faces.length} on the map`;
-    told.append(count);
+    pointed.append(count);
   }
   draw();
 }
@@ -194,7 +194,7 @@ search.addEventListener("input", () => {
   choose(found ? Number(found[0]) : null);
 });
 
-// A stray lights up on the map
+// A possible mistake is pointed at on the map
 for (const kind of ["pointerover", "focusin"]) {
   document.getElementById("strays").addEventListener(kind, (event) => {
     const link = event.target.closest("[data-face]");

@@ -1,4 +1,4 @@
-// Completes names in inputs whose list is the datalist `names`, as the gallery has them.
+// Completes names of the gallery in inputs whose list is the datalist `names`.
 
 import { get } from "./talk.js";
 
@@ -17,10 +17,10 @@ async function propose(typed) {
   const asked = newest;
   try {
     const names = await (await get(`/names?typed=${encodeURIComponent(typed)}`)).json();
-    if (asked !== newest) return; // more was typed meanwhile
-    const proposals = document.getElementById("names"); // pages exchange it
+    if (asked !== newest) return; // outdated: more was typed
+    const proposals = document.getElementById("names"); // some pages replace it
     proposals.replaceChildren(...names.map((name) => new Option(name, name)));
   } catch {
-    // completion is a help; what is typed is told all the same
+    // without completion a name can still be typed
   }
 }

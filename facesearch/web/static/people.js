@@ -1,4 +1,4 @@
-// The search narrows the grid while one types.
+// Narrows the grid of people while a name is typed.
 
 import { complain, get } from "./talk.js";
 import { watch } from "./windows.js";
@@ -22,7 +22,7 @@ async function search() {
   const query = field.value ? `?${new URLSearchParams({ search: field.value })}` : "";
   try {
     const html = await (await get(`/people${query}`)).text();
-    if (asked !== newest) return; // more was typed meanwhile
+    if (asked !== newest) return; // outdated: more was typed
     const page = new DOMParser().parseFromString(html, "text/html");
     grid.dataset.search = field.value;
     grid.replaceChildren(...page.querySelector(".grid").children);

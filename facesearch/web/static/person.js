@@ -1,5 +1,5 @@
-// Gives faces away, renames, merges, parts, forgets and undoes; then the page is shown as the
-// gallery has it.
+// Moves faces, renames, merges, separates, forgets and undoes; then shows the page as the gallery
+// has it now.
 
 import "./names.js";
 import { complain, element, get, post, say } from "./talk.js";
@@ -9,9 +9,9 @@ ready();
 document.addEventListener("submit", (event) => {
   event.preventDefault();
   const form = event.target;
-  const told = { name: form.elements.name.value };
-  if (form.dataset.does === "give") told.faces = chosen();
-  send(addressOf(form), told, form.querySelector("button"));
+  const body = { name: form.elements.name.value };
+  if (form.dataset.does === "give") body.faces = chosen();
+  send(addressOf(form), body, form.querySelector("button"));
 });
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
@@ -34,21 +34,21 @@ function chosen() {
 
 function count() {
   const n = chosen().length;
-  document.getElementById("n-chosen").textContent = n ? `${n} chosen.` : "None chosen.";
+  document.getElementById("n-chosen").textContent = n ? `${n} selected.` : "None selected.";
   for (const button of document.querySelectorAll(".chosen button")) button.disabled = n === 0;
 }
 
-async function send(address, told, button) {
+async function send(address, body, button) {
   button.disabled = true;
   try {
-    const answer = await post(address, told);
+    const answer = await post(address, body);
     if (address.endsWith("/forget")) {
       gone(answer.said);
       return;
     }
     if (answer.go) history.replaceState(null, "", answer.go);
     await refresh();
-    tell(answer);
+    report(answer);
   } catch (error) {
     complain(error);
   } finally {
@@ -56,7 +56,7 @@ async function send(address, told, button) {
   }
 }
 
-// Until then the forms cannot be sent: a browser alone would put names into the address
+// Buttons start disabled: without this script a browser would put names into the address
 function ready() {
   for (const button of document.querySelectorAll(".actions button")) button.disabled = false;
   watch();
@@ -64,7 +64,7 @@ function ready() {
   compare();
 }
 
-// By itself, since comparing may take a second in a large gallery
+// After the page, since comparing may take a second in a large gallery
 async function compare() {
   const place = document.getElementById("alike");
   try {
@@ -77,15 +77,15 @@ async function compare() {
 
 async function undo(number) {
   try {
-    const told = await post("/undo", { number });
+    const answer = await post("/undo", { number });
     await refresh();
-    tell(told);
+    report(answer);
   } catch (error) {
     complain(error);
   }
 }
 
-function tell({ said, undo: number }) {
+function report({ said, undo: number }) {
   say(said, { undo: number && (() => undo(number)) });
 }
 
@@ -98,7 +98,7 @@ async function refresh() {
     document.title = page.title;
     ready();
   } catch (error) {
-    gone(error.message); // an undone enrollment can take the person away
+    gone(error.message); // undoing an enrollment can remove the person
   }
   main.focus();
 }
@@ -111,6 +111,6 @@ function gone(sentence) {
   back.textContent = "All people";
   const main = document.getElementById("main");
   main.replaceChildren(heading, back);
-  document.getElementById("said").hidden = true; // what was refused before is not true any more
+  document.getElementById("said").hidden = true; // an earlier refusal is outdated
   main.focus();
 }

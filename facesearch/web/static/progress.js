@@ -1,4 +1,4 @@
-// Shows how far the photos are looked at, and the page anew when that is done.
+// Shows how many photos are done, and reloads the page when all are.
 
 import { complain, get } from "./talk.js";
 

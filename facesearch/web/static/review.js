@@ -1,12 +1,13 @@
-// One case after the other: a key decides, the next is on the screen at once, the request runs
-// behind. Requests leave in the order of the keys, and each names its case, never "the current one".
+// Asks about one case after the other: a key decides, the next case is shown at once, and the request
+// runs in the background. Requests keep the order of the keys; each names its case, never "the current
+// one".
 
 import "./names.js";
 import { follow } from "./progress.js";
 import { complain, element, get, post, say } from "./talk.js";
 
-const AHEAD = 5; // cases that are held ready behind the one that is shown, pictures included
-const LOOK_MS = 250; // nobody sees and decides faster: what comes sooner is a key pressed twice
+const AHEAD = 5; // cases held ready behind the shown one, with their pictures
+const LOOK_MS = 250; // nobody sees and decides faster: an earlier key was pressed twice
 
 const bar = document.querySelector("progress");
 const review = document.getElementById("review");
@@ -17,16 +18,16 @@ const refusal = document.getElementById("refused");
 const keys = document.getElementById("keys");
 const field = document.querySelector("#other input");
 
-const cases = []; // those who wait: {article, nPending}; those before `at` were passed over
-const decisions = []; // what was decided here and not undone: {one, number}, null: not told yet
+const cases = []; // undecided cases: {article, nPending}; those before `at` were skipped
+const decisions = []; // made here and not undone: {one, number}; number is null until it is stored
 let at = 0;
-let more = null; // where the cases begin that did not come yet; null: all have come
+let more = null; // where the cases not fetched yet begin; null: all are fetched
 let nToCome = 0;
 let isComing = false;
 let isUndoing = false;
-let asked = { since: 0 }; // what is on the screen: {one, meaning of the keys, since when}
-let sent = Promise.resolve(); // when all that was decided is told to the server
-let nUnsent = 0; // decisions and undoings that are not told yet
+let asked = { since: 0 }; // the question on the screen: {one, meaning of the keys, since when}
+let sent = Promise.resolve(); // resolves when the server has answered all decisions
+let nUnsent = 0; // decisions and undos that the server has not answered yet
 
 const DOES = {
   yes: () => answer(() => askedAbout(current())?.querySelector("[data-is]").dataset.is),
@@ -64,7 +65,7 @@ if (bar) {
 function listen() {
   document.addEventListener("keydown", onKey);
   window.addEventListener("beforeunload", (event) => {
-    if (nUnsent) event.preventDefault(); // the browser asks: what is not told would be lost
+    if (nUnsent) event.preventDefault(); // the browser asks first: what is not sent would be lost
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
@@ -91,9 +92,9 @@ function onKey(event) {
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
   if (event.defaultPrevented || keys.open || event.target.closest("input, textarea, select")) return;
   const key = event.key.toLowerCase();
-  if (key === "enter" && event.target.closest("a, button, summary")) return; // it presses that
+  if (key === "enter" && event.target.closest("a, button, summary")) return; // the key presses it
   const isStep = key === "j" || key === "k";
-  if (event.repeat && !isStep) return; // a key held down is pressed once
+  if (event.repeat && !isStep) return; // a key held down counts once
   if (key === "/") focusField();
   else if (/^[1-9]$/.test(key)) answer(() => nth(Number(key)));
   else if (Object.hasOwn(KEYS, key)) DOES[KEYS[key]]();
@@ -105,7 +106,7 @@ function focusField() {
   if (!review.hidden) field.focus();
 }
 
-// Who waits
+// Cases
 
 function current() {
   return cases[at];
@@ -117,7 +118,7 @@ function nth(number) {
   return place?.closest("[data-is]").dataset.is;
 }
 
-// Returns the entry of who is proposed: the first who is probable enough to ask about
+// Returns the proposal that is asked about: the first that is probable enough
 function askedAbout({ article }) {
   return article.querySelector("[data-question]");
 }
@@ -142,9 +143,9 @@ async function fetchMore() {
   }
 }
 
-// Shows the current case; those behind it are in the page, hidden, so that their pictures load
+// Shows the current case; the next ones are in the page, hidden, so that their pictures load
 function show() {
-  if (at >= cases.length && more === null) at = 0; // what was passed over comes again
+  if (at >= cases.length && more === null) at = 0; // skipped cases come again
   const one = current();
   const hadFocus = shownCases.contains(document.activeElement) || document.activeElement === document.body;
   const near = cases.slice(Math.max(0, at - 1), at + 1 + AHEAD);
@@ -153,13 +154,13 @@ function show() {
   review.hidden = !one;
   nothing.hidden = Boolean(one) || more !== null;
   const n = cases.length + nToCome;
-  document.getElementById("left").textContent = n === 1 ? "1 decision waits." : `${n.toLocaleString("en")} decisions wait.`;
+  document.getElementById("left").textContent = `${n.toLocaleString("en")} left to review.`;
   if (one) ask(one);
   if (hadFocus || review.hidden) focusQuestion();
   fetchMore();
 }
 
-// Puts the question for the first who is still proposed
+// Asks about the first proposal that is left
 function ask(one) {
   const { article } = one;
   const first = askedAbout(one);
@@ -167,7 +168,7 @@ function ask(one) {
   article.querySelector("h2").textContent = question;
   for (const verb of ["yes", "no"]) answers.querySelector(`[data-does=${verb}]`).disabled = !first;
   if (answers.contains(document.activeElement)) document.getElementById("asked").textContent = question;
-  if (document.activeElement !== field) field.value = ""; // it was meant for another case
+  if (document.activeElement !== field) field.value = ""; // it was typed for another case
   const people = [...article.querySelectorAll("[data-is]")];
   const keyed = people.map((button) => button.querySelector("kbd").textContent + button.dataset.is);
   const meaning = [question, ...keyed].join();
@@ -189,7 +190,7 @@ function go(place) {
 
 function skip() {
   if (!isReady()) return;
-  if (cases.length === 1 && more === null) return say("This is the only one that is left.");
+  if (cases.length === 1 && more === null) return say("This is the only one left.");
   go(at + 1);
 }
 
@@ -198,21 +199,21 @@ function skip() {
 function isReady() {
   if (!current() || performance.now() - asked.since < LOOK_MS) return false;
   if (current().article.querySelector(".crop").complete) return true;
-  say("Its picture is still coming.");
+  say("The picture is still loading.");
   return false;
 }
 
-// Says that the current case is somebody who is proposed
+// Confirms a proposed person for the current case
 function answer(whom) {
   const name = isReady() ? whom() : null;
   if (name) decide("is", { name, known: true });
 }
 
-function decide(verb, told = {}) {
+function decide(verb, body = {}) {
   if (!isReady()) return false;
   const one = current();
   cases.splice(at, 1);
-  tell(one, verb, told);
+  store(one, verb, body);
   show();
   return true;
 }
@@ -223,11 +224,11 @@ function reject() {
   const one = current();
   const name = first.querySelector("[data-is]").dataset.is;
   first.remove();
-  tell(one, "is-not", { name });
+  store(one, "is-not", { name });
   ask(one);
 }
 
-function tell(one, verb, told) {
+function store(one, verb, body) {
   const decision = { one, number: null };
   decisions.push(decision);
   one.nPending += 1;
@@ -235,7 +236,7 @@ function tell(one, verb, told) {
   refusal.textContent = "";
   sent = sent.then(async () => {
     try {
-      const { said, undo: number } = await post(`${one.article.dataset.address}/${verb}`, told);
+      const { said, undo: number } = await post(`${one.article.dataset.address}/${verb}`, body);
       decision.number = number;
       say(said, { undo: number && undo });
       one.nPending -= 1;
@@ -251,27 +252,27 @@ function tell(one, verb, told) {
   });
 }
 
-// Asks anew who a case may be: without who was rejected all others are more probable
+// Fetches new proposals: without the rejected person all others are more probable
 async function renew(one) {
-  if (one.nPending || !cases.includes(one)) return; // decided again already
+  if (one.nPending || !cases.includes(one)) return; // it has another decision already
   try {
     const article = element(await (await get(one.article.dataset.address)).text());
     if (one.nPending || !cases.includes(one)) return;
     one.article.querySelector(".asked").replaceWith(article.querySelector(".asked"));
     if (one === current()) show();
   } catch (error) {
-    complain(error); // the rejection is stored all the same
+    complain(error); // the rejection itself is stored
   }
 }
 
-// Shows a case again, with the reason, unless somebody else decided it
+// Shows a case again, with the reason, unless it was decided elsewhere
 async function putBack(one, sentence) {
-  if (one.nPending) return; // more was decided about it, which is told next
+  if (one.nPending) return; // another decision about it is not answered yet
   try {
     one.article = element(await (await get(one.article.dataset.address)).text());
   } catch (error) {
     if (!(error instanceof TypeError)) {
-      if (cases.includes(one)) leaveOut(one); // decided elsewhere: that is told below
+      if (cases.includes(one)) leaveOut(one); // decided elsewhere: `complain` says so
       return;
     }
   }
@@ -290,28 +291,28 @@ function leaveOut(one) {
 
 function undo() {
   if (isUndoing) return;
-  if (!decisions.length) return say("Nothing was decided here that is not undone.");
+  if (!decisions.length) return say("There is nothing to undo on this page.");
   isUndoing = true;
-  if (nUnsent) say("Undone as soon as it is stored.");
+  if (nUnsent) say("It will be undone as soon as it is stored.");
   nUnsent += 1;
   const newest = decisions.at(-1);
   sent = sent.then(async () => {
-    if (decisions.includes(newest)) await takeBack(newest);
-    else nUnsent -= 1; // it was refused meanwhile
+    if (decisions.includes(newest)) await undoDecision(newest);
+    else nUnsent -= 1; // it was refused in the meantime
     isUndoing = false;
   });
 }
 
-async function takeBack(decision) {
+async function undoDecision(decision) {
   try {
     if (decision.number !== null) say((await post("/undo", { number: decision.number })).said);
   } catch (error) {
     complain(error);
-    if (error instanceof TypeError) return; // nobody answered: it can be tried again
+    if (error instanceof TypeError) return; // no answer: it can be tried again
   } finally {
     nUnsent -= 1;
   }
   decisions.splice(decisions.indexOf(decision), 1);
-  await putBack(decision.one, ""); // also when it was undone elsewhere already
+  await putBack(decision.one, ""); // also if it was already undone elsewhere
   focusQuestion();
 }

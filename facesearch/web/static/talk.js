@@ -1,4 +1,4 @@
-// Talks with the server; what it refuses becomes an Error with its sentence.
+// Talks to the server; a refusal becomes an Error with the server's sentence.
 
 export async function get(address) {
   const response = await fetch(address, { headers: { Accept: "application/json, text/html" } });
@@ -6,11 +6,11 @@ export async function get(address) {
   return response;
 }
 
-export async function post(address, told) {
+export async function post(address, body) {
   const response = await fetch(address, {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json" },
-    body: JSON.stringify(told),
+    body: JSON.stringify(body),
   });
   await refuseTrouble(response);
   return response.json();
@@ -29,23 +29,23 @@ export async function send(photo) {
 
 export async function refuseTrouble(response) {
   if (response.ok) return;
-  let sentence = `The page answered ${response.status}.`;
+  let sentence = `The server answered ${response.status}.`;
   try {
     sentence = (await response.json()).error;
   } catch {
-    // no sentence came along
+    // the answer has no sentence
   }
   throw new Error(sentence);
 }
 
-// HTML of our own templates, which escape what they show, as an element
+// Returns HTML of our own templates, which escape every value, as an element
 export function element(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
   return template.content.firstElementChild;
 }
 
-// Shows a sentence at the foot of the page, with a way back if `undo` is given
+// Shows a sentence at the foot of the page, with a button if `undo` is given
 export function say(sentence, { undo, trouble = false } = {}) {
   const place = document.getElementById("said");
   place.replaceChildren(document.createTextNode(sentence));
@@ -62,8 +62,8 @@ export function say(sentence, { undo, trouble = false } = {}) {
 }
 
 export function complain(error) {
-  const lost = error instanceof TypeError; // what fetch says when nobody answers
-  say(lost ? "The server does not answer: was facesearch web ended?" : error.message, {
+  const lost = error instanceof TypeError; // fetch got no answer
+  say(lost ? "The server does not answer. Is facesearch web still running?" : error.message, {
     trouble: true,
   });
 }

@@ -1,4 +1,4 @@
-// Asks every few seconds what is new, and exchanges the parts that changed.
+// Asks for news every few seconds, and replaces the parts that changed.
 
 import { complain, refuseTrouble } from "./talk.js";
 
@@ -15,23 +15,23 @@ async function ask() {
     if (response.status !== 304) {
       await refuseTrouble(response);
       tag = response.headers.get("ETag") ?? "";
-      exchange(await response.text());
+      replaceParts(await response.text());
     }
     if (failed) document.getElementById("said").hidden = true;
     failed = false;
   } catch (error) {
-    if (!failed) complain(error); // once; it is asked again all the same
+    if (!failed) complain(error); // once, though it keeps asking
     failed = true;
   }
   setTimeout(ask, ASK_MS);
 }
 
-function exchange(html) {
+function replaceParts(html) {
   const news = document.createElement("template");
-  news.innerHTML = html; // of our own template
+  news.innerHTML = html; // from our own template
   const parts = [...news.content.children];
   if (parts.some((part) => !document.getElementById(part.id))) {
-    place.replaceChildren(...parts); // it has begun
+    place.replaceChildren(...parts); // the training has begun
     return;
   }
   for (const part of parts) {

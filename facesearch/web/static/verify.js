@@ -1,12 +1,12 @@
-// Two photos go up as on the page Identify; what is said of the pair comes down.
+// Sends two photos as on the page Identify, and shows the result for the pair.
 
 import { complain, element, get, send } from "./talk.js";
 
 const sides = [...document.querySelectorAll(".drop[data-side]")];
 const result = document.getElementById("result");
 const photos = {}; // side -> id of its photo
-const faces = {}; // side -> number of the face that counts
-const newest = {}; // side -> the file that was given last
+const faces = {}; // side -> number of the face to compare
+const newest = {}; // side -> the newest file
 let asked = 0;
 
 for (const side of sides) {
@@ -26,7 +26,7 @@ document.addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) light(null);
 });
 document.addEventListener("drop", (event) => {
-  event.preventDefault(); // else the browser leaves the page for the photo
+  event.preventDefault(); // else the browser opens the photo in place of the page
   light(null);
   const aimed = event.target.closest(".drop") ?? sides.find((side) => !photos[side.dataset.side]) ?? sides[0];
   const other = sides.find((side) => side !== aimed);
@@ -41,28 +41,28 @@ function light(lit) {
 
 async function take(side, file) {
   const name = side.dataset.side;
-  const told = side.querySelector("[data-told]");
+  const status = side.querySelector("[role=status]");
   const image = side.querySelector("img");
   newest[name] = file;
   delete photos[name];
   result.replaceChildren();
   image.hidden = true;
-  told.classList.remove("trouble");
-  told.textContent = `${file.name}: looking`;
+  status.classList.remove("trouble");
+  status.textContent = `${file.name}: looking for faces`;
   try {
     const { address } = (await send(file)).dataset;
-    if (newest[name] !== file) return; // another one was given meanwhile
+    if (newest[name] !== file) return; // outdated: another file was chosen
     photos[name] = address.split("/").pop();
     faces[name] = 1;
-    told.textContent = file.name;
+    status.textContent = file.name;
     image.src = `${address}/picture`;
     image.alt = file.name;
     image.hidden = false;
     await compare();
   } catch (error) {
     if (newest[name] !== file) return;
-    told.textContent = `${file.name}: ${error.message}`;
-    told.classList.add("trouble");
+    status.textContent = `${file.name}: ${error.message}`;
+    status.classList.add("trouble");
     if (error instanceof TypeError) complain(error);
   }
 }

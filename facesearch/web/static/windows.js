@@ -1,4 +1,4 @@
-// Lists come in windows: the button at the end of one is pressed by being scrolled to, or by hand.
+// Lists come in windows: scrolling to the button at the end of one, or pressing it, adds the next.
 
 import { complain, get } from "./talk.js";
 
@@ -14,21 +14,21 @@ document.addEventListener("click", (event) => {
   if (button) more(button);
 });
 
-// Call when a list came or changed
+// Call when a list was added or changed
 export function watch() {
   for (const button of document.querySelectorAll(".more button")) seen.observe(button);
 }
 
 async function more(button) {
   if (button.disabled) return;
-  button.disabled = true; // so that it is asked once
+  button.disabled = true; // so that it asks once
   const list = button.closest("[data-rows]");
   const query = new URLSearchParams({ start: button.dataset.start, search: list.dataset.search ?? "" });
   try {
     const rows = await (await get(`${list.dataset.rows}?${query}`)).text();
     const hadFocus = document.activeElement === button;
     const place = button.closest(".more");
-    if (!place.isConnected) return; // another search meanwhile
+    if (!place.isConnected) return; // outdated: another search
     seen.unobserve(button);
     place.insertAdjacentHTML("beforebegin", rows);
     if (hadFocus) place.previousElementSibling?.querySelector("a, button")?.focus();

@@ -53,10 +53,20 @@ def eileen(portraits):
         lambda image: ImageEnhance.Contrast(image).enhance(0.6),
         with_text,
     ],
-    ids=["smaller", "squeezed", "jpeg", "grey", "crop", "border", "brighter", "contrast", "text"],
+    ids=[
+        "smaller",
+        "squeezed",
+        "jpeg",
+        "grayscale",
+        "crop",
+        "border",
+        "brighter",
+        "contrast",
+        "text",
+    ],
 )
 @pytest.mark.parametrize("way", range(8))
-def test_an_edited_picture_is_the_same_however_it_lies(eileen, edit, way):
+def test_an_edited_picture_is_the_same_in_every_orientation(eileen, edit, way):
     laid = Image.fromarray(np.ascontiguousarray(picture._lay(np.asarray(eileen), way, (0, 1))))
     found = compare(look_of(edit(eileen)), look_of(laid))
     assert found is not None
@@ -65,7 +75,7 @@ def test_an_edited_picture_is_the_same_however_it_lies(eileen, edit, way):
     assert found.turned == (way not in (0, 4))
 
 
-def test_two_people_are_two_pictures(portraits):
+def test_photos_of_two_people_are_different_pictures(portraits):
     eileen, grace = (look_at(read_photo(path)) for path in portraits)
     assert compare(eileen, grace) is None
 
@@ -77,7 +87,7 @@ def test_the_order_of_two_pictures_does_not_matter(eileen):
     assert one.area == pytest.approx(1 / two.area) == pytest.approx(512**2 / 482 / 470, abs=0.03)
 
 
-def test_another_expression_in_the_same_shot_is_a_burst_and_not_the_same(eileen):
+def test_another_expression_makes_it_another_frame_of_the_burst(eileen):
     """czkawka #429: small hashes call different shots the same."""
     other = np.array(eileen)
     face = other[60:200, 160:300]
@@ -88,14 +98,14 @@ def test_another_expression_in_the_same_shot_is_a_burst_and_not_the_same(eileen)
     assert found.burst
 
 
-def test_flat_pictures_are_never_like_others(eileen):
+def test_flat_pictures_match_nothing(eileen):
     flat = look_of(Image.new("RGB", (400, 300), "grey"))
     assert compare(flat, flat) is compare(flat, look_of(eileen)) is None
 
 
-def test_a_grey_picture_is_known_as_colourless(eileen):
-    assert look_of(jpeg(eileen.convert("L").convert("RGB"), 60)).colourless
-    assert not look_of(eileen).colourless
+def test_a_gray_picture_is_recognized_as_grayscale(eileen):
+    assert look_of(jpeg(eileen.convert("L").convert("RGB"), 60)).grayscale
+    assert not look_of(eileen).grayscale
 
 
 def test_a_large_jpeg_decoded_small_has_the_same_look(eileen):
@@ -106,8 +116,8 @@ def test_a_large_jpeg_decoded_small_has_the_same_look(eileen):
     assert (large.width, large.height) == (2048, 2048)
 
 
-def test_closed_eyes_are_seen_by_the_closer_look_alone(eileen):
-    """Two shots of a series, the second with closed eyes: the small pictures are the same."""
+def test_only_the_closer_look_sees_closed_eyes(eileen):
+    """Two shots of a burst, the second with closed eyes: the small pictures are the same."""
     other = np.array(eileen)
     skin = other[138, 196:252].copy()
     other[104:122, 196:252] = skin
@@ -127,9 +137,9 @@ def test_closed_eyes_are_seen_by_the_closer_look_alone(eileen):
         lambda image: ImageOps.mirror(image).rotate(90),
         lambda image: ImageEnhance.Contrast(image).enhance(0.6),
     ],
-    ids=["smaller", "jpeg", "grey", "crop", "mirrored and turned", "contrast"],
+    ids=["smaller", "jpeg", "grayscale", "crop", "mirrored and rotated", "contrast"],
 )
-def test_a_closer_look_at_a_copy_finds_nothing(eileen, edit):
+def test_a_closer_look_at_a_copy_finds_no_difference(eileen, edit):
     shots = [Photo.from_pixels("s", np.asarray(im.convert("RGB"))) for im in (eileen, edit(eileen))]
     looks = tuple(look_at(shot) for shot in shots)
     one = look_closely(tuple(shots), looks)
@@ -137,7 +147,7 @@ def test_a_closer_look_at_a_copy_finds_nothing(eileen, edit):
     assert look_closely(tuple(shots[::-1]), looks[::-1]) == one
 
 
-def test_pages_of_print_are_told_from_photos(eileen):
+def test_printed_pages_are_recognized_as_plain(eileen):
     page = Image.new("RGB", (620, 877), "white")
     for y in range(60, 800, 24):
         ImageDraw.Draw(page).text((50, y), "the quick brown fox jumps over the lazy dog " * 2, 0)
@@ -146,8 +156,8 @@ def test_pages_of_print_are_told_from_photos(eileen):
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF"])
-def test_what_holds_several_pictures_is_like_nothing(eileen, kind):
-    """Its first one may be that of another animation or document."""
+def test_a_file_with_several_frames_matches_nothing(eileen, kind):
+    """Its first frame may also be that of another animation or document."""
     stream = io.BytesIO()
     small = eileen.resize((128, 128))
     small.save(stream, kind, save_all=True, append_images=[ImageOps.mirror(small)])
@@ -157,22 +167,22 @@ def test_what_holds_several_pictures_is_like_nothing(eileen, kind):
     assert compare(look_at(photo_from_bytes(alone.getvalue())), look_of(eileen)).score > SAME
 
 
-def naive_code(grey):
-    """The oracle: cells by area means of a float picture, bits one by one."""
-    cells = cv2.resize(grey.astype(np.float32), (12, 12), interpolation=cv2.INTER_AREA)
+def naive_code(gray):
+    """The oracle: cells are area means of a float picture, bits are set one by one."""
+    cells = cv2.resize(gray.astype(np.float32), (12, 12), interpolation=cv2.INTER_AREA)
     across = [cells[y, x + 1] > cells[y, x] + 0.5 for y in range(12) for x in range(11)]
     down = [cells[y + 1, x] > cells[y, x] + 0.5 for y in range(11) for x in range(12)]
     return np.packbits(across[:128] + down[:128])
 
 
-def test_codes_are_difference_hashes_of_every_window_of_every_way(eileen):
-    grey = look_of(eileen).grey
-    codes = codes_of(grey)
+def test_codes_are_difference_hashes_of_every_window_in_every_orientation(eileen):
+    gray = look_of(eileen).gray
+    codes = codes_of(gray)
     starts, size = picture.STARTS, picture.WINDOW
     boxes = [(0, 0, SIDE), *((y, x, size) for y in starts for x in starts)]
     for way in range(8):
-        laid = picture._lay(grey, way)
+        laid = picture._lay(gray, way)
         for number, (y, x, side) in enumerate(boxes):
             expected = naive_code(np.ascontiguousarray(laid[y : y + side, x : x + side]))
             differ = np.unpackbits(codes[10 * way + number] ^ expected).sum()
-            assert differ <= 2  # cells as bright as their neighbour, but for rounding
+            assert differ <= 2  # cells nearly as bright as their neighbor

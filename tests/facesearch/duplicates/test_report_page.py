@@ -9,7 +9,7 @@ from facesearch.duplicates.report_page import THUMBNAIL, Picture, page
 from facesearch.photo import Photo
 
 
-def test_a_page_shows_each_picture_small_and_needs_nothing_else(portraits):
+def test_a_page_contains_a_thumbnail_of_each_picture_and_loads_nothing(portraits):
     pictures = [
         Picture(str(portraits.grace), "grace.jpg", "keep", keep=True),
         Picture(Photo.from_pixels("crop", np.zeros((9, 300, 3), np.uint8)), "crop", "0.98"),
@@ -25,15 +25,15 @@ def test_a_page_shows_each_picture_small_and_needs_nothing_else(portraits):
     assert "https:" not in html
 
 
-def test_names_of_files_are_text_and_nothing_else():
-    """A file may be called anything, a script too."""
+def test_file_names_are_shown_as_text():
+    """A file name may hold a script."""
     evil = '<script>alert("x")</script>\udcff'
     html = page(evil, evil, [(evil, [Picture("/nowhere", evil, evil)])])
     assert "<script" not in html
     assert html.encode("utf-8")
 
 
-def test_a_picture_that_cannot_be_read_is_told_by_its_caption():
+def test_a_picture_that_cannot_be_read_is_shown_by_its_caption():
     html = page("Photos", "", [("Group 1", [Picture("/nowhere/a.jpg", "a.jpg", "0.91")])])
     assert "a.jpg" in html
     assert "<img" not in html

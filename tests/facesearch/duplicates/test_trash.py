@@ -29,13 +29,13 @@ def album(tmp_path):
 
 
 def content(folder):
-    """Return path -> bytes of every picture below."""
+    """Return path -> bytes of every picture below a folder."""
     found = {p: p.read_bytes() for p in folder.rglob("*") if p.suffix == ".png"}
     return {str(path): data for path, data in found.items()}
 
 
 def nothing_is_lost(before, album, place):
-    """Every file of before is at its place, or in the trash with its bytes."""
+    """Assert that every file of `before` is in its place, or its bytes in the trash."""
     now = content(album)
     kept = list(content(place).values()) if place.exists() else []
     for path, data in before.items():
@@ -55,7 +55,7 @@ def test_duplicates_go_to_the_trash_and_come_back(album, tmp_path):
         undo(place)
 
 
-def test_what_is_not_sure_stays(album, tmp_path):
+def test_duplicates_that_are_not_sure_stay(album, tmp_path):
     groups = find_duplicates([album]).groups
     doubtful = [
         replace(group, duplicates=tuple(replace(twin, sure=False) for twin in group.duplicates))
@@ -66,7 +66,7 @@ def test_what_is_not_sure_stays(album, tmp_path):
     assert outcome.left == ()
 
 
-def test_operations_are_undone_one_after_the_other_newest_first(album, tmp_path, monkeypatch):
+def test_operations_are_undone_newest_first(album, tmp_path, monkeypatch):
     before, place = content(album), tmp_path / "trash"
     groups = find_duplicates([album]).groups
     first = apply(groups[:1], place)
@@ -78,7 +78,7 @@ def test_operations_are_undone_one_after_the_other_newest_first(album, tmp_path,
     assert content(album) == before
 
 
-def test_the_newest_operation_is_the_last_that_is_not_undone(album, tmp_path):
+def test_newest_is_the_last_operation_that_is_not_undone(album, tmp_path):
     place = tmp_path / "trash"
     assert trash.newest(place) is None
     groups = find_duplicates([album]).groups
@@ -88,12 +88,12 @@ def test_the_newest_operation_is_the_last_that_is_not_undone(album, tmp_path):
     assert trash.newest(place) is None
 
 
-def test_what_lies_in_the_trash_is_no_duplicate_any_more(album):
+def test_files_in_the_trash_are_not_searched_for_duplicates(album):
     apply(find_duplicates([album]).groups, album / "trash")
     assert find_duplicates([album]).groups == ()
 
 
-def test_a_file_that_changed_or_vanished_is_left_alone(album, tmp_path):
+def test_a_file_that_has_changed_or_gone_is_left_alone(album, tmp_path):
     groups = find_duplicates([album]).groups
     (album / "2" / "a2.png").write_bytes(b"something else")
     (album / "3" / "a3.png").unlink()
@@ -107,7 +107,7 @@ def test_a_file_that_changed_or_vanished_is_left_alone(album, tmp_path):
 
 
 @pytest.mark.parametrize("spoil", ["gone", "changed"])
-def test_a_group_whose_keeper_is_gone_or_changed_is_left_alone(album, tmp_path, spoil):
+def test_a_group_whose_keeper_has_gone_or_changed_is_left_alone(album, tmp_path, spoil):
     groups = find_duplicates([album]).groups
     keeper = album / "1" / "a1.png"
     keeper.unlink() if spoil == "gone" else keeper.write_bytes(b"other")
@@ -116,7 +116,7 @@ def test_a_group_whose_keeper_is_gone_or_changed_is_left_alone(album, tmp_path, 
     assert (album / "2" / "a2.png").exists()
 
 
-def test_a_file_that_became_another_name_of_the_keeper_is_left_alone(album, tmp_path):
+def test_a_file_that_has_become_a_link_to_the_keeper_is_left_alone(album, tmp_path):
     groups = find_duplicates([album]).groups
     for name, link in (("b2.png", os.link), ("ü2.png", os.symlink)):
         (album / "2" / name).unlink()
@@ -125,7 +125,9 @@ def test_a_file_that_became_another_name_of_the_keeper_is_left_alone(album, tmp_
     assert {Path(p).name for p, _ in outcome.left} == {"b2.png", "ü2.png"}
 
 
-def test_a_file_that_may_not_be_moved_is_left_and_the_rest_is_done(album, tmp_path, monkeypatch):
+def test_a_file_that_may_not_be_moved_is_left_and_the_others_are_moved(
+    album, tmp_path, monkeypatch
+):
     groups, real = find_duplicates([album]).groups, Path.replace
 
     def refuse(path, target):
@@ -141,7 +143,7 @@ def test_a_file_that_may_not_be_moved_is_left_and_the_rest_is_done(album, tmp_pa
     assert len(outcome.moved) == 3
 
 
-def test_undo_never_replaces_a_file_that_is_there_meanwhile(album, tmp_path):
+def test_undo_never_replaces_a_newer_file(album, tmp_path):
     place = tmp_path / "trash"
     apply(find_duplicates([album]).groups, place)
     (album / "2" / "b2.png").write_bytes(b"new")
@@ -168,8 +170,7 @@ def crossing(patched):
 
 @pytest.fixture
 def other_disk(monkeypatch):
-    """The trash is on another file system: no rename and no link crosses over."""
-
+    """The trash is on another file system, where no rename and no link can reach."""
     crossing(monkeypatch)
 
 
@@ -222,14 +223,14 @@ def test_without_room_for_the_plan_nothing_is_moved(album, tmp_path, monkeypatch
 
 
 class Killed(BaseException):
-    """What a kill looks like from inside: nothing after it runs."""
+    """Stands for a kill: no code after it handles it."""
 
 
 STEPS = ((Path, "replace"), (Path, "rename"), (Path, "unlink"), (os, "link"), (os, "fsync"))
 
 
 def dying(monkeypatch, steps, *, after):
-    """Make the step number `after`, counted over all kinds, the last: before or after it acts."""
+    """Raise Killed in place of every step after the first `after`, counted over all kinds."""
     count = [0]
 
     def wrapped(real):
@@ -248,7 +249,7 @@ def dying(monkeypatch, steps, *, after):
 
 @pytest.mark.parametrize("way_out", ["finish", "undo"])
 @pytest.mark.parametrize("disk", ["same disk", "other disk"])
-def test_killed_before_any_step_of_apply_it_is_finished_or_undone(
+def test_an_apply_killed_before_any_step_can_be_finished_or_undone(
     album, tmp_path, monkeypatch, request, way_out, disk
 ):
     before, groups = content(album), find_duplicates([album]).groups
@@ -274,11 +275,11 @@ def test_killed_before_any_step_of_apply_it_is_finished_or_undone(
         assert not list(tmp_path.rglob(f".facesearch-{16 * '?'}.part"))
         if ended:
             return
-    raise AssertionError("it never came to the end")
+    raise AssertionError("the operation never finished")
 
 
 @pytest.mark.parametrize("disk", ["same disk", "other disk"])
-def test_killed_before_any_step_of_undo_it_is_finished(album, tmp_path, monkeypatch, disk):
+def test_an_undo_killed_before_any_step_can_be_finished(album, tmp_path, monkeypatch, disk):
     before, groups = content(album), find_duplicates([album]).groups
     if disk == "other disk":
         crossing(monkeypatch)
@@ -293,18 +294,18 @@ def test_killed_before_any_step_of_undo_it_is_finished(album, tmp_path, monkeypa
             except Killed:
                 nothing_is_lost(before, album, place)
         finish(place)
-        if content(place):  # it had not begun
+        if content(place):  # the undo had not begun
             undo(place)
         assert content(album) == before
         assert not list(tmp_path.rglob(f".facesearch-{16 * '?'}.part"))
         assert unfinished(place) == []
-    raise AssertionError("it never came to the end")
+    raise AssertionError("the operation never finished")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork: 50 starts would take a minute")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("disk", ["same disk", "other disk"])
-def test_killed_at_fifty_random_moments_no_photo_is_lost_and_undo_works(
+def test_no_photo_is_lost_and_undo_works_after_fifty_kills_at_random(
     album, tmp_path, monkeypatch, disk
 ):
     before, place = content(album), tmp_path / "trash"
@@ -334,17 +335,17 @@ def test_killed_at_fifty_random_moments_no_photo_is_lost_and_undo_works(
     assert cut_short > 0
 
 
-def test_a_plan_that_was_tampered_with_is_refused(album, tmp_path):
+def test_a_damaged_plan_is_refused(album, tmp_path):
     apply(find_duplicates([album]).groups, tmp_path / "trash")
     (plan,) = (tmp_path / "trash").glob("*/facesearch-plan.jsonl")
     lines = plan.read_text().splitlines()
     assert json.loads(lines[0]) == {"facesearch_trash": 1, "files": 4}
     plan.write_text("\n".join(lines[:-1]))
-    with pytest.raises(TrashError, match="is not what facesearch wrote"):
+    with pytest.raises(TrashError, match="is not a plan that facesearch wrote"):
         undo(tmp_path / "trash")
 
 
-def test_names_of_any_bytes_and_any_length_are_kept(tmp_path, album):
+def test_file_names_of_any_bytes_and_length_survive(tmp_path, album):
     for name in ("\udcff.png", "x" * 240 + ".png"):
         Image.new("RGB", (9, 9), "pink").save(album / name)
     before, groups = content(album), find_duplicates([album]).groups

@@ -17,7 +17,7 @@ STRANGERS = Strangers(0, COHORT.mean, COHORT.score_mean, COHORT.score_std)
 
 
 def faces_of(photos, variation=0.6, seed=0):
-    """Unit rows of so many photos of each person, and whose they are."""
+    """Return unit rows, so many photos of each person, and the person of each row."""
     rng = np.random.default_rng(seed)
     people = np.repeat(np.arange(len(photos)), photos)
     own = unit(rng.normal(size=(len(photos), DIM)))[people]
@@ -30,15 +30,17 @@ def as_sets(groups):
 
 
 def grouped(ids, faces, photos=None):
-    """Groups where nobody is enrolled and strangers are as the cohort says."""
+    """Return the groups if nobody is enrolled and strangers are as the cohort says."""
     photos = np.arange(len(ids)) if photos is None else photos
     return group_faces(np.asarray(ids), faces, np.asarray(photos), faces[:0], COHORT)
 
 
 def one_pair_after_the_other(centred, photos):
-    """Average linkage as it is defined, naively: groups of rows."""
+    """Return the groups of rows by the definition of average linkage."""
     n = len(centred)
-    groups = [([[row]], True) for row in range(n)]  # parts that are sound, whether all of it is
+    groups = [
+        ([[row]], True) for row in range(n)
+    ]  # its parts whose joins count, whether all joins count
 
     def rows(group):
         return [row for part in group[0] for row in part]
@@ -85,9 +87,9 @@ def test_groups_are_those_of_average_linkage_one_pair_after_the_other(variation,
     assert as_sets(rows[ours == o].tolist() for o in np.unique(ours)) == as_sets(expected)
 
 
-def test_what_was_joined_without_counting_comes_into_no_group_later(monkeypatch):
-    """Two faces are nearest to each other, too little to count, and then to a large group."""
-    monkeypatch.setattr(clusters, "STRANGERS_AS_ALIKE", 1e-5)  # of two faces: a cosine of .84
+def test_faces_joined_below_the_needed_score_come_into_no_group_later(monkeypatch):
+    """Two faces are nearest to each other, but not near enough, and then to a large group."""
+    monkeypatch.setattr(clusters, "STRANGERS_AS_ALIKE", 1e-5)  # two faces need a cosine of .84
     axes = np.eye(DIM, dtype=np.float32)
     large = unit(axes[0] + 0.3 * axes[3:11])  # .92 alike
     sides = np.stack([axes[1], 0.535 * axes[1] + 0.845 * axes[2]])
@@ -99,7 +101,7 @@ def test_what_was_joined_without_counting_comes_into_no_group_later(monkeypatch)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_two_faces_of_one_photo_are_in_one_group_immich_12921(seed):
+def test_two_faces_in_one_photo_are_never_in_one_group_immich_12921(seed):
     faces, _ = faces_of([12, 9], variation=0.3, seed=seed)
     photos = np.arange(len(faces)) // 3  # as if each photo showed one person three times
     groups = grouped(np.arange(len(faces)), faces, photos)
@@ -108,7 +110,7 @@ def test_no_two_faces_of_one_photo_are_in_one_group_immich_12921(seed):
     assert len(groups) < 9  # six, had the nearest of all been joined first
 
 
-def test_a_face_goes_on_to_the_next_likeness_if_the_nearest_is_on_its_photo():
+def test_a_face_joins_the_next_nearest_if_the_nearest_is_in_its_photo():
     twins, _ = faces_of([2], variation=0.1)
     other = unit(twins[0] + 0.3 * faces_of([1], seed=5)[0][0])
     faces = np.vstack([twins, other])
@@ -120,7 +122,7 @@ def test_a_face_goes_on_to_the_next_likeness_if_the_nearest_is_on_its_photo():
     }
 
 
-def test_many_look_alikes_on_one_photo_do_not_hide_the_face_on_another_one():
+def test_many_look_alikes_in_one_photo_do_not_hide_a_face_in_another():
     faces, _ = faces_of([30], variation=0.05)
     away = unit(faces[0] + 0.4 * faces_of([1], seed=5)[0])
     photos = [1] * 30 + [2]
@@ -128,7 +130,7 @@ def test_many_look_alikes_on_one_photo_do_not_hide_the_face_on_another_one():
     assert sorted(map(len, groups)) == [1] * 29 + [2]
 
 
-def test_people_who_look_different_are_a_group_each_and_the_most_frequent_comes_first():
+def test_each_person_is_a_group_and_the_largest_group_comes_first():
     faces, people = faces_of([2, 5, 1, 3], variation=0.3)
     ids = 100 + np.arange(len(faces))
     groups = grouped(ids, faces)
@@ -136,7 +138,7 @@ def test_people_who_look_different_are_a_group_each_and_the_most_frequent_comes_
     assert [len(group) for group in groups] == [5, 3, 2, 1]
 
 
-def test_what_everybody_who_is_enrolled_has_in_common_joins_nobody():
+def test_what_all_enrolled_people_have_in_common_does_not_count_as_likeness():
     """As if all photos came from one bad camera."""
     rng = np.random.default_rng(0)
     camera = np.eye(DIM)[0]
@@ -147,7 +149,7 @@ def test_what_everybody_who_is_enrolled_has_in_common_joins_nobody():
     assert len(group_faces(ids, faces, ids, enrolled, COHORT)) == 3
 
 
-def test_groups_of_one_size_come_in_the_order_of_their_ids():
+def test_groups_of_equal_size_are_ordered_by_their_lowest_id():
     faces, _ = faces_of([2, 2, 2], variation=0.2)
     ids = np.array([7, 30, 2, 90, 5, 50])
     assert [min(g) for g in grouped(ids, faces)] == [2, 5, 7]
@@ -163,7 +165,7 @@ def test_the_most_typical_face_of_a_group_comes_first():
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-def test_the_order_of_the_faces_does_not_matter_copies_among_them(seed):
+def test_the_order_of_the_faces_does_not_matter_even_with_copies(seed):
     faces, _ = faces_of([1, 2, 4, 6, 3], variation=1.0)
     faces = np.vstack([faces, faces[:6], faces[:3]])  # the same photo twice and three times
     ids = np.arange(len(faces))
@@ -171,14 +173,14 @@ def test_the_order_of_the_faces_does_not_matter_copies_among_them(seed):
     assert grouped(ids[order], faces[order]) == grouped(ids, faces)
 
 
-def test_one_chance_likeness_does_not_join_two_people_nextcloud_recognize_475():
+def test_one_face_between_two_people_does_not_join_them_nextcloud_recognize_475():
     faces, people = faces_of([6, 6], variation=0.3)
     between = unit(faces[people == 0].sum(0) + faces[people == 1].sum(0))
     groups = grouped(np.arange(13), np.vstack([faces, between]))
     assert not any({0, 6} <= set(group) for group in groups)
 
 
-def test_more_faces_have_to_be_more_alike_and_large_groups_less():
+def test_more_faces_need_higher_scores_and_larger_groups_lower_ones():
     def z(a, b, n):
         return needed_z(np.array([a]), np.array([b]), n)[0]
 
@@ -188,23 +190,23 @@ def test_more_faces_have_to_be_more_alike_and_large_groups_less():
     assert z(1000, 1000, 10_000) == pytest.approx(clusters.LEAST_Z, abs=0.01)
 
 
-def test_no_face_is_no_group_and_one_face_is_one():
+def test_no_face_makes_no_group_and_one_face_makes_one():
     faces, _ = faces_of([1])
     assert grouped(np.zeros(0, np.int64), faces[:0]) == []
     assert grouped(np.array([4]), faces) == [(4,)]
 
 
-def test_faces_that_are_all_equal_are_one_group():
+def test_equal_faces_are_one_group():
     faces, _ = faces_of([1])
     groups = grouped(np.arange(50), np.repeat(faces, 50, axis=0))
     assert as_sets(groups) == {frozenset(range(50))}
 
 
-def test_many_that_tie_and_send_each_other_round_in_a_ring_are_joined(monkeypatch):
+def test_groups_whose_nearest_form_a_ring_are_joined(monkeypatch):
     import facesearch_indexes.faiss_index as faiss_index
 
     class Ring(faiss_index.FaissIndex):
-        """Each of three groups finds another one nearest, as rounding may have it."""
+        """The nearest of three groups form a ring, as rounding can make them."""
 
         def search(self, rows, k):
             found = super().search(rows, k)
@@ -226,12 +228,12 @@ def test_a_group_keeps_its_id_when_photos_are_added():
     assert keep_identities([(3, 4, 5), (1, 2, 6), (7,)], before, next_id=12) == [11, 10, 12]
 
 
-def test_of_two_groups_that_became_one_the_larger_part_gives_the_id_then_the_oldest():
+def test_joined_groups_keep_the_id_of_the_larger_part_then_the_oldest():
     assert keep_identities([(1, 2, 3)], {1: 5, 2: 9, 3: 9}, next_id=20) == [9]
     assert keep_identities([(1, 2)], {1: 9, 2: 5}, next_id=20) == [5]
 
 
-def test_of_a_group_that_broke_the_larger_part_keeps_the_id():
+def test_the_larger_part_of_a_divided_group_keeps_the_id():
     assert keep_identities([(1,), (2, 3)], {1: 5, 2: 5, 3: 5}, next_id=20) == [20, 5]
 
 
@@ -239,7 +241,7 @@ faces_to_groups = st.dictionaries(st.integers(0, 30), st.integers(0, 8), max_siz
 
 
 @given(before=faces_to_groups, after=faces_to_groups)
-def test_ids_are_never_shared_and_never_given_again(before, after):
+def test_ids_are_never_shared_and_never_reused(before, after):
     groups = [[f for f in after if after[f] == g] for g in sorted(set(after.values()))]
     ids = keep_identities(groups, before, next_id=9)
     assert len(set(ids)) == len(ids)
@@ -249,7 +251,7 @@ def test_ids_are_never_shared_and_never_given_again(before, after):
 
 
 @given(before=faces_to_groups, new=st.sets(st.integers(31, 60)), data=st.data())
-def test_every_group_keeps_its_id_while_faces_are_only_added(before, new, data):
+def test_every_group_keeps_its_id_if_faces_are_only_added(before, new, data):
     kept = {g: [f for f in before if before[f] == g] for g in sorted(set(before.values()))}
     groups = [list(faces) for faces in kept.values()]
     for face in sorted(new):
@@ -257,7 +259,7 @@ def test_every_group_keeps_its_id_while_faces_are_only_added(before, new, data):
     assert keep_identities(groups, before, next_id=9) == list(kept)
 
 
-def test_groups_found_again_with_more_photos_have_the_ids_they_had():
+def test_groups_found_again_with_more_photos_keep_their_ids():
     faces, people = faces_of([4, 6, 5], variation=0.3)
     first = np.flatnonzero(np.arange(len(faces)) % 3 > 0)
     groups = grouped(first, faces[first])
@@ -269,11 +271,11 @@ def test_groups_found_again_with_more_photos_have_the_ids_they_had():
         assert len({int(people[face]) for face in group}) == 1
 
 
-# What the benchmark says of groups
+# The figures of the benchmark
 
 
 @given(cases=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=12))
-def test_the_figures_of_groups_are_those_counted_face_by_face(cases):
+def test_the_benchmarks_figures_equal_those_counted_face_by_face(cases):
     labels, people = (np.array(x, np.int64) for x in zip(*cases, strict=True))
     n = range(len(cases))
     precision = np.mean(

@@ -1,22 +1,24 @@
-"""Faces that nobody has named: in groups that keep their number, until one is named."""
+"""Faces nobody has named are grouped; a group keeps its number until it is named."""
 
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from deciding import confirm, reject
 from fake_model import FakeModel, save_photo
+from gallery_rows import make_read_only, select
 
-from facesearch.curation import Curation
 from facesearch.errors import GalleryError, Refused
-from facesearch.gallery import Gallery, import_gallery
+from facesearch.gallery import import_gallery, review
+from facesearch.gallery.faces import Faces
 
 ADA, GRACE, HEDY, MARY, JOAN = 10, 20, 30, 40, 50
 
 
 @pytest.fixture
 def photos(shoot):
-    """Ada on four photos, Grace on three, one of them with Ada; Hedy on one."""
+    """Ada in four photos, Grace in three, one of them with Ada; Hedy in one."""
     return [
         shoot((ADA, 1)),
         shoot((ADA, 2)),
@@ -41,186 +43,182 @@ def of_ada(found):
     return group
 
 
-def test_faces_of_one_person_are_a_group_the_most_frequent_first(fake_gallery, photos):
-    found = fake_gallery.cluster(photos)
+def test_each_person_is_a_group_and_the_largest_group_comes_first(fake_gallery, photos):
+    found = fake_gallery.review.cluster(photos)
     assert members(found) == {
         1: {("10-1_0.png", 1), ("10-2_0.png", 1), ("20-2_10-3_0.png", 2), ("10-4_0.png", 1)},
         2: {("20-1_0.png", 1), ("20-2_10-3_0.png", 1), ("20-3_0.png", 1)},
     }
     assert (found.alone, found.named, found.photos, found.unreadable) == (1, 0, 7, ())
-    assert fake_gallery.people() == []
-    assert fake_gallery.check() == []
+    assert fake_gallery.people.all() == []
+    assert fake_gallery.upkeep.check() == []
 
 
-def test_who_is_enrolled_is_in_no_group(fake_gallery, photos, shoot):
+def test_enrolled_people_are_in_no_group(fake_gallery, photos, shoot):
     list(fake_gallery.enroll([("Ada", shoot((ADA, 7)))]))
-    found = fake_gallery.cluster(photos)
+    found = fake_gallery.review.cluster(photos)
     assert [len(group.faces) for group in found.groups] == [3]
     assert found.named == 4
 
 
-def test_a_face_that_is_one_of_two_enrolled_people_is_not_unnamed(
-    fake_gallery, photos, monkeypatch
-):
-    found = fake_gallery.cluster(photos[:2])
+def test_a_face_of_one_of_two_enrolled_people_is_not_unnamed(fake_gallery, photos, monkeypatch):
+    found = fake_gallery.review.cluster(photos[:2])
     assert [len(group.faces) for group in found.groups] == [2]
-    identify = Gallery.identify_faces
+    identify = review.identify_faces
     monkeypatch.setattr(
-        Gallery,
+        review,
         "identify_faces",
         lambda *args: [replace(face, alternatives=("Ada", "Adele")) for face in identify(*args)],
     )
-    found = fake_gallery.cluster(photos[:2])
+    found = fake_gallery.review.cluster(photos[:2])
     assert (found.groups, found.named) == ((), 2)
 
 
-def test_what_a_head_of_its_own_order_says_of_strangers_is_not_taken_for_cosines(
-    make_gallery, photos
-):
+def test_the_cohort_of_a_head_that_does_not_follow_the_cosine_is_not_used(make_gallery, photos):
     model = FakeModel()
     model.head = replace(model.head, follows_cosine=False)
     model.cohort = replace(model.cohort, score_mean=-0.1, score_std=0.5)
-    found = make_gallery(model=model).cluster(photos)
+    found = make_gallery(model=model).review.cluster(photos)
     assert [len(group.faces) for group in found.groups] == [4, 3]
 
 
 def test_a_group_keeps_its_number_when_photos_are_added_or_missing(fake_gallery, photos, shoot):
-    first = fake_gallery.cluster(photos)
+    first = fake_gallery.review.cluster(photos)
     more = [shoot((HEDY, 2)), shoot((HEDY, 3)), *(shoot((GRACE, k)) for k in (4, 5, 6)), *photos]
-    then = fake_gallery.cluster(more)
+    then = fake_gallery.review.cluster(more)
     assert {g.id: len(g.faces) for g in then.groups} == {2: 6, 1: 4, 3: 3}
     assert members(then)[1] == members(first)[1]
-    some = fake_gallery.cluster(photos[:2])
+    some = fake_gallery.review.cluster(photos[:2])
     assert members(some) == {1: {("10-1_0.png", 1), ("10-2_0.png", 1)}}
-    assert members(fake_gallery.cluster(more)) == members(then)
+    assert members(fake_gallery.review.cluster(more)) == members(then)
 
 
-def test_people_who_are_always_on_photos_together_keep_their_own_numbers(fake_gallery, shoot):
+def test_people_who_are_always_in_photos_together_keep_their_own_numbers(fake_gallery, shoot):
     pair = [shoot((ADA, k), (GRACE, k)) for k in (1, 2)]
-    first = members(fake_gallery.cluster(pair))
-    then = members(fake_gallery.cluster([*pair, shoot((GRACE, 3))]))
+    first = members(fake_gallery.review.cluster(pair))
+    then = members(fake_gallery.review.cluster([*pair, shoot((GRACE, 3))]))
     grace = next(group for group, faces in first.items() if ("10-1_20-1_0.png", 2) in faces)
     assert {group: len(faces) for group, faces in then.items()} == {grace: 3, 3 - grace: 2}
 
 
-def test_each_face_is_kept_once_however_often_it_is_seen(fake_gallery, photos):
+def test_each_face_is_stored_once_however_often_it_is_seen(fake_gallery, photos):
     for _ in range(3):
-        fake_gallery.cluster(photos)
-    assert fake_gallery._store.rows("SELECT count(*) FROM unnamed_face") == [(7,)]
+        fake_gallery.review.cluster(photos)
+    assert select(fake_gallery, "SELECT count(*) FROM unnamed_face") == [(7,)]
 
 
-def test_a_number_is_never_given_to_another_group(fake_gallery, photos, shoot):
-    fake_gallery.cluster(photos)
-    fake_gallery.name_group(fake_gallery.cluster(photos).groups[1], "Grace")
+def test_a_group_number_is_never_reused(fake_gallery, photos, shoot):
+    fake_gallery.review.cluster(photos)
+    fake_gallery.review.name_group(fake_gallery.review.cluster(photos).groups[1], "Grace")
     fake_gallery.forget("Grace")
-    found = fake_gallery.cluster([shoot((MARY, 1)), shoot((MARY, 2))])
+    found = fake_gallery.review.cluster([shoot((MARY, 1)), shoot((MARY, 2))])
     assert list(members(found)) == [3]
 
 
-def test_a_name_enrolls_the_whole_group_as_one_decision(fake_gallery, photos, shoot):
-    group = of_ada(fake_gallery.cluster(photos))
-    decision, left_out = fake_gallery.name_group(group, "Ada")
+def test_naming_a_group_enrolls_all_of_it_in_one_decision(fake_gallery, photos, shoot):
+    group = of_ada(fake_gallery.review.cluster(photos))
+    decision = fake_gallery.review.name_group(group, "Ada")
     assert decision.summary == "said that 4 faces are Ada"
-    assert left_out == []
-    assert [(p.name, p.photos) for p in fake_gallery.people()] == [("Ada", 4)]
+    assert decision.left_out == ()
+    assert [(p.name, p.photos) for p in fake_gallery.people.all()] == [("Ada", 4)]
     (probe,) = fake_gallery.identify([shoot((ADA, 9))])
     assert probe.faces[0].person == "Ada"
-    assert [len(g.faces) for g in fake_gallery.cluster(photos).groups] == [3]
-    fake_gallery.curation.undo(decision.id)
-    assert fake_gallery.people() == []
-    assert of_ada(fake_gallery.cluster(photos)).id == group.id
-    assert fake_gallery.check() == []
+    assert [len(g.faces) for g in fake_gallery.review.cluster(photos).groups] == [3]
+    fake_gallery.history.undo(decision.id)
+    assert fake_gallery.people.all() == []
+    assert of_ada(fake_gallery.review.cluster(photos)).id == group.id
+    assert fake_gallery.upkeep.check() == []
 
 
-def test_a_group_can_be_of_somebody_who_is_enrolled_already(fake_gallery, photos, shoot):
+def test_a_group_can_be_given_the_name_of_an_enrolled_person(fake_gallery, photos, shoot):
     list(fake_gallery.enroll([("Ada", shoot((MARY, 1)))]))
-    fake_gallery.name_group(of_ada(fake_gallery.cluster(photos)), " Ada ")
-    assert [(p.name, p.photos) for p in fake_gallery.people()] == [("Ada", 5)]
+    fake_gallery.review.name_group(of_ada(fake_gallery.review.cluster(photos)), " Ada ")
+    assert [(p.name, p.photos) for p in fake_gallery.people.all()] == [("Ada", 5)]
 
 
-def test_a_name_that_was_merged_into_another_is_that_person(fake_gallery, photos, shoot):
+def test_a_merged_name_stands_for_the_person_it_became(fake_gallery, photos, shoot):
     list(fake_gallery.enroll([("Ada", shoot((MARY, 1))), ("Augusta", shoot((JOAN, 1)))]))
-    fake_gallery.curation.merge(["Augusta"], into="Ada")
-    decision, _ = fake_gallery.name_group(of_ada(fake_gallery.cluster(photos)), "Augusta")
+    fake_gallery.people.merge(["Augusta"], into="Ada")
+    decision = fake_gallery.review.name_group(
+        of_ada(fake_gallery.review.cluster(photos)), "Augusta"
+    )
     assert decision.summary == "said that 4 faces are Ada"
-    assert [(p.name, p.photos) for p in fake_gallery.people()] == [("Ada", 6)]
+    assert [(p.name, p.photos) for p in fake_gallery.people.all()] == [("Ada", 6)]
 
 
-def test_what_a_human_said_of_one_face_outranks_the_name_of_its_group(fake_gallery, photos, shoot):
+def test_a_decision_about_one_face_outranks_the_name_of_its_group(fake_gallery, photos, shoot):
     list(fake_gallery.enroll([("Ada", shoot((MARY, 1)))]))
-    fake_gallery.curation.reject(photos[0], "Ada")
-    group = of_ada(fake_gallery.cluster(photos))
-    assert len(group.faces) == 4, "who it is not does not say who it is"
-    fake_gallery.curation.confirm(photos[3], "Ada", 1)
-    _, left_out = fake_gallery.name_group(group, "Ada")
-    assert sorted(left_out) == [
+    reject(fake_gallery, photos[0], "Ada")
+    group = of_ada(fake_gallery.review.cluster(photos))
+    assert len(group.faces) == 4, "a rejection does not name a face"
+    confirm(fake_gallery, photos[3], "Ada", 1)
+    decision = fake_gallery.review.name_group(group, "Ada")
+    assert sorted(decision.left_out) == [
         (str(photos[0]), "a human said that this face is not Ada"),
         (str(photos[3]), "another face of this photo is Ada"),
     ]
-    fake_gallery.curation.confirm(photos[1], "Grace", new=True)
+    confirm(fake_gallery, photos[1], "Grace", new=True)
     with pytest.raises(Refused, match="enrolled as"):
-        fake_gallery.name_group(group, "Ada")
-    assert fake_gallery.check() == []
+        fake_gallery.review.name_group(group, "Ada")
+    assert fake_gallery.upkeep.check() == []
 
 
-def test_two_faces_of_one_photo_are_two_people(fake_gallery, shoot):
-    found = fake_gallery.cluster([shoot((ADA, 1), (ADA, 2)), shoot((ADA, 3))])
+def test_two_faces_in_one_photo_are_two_people(fake_gallery, shoot):
+    found = fake_gallery.review.cluster([shoot((ADA, 1), (ADA, 2)), shoot((ADA, 3))])
     assert sorted(len(group.faces) for group in found.groups) == [2]
     assert found.alone == 1
 
 
-def test_a_photo_that_changed_or_went_is_left_out_and_the_others_are_named(
+def test_a_photo_that_has_changed_or_gone_is_left_out_and_the_others_are_named(
     fake_gallery, photos, shoot
 ):
-    group = of_ada(fake_gallery.cluster(photos))
+    group = of_ada(fake_gallery.review.cluster(photos))
     photos[0].unlink()
     save_photo(photos[1], (GRACE, 8))
-    decision, left_out = fake_gallery.name_group(group, "Ada")
+    decision = fake_gallery.review.name_group(group, "Ada")
     assert decision.changed["face"] == 2
-    assert [path for path, _ in sorted(left_out)] == [str(photos[0]), str(photos[1])]
-    assert "another picture by now" in dict(left_out)[str(photos[1])]
+    assert [path for path, _ in sorted(decision.left_out)] == [str(photos[0]), str(photos[1])]
+    assert "the file has changed since" in dict(decision.left_out)[str(photos[1])]
     for photo in photos:
         photo.unlink(missing_ok=True)
     with pytest.raises(Refused, match="none of the photos can be used"):
-        fake_gallery.name_group(group, "Ada")
+        fake_gallery.review.name_group(group, "Ada")
 
 
 def test_a_face_that_is_not_found_again_is_left_out(fake_gallery, photos):
-    group = of_ada(fake_gallery.cluster(photos))
+    group = of_ada(fake_gallery.review.cluster(photos))
     first, *others = group.faces
     elsewhere = replace(first, box=(0.0, 0.0, 5.0, 5.0))
-    decision, left_out = fake_gallery.name_group(replace(group, faces=(elsewhere, *others)), "Ada")
+    decision = fake_gallery.review.name_group(replace(group, faces=(elsewhere, *others)), "Ada")
     assert decision.changed["face"] == 3
-    assert left_out == [(first.photo, "the face is not found again")]
+    assert decision.left_out == ((first.photo, "the face is not found again"),)
 
 
-def test_of_the_photos_of_a_group_only_its_faces_are_held_in_memory(
-    fake_gallery, photos, monkeypatch
-):
+def test_naming_a_group_holds_only_its_own_faces_in_memory(fake_gallery, photos, monkeypatch):
     held = []
-    confirm_all = Curation.confirm_all
+    confirm = Faces.confirm
 
-    def noting(curation, faces, name, **options):
-        held.extend(seen for _, seen in faces)
-        return confirm_all(curation, faces, name, **options)
+    def noting(self, faces, name, **options):
+        held.extend(face.seen for face in faces)
+        return confirm(self, faces, name, **options)
 
-    monkeypatch.setattr(Curation, "confirm_all", noting)
-    fake_gallery.name_group(of_ada(fake_gallery.cluster(photos)), "Ada")
+    monkeypatch.setattr(Faces, "confirm", noting)
+    fake_gallery.review.name_group(of_ada(fake_gallery.review.cluster(photos)), "Ada")
     assert [len(seen.crops) for seen in held] == [1] * 4
     assert all(seen.crops.base is None for seen in held), "a view keeps all crops of its photo"
 
 
 def test_bad_photos_are_listed_and_the_others_grouped(fake_gallery, photos, tmp_path):
     (tmp_path / "empty.jpg").touch()
-    found = fake_gallery.cluster([tmp_path / "empty.jpg", *photos, tmp_path / "gone.jpg"])
+    found = fake_gallery.review.cluster([tmp_path / "empty.jpg", *photos, tmp_path / "gone.jpg"])
     assert [len(group.faces) for group in found.groups] == [4, 3]
     assert [path.rsplit("/", 1)[-1] for path, _ in found.unreadable] == ["empty.jpg", "gone.jpg"]
 
 
-def test_the_same_bytes_twice_are_one_photo(fake_gallery, photos, tmp_path):
+def test_files_with_the_same_bytes_count_as_one_photo(fake_gallery, photos, tmp_path):
     copy = tmp_path / "copy.png"
     copy.write_bytes(photos[0].read_bytes())
-    assert [len(g.faces) for g in fake_gallery.cluster([*photos, copy]).groups] == [4, 3]
+    assert [len(g.faces) for g in fake_gallery.review.cluster([*photos, copy]).groups] == [4, 3]
 
 
 class Counting(FakeModel):
@@ -234,28 +232,28 @@ class Counting(FakeModel):
 
 
 def test_the_first_run_finds_the_groups_that_the_next_ones_find(fake_gallery, photos, monkeypatch):
-    """Who names a group means the faces that were shown, not others that the cache leads to."""
+    """A name is meant for the faces that were shown, so the cache must not change the groups."""
     list(fake_gallery.enroll([("Ada", photos[0])]))
-    monkeypatch.setattr("facesearch.identification.SECOND_LOOK", 100.0)
+    monkeypatch.setattr("facesearch.identification.BORDERLINE_SD", 100.0)
     monkeypatch.setattr("facesearch.identification.look_again", lambda model, crops, rows: -rows)
-    first = fake_gallery.cluster(photos)
-    assert members(fake_gallery.cluster(photos)) == members(first)
+    first = fake_gallery.review.cluster(photos)
+    assert members(fake_gallery.review.cluster(photos)) == members(first)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_only_new_and_changed_photos_are_looked_at(make_gallery, photos, shoot, workers):
+def test_only_new_and_changed_photos_are_embedded(make_gallery, photos, shoot, workers):
     model = Counting()
     gallery = make_gallery(model=model)
-    first = members(gallery.cluster(photos, workers=workers))
+    first = members(gallery.review.cluster(photos, workers=workers))
     assert model.crops == 8
-    assert members(gallery.cluster(photos, workers=workers)) == first
+    assert members(gallery.review.cluster(photos, workers=workers)) == first
     assert model.crops == 8
     save_photo(photos[4], (JOAN, 1), (JOAN, 2))
-    gallery.cluster([*photos, shoot((GRACE, 7))], workers=workers)
+    gallery.review.cluster([*photos, shoot((GRACE, 7))], workers=workers)
     assert model.crops == 11
 
 
-def test_what_was_seen_before_a_run_was_cut_short_is_kept(make_gallery, photos):
+def test_photos_seen_before_an_interruption_are_not_embedded_again(make_gallery, photos):
     model, left = Counting(), iter(range(4))
     gallery = make_gallery(model=model)
 
@@ -264,101 +262,99 @@ def test_what_was_seen_before_a_run_was_cut_short_is_kept(make_gallery, photos):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        gallery.cluster(photos, advance=interrupt)
+        gallery.review.cluster(photos, advance=interrupt)
     seen = model.crops
-    gallery.cluster(photos)
+    gallery.review.cluster(photos)
     assert (seen, model.crops) == (5, 8)
 
 
-def test_another_model_looks_for_itself(make_gallery, photos, home):
-    make_gallery().cluster(photos)
+def test_another_model_does_not_use_the_cache_of_the_first(make_gallery, photos, home):
+    make_gallery().review.cluster(photos)
     (home / "gallery.db").unlink()
     model = Counting()
     model.fingerprint = "0" * 16
-    make_gallery(model=model).cluster(photos)
+    make_gallery(model=model).review.cluster(photos)
     assert model.crops == 8
 
 
 def test_a_damaged_cache_costs_time_only(make_gallery, photos, home):
-    first = members(make_gallery().cluster(photos))
+    first = members(make_gallery().review.cluster(photos))
     cache = home / "gallery.db-index" / "photos.cache"
     with sqlite3.connect(cache) as db:
         db.execute("UPDATE seen SET faces = x'00'")
     db.close()
-    assert members(make_gallery().cluster(photos)) == first
+    assert members(make_gallery().review.cluster(photos)) == first
     cache.write_bytes(b"no database" * 1000)
-    assert members(make_gallery().cluster(photos)) == first
+    assert members(make_gallery().review.cluster(photos)) == first
 
 
-def test_two_runs_at_once_keep_what_they_see_in_one_cache(make_gallery, photos, home, monkeypatch):
-    """Neither waits for the other, which is slow to look, nor takes it for damage."""
+def test_two_runs_at_once_share_one_cache(make_gallery, photos, home, monkeypatch):
+    """Neither waits for the slow other one, nor takes its lock for damage."""
     monkeypatch.setattr("facesearch.duplicates.photo_cache.BUSY_TIMEOUT_S", 0.0)
     one, other, model = make_gallery(), make_gallery(), Counting()
     left = photos[::-1]
-    one.cluster(photos[:4], advance=lambda: other.cluster([left.pop(0)]))
+    one.review.cluster(photos[:4], advance=lambda: other.review.cluster([left.pop(0)]))
     other.close()
     other = make_gallery(model=model)
     model.crops = 0
-    other.cluster(photos)
+    other.review.cluster(photos)
     assert model.crops == 0
 
 
-def test_a_cache_that_another_program_writes_to_for_too_long_is_not_deleted(
-    make_gallery, photos, home, monkeypatch
-):
+def test_a_cache_that_stays_locked_is_not_deleted(make_gallery, photos, home, monkeypatch):
     monkeypatch.setattr("facesearch.duplicates.photo_cache.BUSY_TIMEOUT_S", 0.0)
     gallery = make_gallery(model=(model := Counting()))
-    gallery.cluster(photos[:3])
+    gallery.review.cluster(photos[:3])
     cache = home / "gallery.db-index" / "photos.cache"
     with closing(sqlite3.connect(cache, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
-        assert [len(group.faces) for group in gallery.cluster(photos).groups] == [4, 3]
+        assert [len(group.faces) for group in gallery.review.cluster(photos).groups] == [4, 3]
     model.crops = 0
-    gallery.cluster(photos[:3])
+    gallery.review.cluster(photos[:3])
     assert model.crops == 0
 
 
 def test_groups_are_copied_with_their_gallery(fake_gallery, photos, tmp_path, fake_model, shoot):
-    first = fake_gallery.cluster(photos)
-    fake_gallery.export(tmp_path / "export.db")
+    first = fake_gallery.review.cluster(photos)
+    fake_gallery.upkeep.export(tmp_path / "export.db")
     with import_gallery(tmp_path / "export.db", tmp_path / "b.db", fake_model) as copy:
-        found = copy.cluster([shoot((MARY, k)) for k in range(9)] + photos)
+        found = copy.review.cluster([shoot((MARY, k)) for k in range(9)] + photos)
     assert members(first).items() <= members(found).items()
 
 
-def test_a_gallery_that_cannot_be_written_says_so_before_anything_is_looked_at(
-    fake_gallery, photos, monkeypatch
-):
-    fake_gallery._store.read_only = True
-    monkeypatch.setattr(Gallery, "_probe", lambda *_: pytest.fail("looked"))
+def test_a_read_only_gallery_is_refused_before_any_photo_is_read(fake_gallery, photos, monkeypatch):
+    make_read_only(fake_gallery)
+    monkeypatch.setattr(review, "probe", lambda *_: pytest.fail("looked"))
     with pytest.raises(GalleryError, match="cannot be written"):
-        fake_gallery.cluster(photos)
+        fake_gallery.review.cluster(photos)
 
 
-@pytest.mark.parametrize("enrolled_from", ["a photo of the group", "another photo", "nothing now"])
-def test_forget_leaves_nothing_of_the_groups_that_somebody_was_in(
+@pytest.mark.parametrize(
+    "enrolled_from", ["a photo of the group", "another photo", "an undone name"]
+)
+def test_forget_deletes_the_groups_a_person_was_in(
     fake_gallery, photos, home, shoot, enrolled_from
 ):
-    """Which group was theirs, the file need not know: they can be enrolled from any photo."""
-    group = of_ada(fake_gallery.cluster(photos))
-    if enrolled_from == "nothing now":
-        fake_gallery.curation.undo(fake_gallery.name_group(group, "Ada")[0].id)
+    """The gallery may not know which group was theirs: any photo may have enrolled them."""
+    group = of_ada(fake_gallery.review.cluster(photos))
+    if enrolled_from == "an undone name":
+        fake_gallery.history.undo(fake_gallery.review.name_group(group, "Ada").id)
     else:
         other = shoot((ADA, 7))
         photo = other if enrolled_from == "another photo" else photos[0]
         list(fake_gallery.enroll([("Ada", photo)]))
-        fake_gallery.cluster(photos)
+        fake_gallery.review.cluster(photos)
     fake_gallery.forget("Ada")
-    assert fake_gallery._store.rows("SELECT * FROM unnamed_face") == []
-    assert fake_gallery._store.rows("SELECT * FROM unnamed_group") == []
+    assert select(fake_gallery, "SELECT * FROM unnamed_face") == []
+    assert select(fake_gallery, "SELECT * FROM unnamed_group") == []
     assert not list((home / "gallery.db-index").glob("*"))
 
 
-def test_what_is_remembered_of_a_photo_is_what_was_seen(fake_gallery, photos, monkeypatch):
-    """The cache gives back every number: landmarks and embeddings count later."""
+def test_the_cache_gives_back_every_number_that_was_seen(fake_gallery, photos, monkeypatch):
+    """Landmarks and embeddings count later, when a group is named."""
     seen = {}
 
-    def noting(gallery, what, **_):
+    def noting(session, what, *rates):
         before = seen.setdefault(what.content_hash, what)
         assert [face.box for face in what.faces] == [face.box for face in before.faces]
         assert all(
@@ -368,22 +364,22 @@ def test_what_is_remembered_of_a_photo_is_what_was_seen(fake_gallery, photos, mo
         assert (what.embeddings == before.embeddings).all()
         assert (what.width, what.height) == (before.width, before.height)
         assert len(what.crops) == 0
-        return identify(gallery, what)
+        return identify(session, what, *rates)
 
-    identify = Gallery.identify_faces
-    monkeypatch.setattr(Gallery, "identify_faces", noting)
-    fake_gallery.cluster(photos)
-    fake_gallery.cluster(photos)
+    identify = review.identify_faces
+    monkeypatch.setattr(review, "identify_faces", noting)
+    fake_gallery.review.cluster(photos)
+    fake_gallery.review.cluster(photos)
     assert len(seen) == 7
 
 
-def test_a_photo_without_a_face_is_remembered_too(make_gallery, shoot):
+def test_a_photo_without_a_face_is_kept_in_the_cache_too(make_gallery, shoot):
     model = Counting()
     gallery = make_gallery(model=model)
     for _ in range(2):
-        found = gallery.cluster([shoot(None)])
+        found = gallery.review.cluster([shoot(None)])
         assert (found.groups, found.alone, found.photos) == ((), 0, 1)
 
 
-def test_nothing_at_all_is_no_group(fake_gallery):
-    assert fake_gallery.cluster([]).groups == ()
+def test_no_photos_make_no_groups(fake_gallery):
+    assert fake_gallery.review.cluster([]).groups == ()

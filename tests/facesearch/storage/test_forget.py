@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deciding import confirm, dismiss, reject
 from fake_model import SIDE_PX, embedding, save_photo
+from gallery_rows import connection_of, forget_rows, live_index_of, select, set_connection, store_of
 
-from facesearch import gallery as gallery_module
-from facesearch.alignment import TEMPLATE
+from facesearch.alignment import CROP_LANDMARKS
 from facesearch.errors import FacesearchError, GalleryError, UnknownPerson
-from facesearch.gallery import import_gallery
-from facesearch.storage import store
-from facesearch.storage.forgetting import forget_person
+from facesearch.gallery import import_gallery, live_index
+from facesearch.storage import sqlite
+from facesearch.storage.codec import TemplateCodec
 
 NAME, FORMER_NAME = "Zoë Müller-Åström", "Zoë Lindqvist"
 ZOE, OTHERS = 77, {"Ada": 10, "Grace": 20, "Hedy": 30}
@@ -34,10 +35,10 @@ def traces(photo):
         for name in (NAME, FORMER_NAME)
     ]
     halves = embedding(ZOE, 1).astype("<f2").tobytes()
-    landmarks = (TEMPLATE / 2 + (PLACE * SIDE_PX, 0)).astype("<f4").tobytes()
+    landmarks = (CROP_LANDMARKS / 2 + (PLACE * SIDE_PX, 0)).astype("<f4").tobytes()
     journalled = b64encode(halves)  # as a decision keeps what was taken out
     # as the index has it: read from the file and made of length 1 again
-    row = store.vectors([halves])[0].tobytes()
+    row = TemplateCodec().decode([halves])[0].tobytes()
     content_hash = hashlib.sha256(photo.read_bytes()).hexdigest().encode()
     return [
         *names,
@@ -68,21 +69,21 @@ def portrait(tmp_path):
 @pytest.fixture
 def gallery(make_gallery, shoot, portrait, monkeypatch):
     """Three others, and Zoë, once enrolled under another name, with an index file."""
-    monkeypatch.setattr(gallery_module, "INDEX_FILE_FROM", 2)
+    monkeypatch.setattr(live_index, "INDEX_FILE_FROM", 2)
     opened = make_gallery()
     pairs = [(name, shoot((number, k))) for name, number in OTHERS.items() for k in (1, 2)]
     list(opened.enroll([*pairs, (FORMER_NAME, portrait)]))
-    opened.rename(FORMER_NAME, NAME)
-    opened.rebuild()
+    opened.people.rename(FORMER_NAME, NAME)
+    opened.upkeep.rebuild()
     return opened
 
 
 def assert_others_are_untouched(gallery, shoot):
-    people = {person.name: person.templates for person in gallery.people()}
+    people = {person.name: person.templates for person in gallery.people.all()}
     assert people == dict.fromkeys(OTHERS, 2)
     probes = gallery.identify([shoot((number, 9)) for number in OTHERS.values()])
     assert [photo.faces[0].person for photo in probes] == list(OTHERS)
-    assert gallery.check() == []
+    assert gallery.upkeep.check() == []
 
 
 def test_forget_leaves_no_byte_compreface_1321(gallery, home, shoot, portrait):
@@ -114,7 +115,7 @@ def test_who_is_forgotten_can_be_enrolled_again(gallery, portrait):
     gallery.forget(NAME)
     (again,) = gallery.enroll([(NAME, portrait)])
     assert again.status == "enrolled"
-    assert gallery.check() == []
+    assert gallery.upkeep.check() == []
 
 
 def test_a_group_photo_keeps_its_other_people_but_not_the_path(gallery, home, shoot, tmp_path):
@@ -126,7 +127,7 @@ def test_a_group_photo_keeps_its_other_people_but_not_the_path(gallery, home, sh
     gallery.forget(NAME)
     assert found_in(home, [theirs, b"zoes-folder"]) == []
     assert [face.person for p in gallery.identify([group]) for face in p.faces] == ["Ada", None]
-    assert gallery.check() == []
+    assert gallery.upkeep.check() == []
 
 
 def test_a_path_of_somebody_else_that_has_the_name_in_it_is_blanked(gallery, home, tmp_path):
@@ -138,15 +139,15 @@ def test_a_path_of_somebody_else_that_has_the_name_in_it_is_blanked(gallery, hom
         photo = save_photo(tmp_path / folder / "ada.png", (10, 50 + k))
         list(gallery.enroll([("Ada", photo)]))
     gallery.forget(NAME)
-    paths = [path for path, _ in gallery.faces_of("Ada")][-2:]
+    paths = [path for path, _ in gallery.people.faces_of("Ada")][-2:]
     assert paths == [None, str(tmp_path / folders[1] / "ada.png")]
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_forgetting_one_person_never_touches_anothers_faces_immich_31507(gallery, shoot, name):
-    faces = {other: gallery.faces_of(other) for other in OTHERS if other != name}
+    faces = {other: gallery.people.faces_of(other) for other in OTHERS if other != name}
     gallery.forget(name)
-    assert {other: gallery.faces_of(other) for other in faces} == faces
+    assert {other: gallery.people.faces_of(other) for other in faces} == faces
     probes = gallery.identify([shoot((number, 9)) for number in OTHERS.values()])
     assert [photo.faces[0].person for photo in probes] == [
         other if other in faces else None for other in OTHERS
@@ -154,11 +155,13 @@ def test_forgetting_one_person_never_touches_anothers_faces_immich_31507(gallery
 
 
 def test_everyone_can_be_forgotten(gallery, home, shoot, portrait):
-    for person in gallery.people():
+    for person in gallery.people.all():
         gallery.forget(person.name)
-    assert gallery.info() | {"decision": 4, "person": 0, "template": 0} == gallery.info()
+    assert (
+        gallery.upkeep.info() | {"decision": 4, "person": 0, "template": 0} == gallery.upkeep.info()
+    )
     assert [f.person for p in gallery.identify([shoot((10, 9))]) for f in p.faces] == [None]
-    assert gallery.check() == []
+    assert gallery.upkeep.check() == []
     assert found_in(home, [name.encode() for name in OTHERS] + traces(portrait)) == []
 
 
@@ -166,7 +169,7 @@ def test_an_idle_program_with_the_gallery_open_does_not_matter(
     gallery, make_gallery, home, portrait
 ):
     other = make_gallery()
-    assert len(other.people()) == 4
+    assert len(other.people.all()) == 4
     gallery.forget(NAME)
     assert found_in(home, traces(portrait)) == []
 
@@ -174,38 +177,36 @@ def test_an_idle_program_with_the_gallery_open_does_not_matter(
 def test_what_another_program_keeps_from_being_erased_is_told_and_erased_later(
     gallery, make_gallery, home, portrait, monkeypatch, shoot
 ):
-    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.05)
     other = make_gallery()
-    with other._store.snapshot():
-        other.people()
+    with store_of(other).snapshot():
+        other.people.all()
         with pytest.raises(GalleryError, match=r"in use by another program.*gallery check"):
             gallery.forget(NAME)
-        assert [person.name for person in gallery.people()] == list(OTHERS)
-        assert any("in use by another program" in problem for problem in gallery.check())
+        assert [person.name for person in gallery.people.all()] == list(OTHERS)
+        assert any("in use by another program" in problem for problem in gallery.upkeep.check())
         assert found_in(home, traces(portrait)) != []
-    assert gallery.check() == []
+    assert gallery.upkeep.check() == []
     assert found_in(home, traces(portrait)) == []
     assert_others_are_untouched(gallery, shoot)
 
 
 def test_a_writer_at_work_keeps_bytes_from_being_erased_too(gallery, make_gallery, monkeypatch):
-    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.05)
     other = make_gallery()
-    with gallery._store.transaction():
-        forget_person(gallery._store, gallery._log, gallery._person(NAME))
-    with other._store.transaction(), pytest.raises(GalleryError, match="another program"):
-        gallery._scrub()
-    assert gallery._store.scrub_is_due()
+    forget_rows(gallery, NAME)
+    with store_of(other).transaction(), pytest.raises(GalleryError, match="another program"):
+        gallery.upkeep.erase()
+    assert store_of(gallery).erasure_is_due()
 
 
 def test_an_erasure_that_cannot_be_finished_does_not_keep_the_gallery_shut(
     gallery, make_gallery, monkeypatch, shoot, caplog
 ):
-    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.05)
-    with gallery._store.transaction():
-        forget_person(gallery._store, gallery._log, gallery._person(NAME))
-    with gallery._store.snapshot():
-        gallery._store.people()
+    monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.05)
+    forget_rows(gallery, NAME)
+    with store_of(gallery).snapshot():
+        store_of(gallery).people.all()
         assert_known = make_gallery().identify([shoot((10, 9))])
         assert [face.person for photo in assert_known for face in photo.faces] == ["Ada"]
     assert "still holds bytes of what was deleted" in caplog.text
@@ -217,17 +218,19 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}]
 from fake_model import FakeModel
+from gallery_rows import connection_of, store_of
 from facesearch.gallery import Gallery
 gallery = Gallery(Path({path!r}), FakeModel())
 steps = {steps}
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
-scrub = gallery._store.scrub
-def dying_scrub():
+store = store_of(gallery)
+erase = store.erase
+def dying_erase():
     # SQLite calls back while it copies the file
-    gallery._store.db.set_progress_handler(die, steps)
-    scrub()
-gallery._store.scrub = die if steps == 0 else dying_scrub
+    connection_of(gallery).set_progress_handler(die, steps)
+    erase()
+store.erase = die if steps == 0 else dying_erase
 gallery.forget({name!r})
 """
 
@@ -238,7 +241,7 @@ def test_an_erasure_that_was_killed_is_finished_at_the_next_opening(
     gallery, make_gallery, home, portrait, shoot, steps
 ):
     code = FORGET_AND_DIE.format(
-        tests=str(Path(__file__).parent), path=str(gallery.path), name=NAME, steps=steps
+        tests=str(Path(__file__).parents[1]), path=str(gallery.path), name=NAME, steps=steps
     )
     gallery.close()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -252,25 +255,24 @@ def test_an_erasure_that_was_killed_is_finished_at_the_next_opening(
 def test_an_erasure_by_two_at_once_forgets_neither(gallery, make_gallery, home, portrait):
     """Grace is forgotten while the file is being rewritten for Zoë, and the program dies then."""
     other = make_gallery()
-    vacuum = gallery._store.db
+    connection = connection_of(gallery)
 
     class Meanwhile:
         def __getattr__(self, name):
-            return getattr(vacuum, name)
+            return getattr(connection, name)
 
         def execute(self, sql, *values):
-            result = vacuum.execute(sql, *values)
+            result = connection.execute(sql, *values)
             if sql == "VACUUM":
-                with other._store.transaction():
-                    forget_person(other._store, other._log, other._person("Grace"))
+                forget_rows(other, "Grace")
             return result
 
-    gallery._store.db = Meanwhile()
+    set_connection(gallery, Meanwhile())
     gallery.forget(NAME)
-    gallery._store.db = vacuum
-    assert gallery._store.scrub_is_due()
+    set_connection(gallery, connection)
+    assert store_of(gallery).erasure_is_due()
     make_gallery()
-    assert not gallery._store.scrub_is_due()
+    assert not store_of(gallery).erasure_is_due()
     assert found_in(home, [*traces(portrait), b"Grace"]) == []
 
 
@@ -285,26 +287,25 @@ def test_an_index_is_not_saved_with_someone_who_was_forgotten_meanwhile(
     gallery, make_gallery, home, portrait
 ):
     other = make_gallery()
-    with other._store.snapshot():
-        view = other._current()
+    with store_of(other).snapshot():
+        view = live_index_of(other).current()
     view.filed_seq = -1
     gallery.forget(NAME)
-    other._keep_index(view)
+    live_index_of(other)._keep(view)
     assert found_in(home, traces(portrait)) == []
 
 
 def test_a_copy_has_no_bytes_of_who_was_forgotten(gallery, home, tmp_path, fake_model, portrait):
-    with gallery._store.transaction():
-        forget_person(gallery._store, gallery._log, gallery._person(NAME))  # not yet scrubbed
-    gallery.export(tmp_path / "copy" / "export.db")
+    forget_rows(gallery, NAME)  # not yet erased
+    gallery.upkeep.export(tmp_path / "copy" / "export.db")
     import_gallery(tmp_path / "copy" / "export.db", tmp_path / "copy" / "b.db", fake_model).close()
     assert found_in(tmp_path / "copy", traces(portrait)) == []
 
 
 def test_the_log_says_that_somebody_was_forgotten_but_not_who(gallery):
     gallery.forget(NAME)
-    rows = gallery._store.rows(
-        "SELECT made_by, person_id, face_id, payload FROM decision WHERE kind = 'forget'"
+    rows = select(
+        gallery, "SELECT made_by, person_id, face_id, payload FROM decision WHERE kind = 'forget'"
     )
     assert rows == [("human", None, None, "{}")]
 
@@ -315,112 +316,112 @@ def test_the_log_says_that_somebody_was_forgotten_but_not_who(gallery):
 def take_in_wrongly_and_out(gallery, portrait, shoot):
     """Zoë's face was enrolled as Ada's: the decision that took it out keeps its template."""
     gallery.forget(NAME)
-    gallery.curation.confirm(portrait, "Ada")
-    gallery.curation.reject(portrait, "Ada")
+    confirm(gallery, portrait, "Ada")
+    reject(gallery, portrait, "Ada")
     list(gallery.enroll([(NAME, portrait)]))
 
 
 def take_out_and_back(gallery, portrait, shoot):
-    gallery.curation.reject(portrait, NAME)
-    gallery.curation.undo()
+    reject(gallery, portrait, NAME)
+    gallery.history.undo()
 
 
 def move_back_and_forth(gallery, portrait, shoot):
-    gallery.curation.confirm(portrait, "Ada")
-    gallery.curation.confirm(portrait, NAME)
+    confirm(gallery, portrait, "Ada")
+    confirm(gallery, portrait, NAME)
 
 
 def merge_into_her(gallery, portrait, shoot):
     list(gallery.enroll([("Zoë", shoot((ZOE, 3)))]))
-    gallery.rename("Zoë", f"{NAME} (2)")
-    gallery.curation.merge([f"{NAME} (2)"], NAME)
+    gallery.people.rename("Zoë", f"{NAME} (2)")
+    gallery.people.merge([f"{NAME} (2)"], NAME)
 
 
 def merge_and_undo(gallery, portrait, shoot):
-    gallery.curation.merge(["Ada"], NAME)
-    gallery.curation.undo()
+    gallery.people.merge(["Ada"], NAME)
+    gallery.history.undo()
 
 
 def split_and_undo(gallery, portrait, shoot):
     list(gallery.enroll([(NAME, shoot((ZOE, 3)))]))
-    gallery.curation.split(NAME, [portrait], f"{FORMER_NAME} (2)")
-    gallery.rename(f"{FORMER_NAME} (2)", f"{FORMER_NAME} (3)")
-    gallery.curation.undo()
-    gallery.curation.undo()
+    gallery.people.split(NAME, [portrait], f"{FORMER_NAME} (2)")
+    gallery.people.rename(f"{FORMER_NAME} (2)", f"{FORMER_NAME} (3)")
+    gallery.history.undo()
+    gallery.history.undo()
 
 
 def tell_apart(gallery, portrait, shoot):
-    gallery.curation.not_same("Ada", NAME)
-    gallery.curation.not_same_photos(
+    gallery.people.not_same("Ada", NAME)
+    gallery.duplicates.not_same_photos(
         [("0" * 64, hashlib.sha256(portrait.read_bytes()).hexdigest())]
     )
 
 
 def reject_others_on_her_photo(gallery, portrait, shoot):
-    gallery.curation.reject(portrait, "Ada")
-    gallery.curation.reject(portrait, "Grace")
-    gallery.curation.undo()
+    reject(gallery, portrait, "Ada")
+    reject(gallery, portrait, "Grace")
+    gallery.history.undo()
 
 
 def call_her_a_stranger_and_take_it_back(gallery, portrait, shoot):
     """Zoë's face was a stranger's before, while, and after it was hers."""
     gallery.forget(NAME)
-    gallery.curation.dismiss(portrait, "stranger")
-    gallery.curation.confirm(portrait, NAME, new=True)
-    gallery.curation.dismiss(portrait, "no face")
-    gallery.curation.undo()
+    dismiss(gallery, portrait, "stranger")
+    confirm(gallery, portrait, NAME, new=True)
+    dismiss(gallery, portrait, "no face")
+    gallery.history.undo()
 
 
 def dismiss_a_stranger_beside_her(gallery, portrait, shoot):
     photo = save_photo(portrait.parent / "beside.png", (ZOE, 4), (50, 1))
     list(gallery.enroll([(NAME, photo)]))
-    gallery.curation.dismiss(photo, "stranger", 2)
+    dismiss(gallery, photo, "stranger", 2)
 
 
 def call_her_a_stranger_at_last(gallery, portrait, shoot):
-    gallery.curation.dismiss(portrait, "stranger")
+    dismiss(gallery, portrait, "stranger")
 
 
 def name_ada_after_her(gallery, portrait, shoot):
-    gallery.rename("Ada", f"not {NAME}")
-    gallery.curation.undo()
+    gallery.people.rename("Ada", f"not {NAME}")
+    gallery.history.undo()
 
 
 def lose_the_photo_of_ada_in_her_folder(gallery, portrait, shoot):
     photo = save_photo(portrait.parent / NAME / "ada.png", (10, 77))
     list(gallery.enroll([("Ada", photo)]))
-    gallery.curation.reject(photo, "Ada")
+    reject(gallery, photo, "Ada")
 
 
 def take_out_of_adas_and_of_hers(gallery, portrait, shoot):
-    gallery.curation.confirm(portrait, "Ada")
-    gallery.curation.take_out([portrait], "Ada")
+    confirm(gallery, portrait, "Ada")
+    gallery.people.take_out([portrait], "Ada")
     list(gallery.enroll([(NAME, portrait)]))
-    gallery.curation.take_out([portrait], NAME)
-    gallery.curation.undo()
+    gallery.people.take_out([portrait], NAME)
+    gallery.history.undo()
 
 
 def take_out_of_adas_whose_it_was_first(gallery, portrait, shoot):
     """Nothing but its place on the photo says that the face which was taken out is Zoë's."""
     gallery.forget(NAME)
-    gallery.curation.confirm(portrait, "Ada")
-    gallery.curation.take_out([portrait], "Ada")
+    confirm(gallery, portrait, "Ada")
+    gallery.people.take_out([portrait], "Ada")
     list(gallery.enroll([(NAME, portrait)]))
 
 
 def take_out_and_say_who_it_is_not(gallery, portrait, shoot):
     """Nothing is enrolled there any more; what was said since is of her face all the same."""
-    gallery.curation.take_out([portrait], NAME)
-    gallery.curation.reject(portrait, "Ada")
-    gallery.curation.dismiss(portrait, "no face")
-    gallery.curation.dismiss(portrait, "stranger")
+    gallery.people.take_out([portrait], NAME)
+    reject(gallery, portrait, "Ada")
+    dismiss(gallery, portrait, "no face")
+    dismiss(gallery, portrait, "stranger")
 
 
 def undo_her_enrollment_and_what_was_said_since(gallery, portrait, shoot):
     list(gallery.enroll([(NAME, shoot((ZOE, 3)))]))
-    gallery.curation.take_out([portrait], NAME)
-    gallery.curation.dismiss(portrait, "stranger")
-    gallery.curation.undo()
+    gallery.people.take_out([portrait], NAME)
+    dismiss(gallery, portrait, "stranger")
+    gallery.history.undo()
 
 
 STORIES = [
@@ -452,13 +453,13 @@ def test_forget_leaves_no_byte_of_what_was_decided_about_them(
     wanted = traces(portrait)
     gallery.forget(NAME)
     assert found_in(home, wanted) == []
-    assert gallery.check() == []
-    assert {person.name for person in gallery.people()} == set(OTHERS)
-    assert gallery._store.not_same() == []
-    assert gallery._store.not_same_photos() == set()
-    assert gallery._store.rows("SELECT 1 FROM dismissal") == []
+    assert gallery.upkeep.check() == []
+    assert {person.name for person in gallery.people.all()} == set(OTHERS)
+    assert store_of(gallery).verdicts.not_same() == []
+    assert store_of(gallery).verdicts.not_same_photos() == set()
+    assert select(gallery, "SELECT 1 FROM dismissal") == []
     adas = 1 if story is lose_the_photo_of_ada_in_her_folder else 0
-    assert len(gallery._store.rows("SELECT 1 FROM rejection")) == adas
+    assert len(select(gallery, "SELECT 1 FROM rejection")) == adas
 
 
 def test_what_was_decided_about_them_could_be_found(gallery, home, shoot, portrait):
@@ -475,65 +476,65 @@ def test_forget_after_any_two_stories_leaves_no_byte(make_gallery, tmp_path, sho
         with make_gallery(home / "gallery.db") as gallery:
             people = [(name, shoot((number, 1))) for name, number in OTHERS.items()]
             list(gallery.enroll([*people, (FORMER_NAME, portrait)]))
-            gallery.rename(FORMER_NAME, NAME)
+            gallery.people.rename(FORMER_NAME, NAME)
             for story in stories:
                 with suppress(FacesearchError):  # the first may forbid the second
                     story(gallery, portrait, shoot)
             gallery.forget(NAME)
             assert found_in(home, traces(portrait)) == [], stories
-            assert gallery.check() == []
+            assert gallery.upkeep.check() == []
 
 
 def test_forgetting_leaves_what_was_decided_about_others_in_force_and_undoable(
     gallery, shoot, portrait
 ):
     group = shoot((ZOE, 5), (10, 5))
-    gallery.curation.confirm(group, NAME, 1)
-    gallery.curation.not_same("Ada", "Grace")
-    gallery.curation.reject(group, "Hedy", 2)
-    gallery.curation.confirm(group, "Ada", 2)
-    before = {d.id: d for d in gallery.curation.history("Ada") if d.kind != "enroll"}
+    confirm(gallery, group, NAME, 1)
+    gallery.people.not_same("Ada", "Grace")
+    reject(gallery, group, "Hedy", 2)
+    confirm(gallery, group, "Ada", 2)
+    before = {d.id: d for d in gallery.history.list("Ada") if d.kind != "enroll"}
     assert {d.photo for d in before.values()} == {None, str(group)}
     gallery.forget(NAME)
-    after = {d.id: d for d in gallery.curation.history("Ada") if d.kind != "enroll"}
+    after = {d.id: d for d in gallery.history.list("Ada") if d.kind != "enroll"}
     assert after.keys() == before.keys()
     assert {d.photo for d in after.values()} == {None}, "her photo's path is hers"
     assert [c.person for c in next(gallery.identify([group])).faces[1].candidates] == ["Ada"]
     for _ in range(3):
-        gallery.curation.undo()
-    assert gallery._store.not_same() == gallery._store.rows("SELECT * FROM rejection") == []
-    assert gallery.check() == []
+        gallery.history.undo()
+    assert store_of(gallery).verdicts.not_same() == select(gallery, "SELECT * FROM rejection") == []
+    assert gallery.upkeep.check() == []
 
 
 def test_what_a_human_said_not_to_be_her_outlives_her(gallery, shoot):
     """Photos from which she was enrolled once, by mistake."""
     rejected, moved, confirmed, still_adas = (shoot((50, k)) for k in (1, 2, 3, 4))
     list(gallery.enroll((NAME, photo) for photo in (rejected, moved, confirmed, still_adas)))
-    gallery.curation.reject(rejected, NAME)
-    gallery.curation.dismiss(rejected, "stranger")
-    gallery.curation.move([moved], NAME, "Ada")
-    gallery.curation.dismiss(moved, "stranger")
+    reject(gallery, rejected, NAME)
+    dismiss(gallery, rejected, "stranger")
+    gallery.people.move([moved], NAME, "Ada")
+    dismiss(gallery, moved, "stranger")
     for photo in (confirmed, still_adas):
-        gallery.curation.take_out([photo], NAME)
-        gallery.curation.confirm(photo, "Ada")
-        gallery.curation.reject(photo, "Hedy")
-    taken_out = gallery.curation.take_out([confirmed], "Ada")
+        gallery.people.take_out([photo], NAME)
+        confirm(gallery, photo, "Ada")
+        reject(gallery, photo, "Hedy")
+    taken_out = gallery.people.take_out([confirmed], "Ada")
     gallery.forget(NAME)
     faces = [photo.faces[0] for photo in gallery.identify([rejected, moved])]
     assert [face.dismissed_as for face in faces] == ["stranger", "stranger"]
-    assert len(gallery._store.rows("SELECT 1 FROM rejection")) == 2
-    gallery.curation.undo(taken_out.id)
+    assert len(select(gallery, "SELECT 1 FROM rejection")) == 2
+    gallery.history.undo(taken_out.id)
     assert next(gallery.identify([confirmed])).faces[0].person == "Ada"
-    assert gallery.check() == []
+    assert gallery.upkeep.check() == []
 
 
 def test_what_was_about_somebody_forgotten_too_cannot_be_undone_any_more(gallery, shoot):
-    merge = gallery.curation.merge(["Grace", NAME], "Ada")
-    gallery.curation.undo()
+    merge = gallery.people.merge(["Grace", NAME], "Ada")
+    gallery.history.undo()
     gallery.forget(NAME)
     with pytest.raises(GalleryError, match=f"no decision {merge.id}"):
-        gallery.curation.undo(merge.id)
-    assert {person.name: person.templates for person in gallery.people()} == dict.fromkeys(
+        gallery.history.undo(merge.id)
+    assert {person.name: person.templates for person in gallery.people.all()} == dict.fromkeys(
         OTHERS, 2
     )
 
@@ -541,46 +542,46 @@ def test_what_was_about_somebody_forgotten_too_cannot_be_undone_any_more(gallery
 def test_what_is_left_of_the_history_never_misses_an_undoing(gallery, portrait):
     """The undoing tells where Zoë's face is; what it undid does not, but cannot stay alone."""
     gallery.forget(NAME)
-    confirm = gallery.curation.confirm(portrait, "Ada")
-    gallery.curation.undo()
+    confirmed = confirm(gallery, portrait, "Ada")
+    gallery.history.undo()
     list(gallery.enroll([(NAME, portrait)]))
     gallery.forget(NAME)
-    assert confirm.id not in {decision.id for decision in gallery.curation.history()}
+    assert confirmed.id not in {decision.id for decision in gallery.history.list()}
 
 
 def test_what_was_said_of_other_faces_on_a_photo_that_only_she_is_enrolled_from_goes_too(
     gallery, home, tmp_path
 ):
     photo = save_photo(tmp_path / "zoes-folder" / "two.png", (ZOE, 6), (10, 6))
-    gallery.curation.confirm(photo, NAME, 1)
-    gallery.curation.reject(photo, "Hedy", 2)
+    confirm(gallery, photo, NAME, 1)
+    reject(gallery, photo, "Hedy", 2)
     content_hash = hashlib.sha256(photo.read_bytes()).hexdigest().encode()
     assert found_in(home, [content_hash]) == [content_hash]
     gallery.forget(NAME)
     assert found_in(home, [content_hash]) == []
-    assert gallery.check() == []
+    assert gallery.upkeep.check() == []
 
 
 def test_undo_goes_on_below_what_was_about_somebody_forgotten(gallery, tmp_path, shoot):
     """Of a rejection on her photo nothing is left, of a merge what it did to others' faces."""
-    gallery.curation.merge(["Grace"], "Hedy")
-    gallery.curation.move([shoot((20, 1))], "Hedy", NAME)
+    gallery.people.merge(["Grace"], "Hedy")
+    gallery.people.move([shoot((20, 1))], "Hedy", NAME)
     photo = save_photo(tmp_path / "zoes-folder" / "two.png", (ZOE, 6), (10, 6))
-    gallery.curation.confirm(photo, NAME, 1)
-    gallery.curation.reject(photo, "Hedy", 2)
+    confirm(gallery, photo, NAME, 1)
+    reject(gallery, photo, "Hedy", 2)
     gallery.forget(NAME)
-    assert gallery.curation.undo().summary.endswith("merged Grace into Hedy (2 faces)")
-    assert {person.name: person.templates for person in gallery.people()} == {
+    assert gallery.history.undo().summary.endswith("merged Grace into Hedy (2 faces)")
+    assert {person.name: person.templates for person in gallery.people.all()} == {
         **OTHERS,
         "Ada": 2,
         "Grace": 1,
         "Hedy": 2,
     }
-    assert gallery.check() == []
+    assert gallery.upkeep.check() == []
 
 
 def test_who_was_merged_into_somebody_is_forgotten_with_them(gallery, home, portrait):
-    gallery.curation.merge([NAME], "Ada")
+    gallery.people.merge([NAME], "Ada")
     with pytest.raises(UnknownPerson):
         gallery.forget(NAME)
     gallery.forget("Ada")
@@ -588,15 +589,15 @@ def test_who_was_merged_into_somebody_is_forgotten_with_them(gallery, home, port
 
 
 def test_somebody_whose_enrollment_was_undone_can_still_be_forgotten(gallery, home, portrait):
-    gallery.curation.undo()  # of the last name
-    gallery.curation.undo()
+    gallery.history.undo()  # of the last name
+    gallery.history.undo()
     assert found_in(home, traces(portrait)) != []
     gone = gallery.forget(FORMER_NAME)
     assert (gone["templates"], gone["decisions"]) == (0, 4)
     assert found_in(home, traces(portrait)) == []
     with pytest.raises(UnknownPerson):
         gallery.forget(FORMER_NAME)
-    assert gallery.check() == []
+    assert gallery.upkeep.check() == []
 
 
 def test_embeddings_of_two_people_do_not_share_bytes():

@@ -1,6 +1,7 @@
 """Photos whose own place does not last are copied beside the gallery, and go with the people."""
 
 import pytest
+from deciding import confirm
 
 from facesearch.errors import GalleryError
 from facesearch.photo import file_hash
@@ -8,8 +9,8 @@ from facesearch.photo import file_hash
 
 def confirmed(gallery, photo, name, number=None):
     """Say who is on a photo as the page does; return where it is kept."""
-    kept = gallery.keep_photo(photo, file_hash(photo))
-    gallery.curation.confirm(kept, name, number, new=True)
+    kept = gallery.faces.keep_photo(photo, file_hash(photo))
+    confirm(gallery, kept, name, number, new=True)
     return kept
 
 
@@ -18,11 +19,11 @@ def test_a_copy_outlasts_the_photo_and_is_where_the_face_is_said_to_be(fake_gall
     data = photo.read_bytes()
     kept = confirmed(fake_gallery, photo, "Ann")
     photo.unlink()
-    ((path, face),) = fake_gallery.faces_of("Ann")
+    ((path, face),) = fake_gallery.people.faces_of("Ann")
     assert path == str(kept)
     assert kept.parent == home / "gallery.db-photos"
     assert kept.read_bytes() == data
-    assert fake_gallery.face(face.id)[0] == path
+    assert fake_gallery.faces.get(face.id)[0] == path
     assert kept.parent.stat().st_mode & 0o77 == 0
 
 
@@ -38,13 +39,13 @@ def test_forgetting_deletes_the_copies_of_photos_that_show_the_person_and_no_oth
     assert not of_ann.exists()
     assert not of_both.exists()  # it shows Ann, too
     assert of_bea.exists()
-    assert len(fake_gallery.faces_of("Bea")) == 2
+    assert len(fake_gallery.people.faces_of("Bea")) == 2
 
 
 def test_forgetting_deletes_the_copies_that_an_undone_decision_left(fake_gallery, shoot):
     confirmed(fake_gallery, shoot((2, 1)), "Bea")
     left = confirmed(fake_gallery, shoot((1, 1)), "Ann")
-    fake_gallery.curation.undo()
+    fake_gallery.history.undo()
     assert left.exists()  # for the undo of the undo
     fake_gallery.forget("Bea")
     assert not left.exists()
@@ -56,7 +57,7 @@ def test_the_copies_go_with_the_next_opening_if_the_program_ended_before(
     gallery = make_gallery()
     kept = confirmed(gallery, shoot((1, 1)), "Ann")
     with monkeypatch.context() as killed:
-        killed.setattr(gallery, "_scrub", dict)
+        killed.setattr(gallery.upkeep, "erase", dict)
         gallery.forget("Ann")
     gallery.close()
     assert kept.exists()
@@ -68,7 +69,7 @@ def test_a_copy_that_a_forgetting_beside_it_deleted_is_made_again(fake_gallery, 
     photo = shoot((1, 1))
     kept = confirmed(fake_gallery, photo, "Ann")
     kept.unlink()
-    assert fake_gallery.keep_photo(photo, file_hash(photo)) == kept
+    assert fake_gallery.faces.keep_photo(photo, file_hash(photo)) == kept
     assert kept.exists()
 
 
@@ -76,7 +77,7 @@ def test_a_photo_that_the_gallery_knows_is_not_copied(fake_gallery, shoot, tmp_p
     own, dropped = shoot((1, 1)), tmp_path / "dropped.png"
     list(fake_gallery.enroll([("Ann", own)]))
     dropped.write_bytes(own.read_bytes())
-    assert fake_gallery.keep_photo(dropped, file_hash(own)) == own
+    assert fake_gallery.faces.keep_photo(dropped, file_hash(own)) == own
     assert not (home / "gallery.db-photos").exists()
 
 
@@ -88,15 +89,15 @@ def test_the_copies_are_found_when_the_gallery_was_moved_with_them(
     gallery.close()
     home.rename(tmp_path / "moved")
     moved = make_gallery(tmp_path / "moved" / "gallery.db")
-    ((_, face),) = moved.faces_of("Ann")
-    assert moved.face(face.id)[0] == str(tmp_path / "moved" / "gallery.db-photos" / kept.name)
+    ((_, face),) = moved.people.faces_of("Ann")
+    assert moved.faces.get(face.id)[0] == str(tmp_path / "moved" / "gallery.db-photos" / kept.name)
 
 
 def test_a_photo_that_changed_meanwhile_is_not_kept_as_what_it_was(fake_gallery, shoot, home):
     with pytest.raises(GalleryError, match="changed"):
-        fake_gallery.keep_photo(shoot((1, 1)), "0" * 64)
+        fake_gallery.faces.keep_photo(shoot((1, 1)), "0" * 64)
     assert not list((home / "gallery.db-photos").iterdir())
 
 
 def test_a_face_that_is_not_there_is_none(fake_gallery):
-    assert fake_gallery.face(7) is None
+    assert fake_gallery.faces.get(7) is None

@@ -17,9 +17,9 @@ from fake_model import embedding
 
 from facesearch.errors import FacesearchError, GalleryError, NewerGallery
 from facesearch.gallery import Gallery, import_gallery
-from facesearch.storage import migrations, store
-from facesearch.storage.decisions import DecisionLog
-from facesearch.storage.store import FaceRow, Store
+from facesearch.storage import migrations, sqlite
+from facesearch.storage.rows import FaceRow
+from facesearch.storage.store import Store
 
 
 def open_store(path, create=True):
@@ -27,12 +27,12 @@ def open_store(path, create=True):
 
 
 def add_face(opened, name, number, path="/photos/somebody.png"):
-    person = opened.person_id(name) or opened.add_person(name)
+    person = opened.people.id_of(name) or opened.people.add(name)
     face = FaceRow((0.0, 0.0, 50.0, 60.0), np.zeros((5, 2), np.float32), 0.9, 100.0)
     photo = (f"{number:064x}", path, 100, 100)
     vector, journal = embedding(number, 0), opened.journal()
-    face_id = opened.insert_face(journal, person, photo, face, vector, "fa4e", "human")
-    DecisionLog(opened).append("enroll", person_id=person, face_id=face_id)
+    face_id = opened.faces.insert(journal, person, photo, face, vector, "fa4e", "human")
+    opened.decisions.append("enroll", person_id=person, face_id=face_id)
     return journal.changes[-1].id
 
 
@@ -52,7 +52,7 @@ def add_faces(opened, name, numbers):
 
 def names(path):
     with closing(open_store(path, create=False)) as opened:
-        return [person.name for person in opened.people()]
+        return [person.name for person in opened.people.all()]
 
 
 def refusal(path, kind=GalleryError, create=True):
@@ -100,8 +100,8 @@ def unprivileged():
 
 def test_what_is_stored_is_there_after_closing(filled):
     with closing(open_store(filled)) as opened:
-        assert [(p.name, p.templates) for p in opened.people()] == [("Ada", 20), ("Grace", 20)]
-        ids, rows = opened.templates()
+        assert [(p.name, p.templates) for p in opened.people.all()] == [("Ada", 20), ("Grace", 20)]
+        ids, rows = opened.templates.all()
         assert ids.tolist() == list(range(1, 41))
         assert np.allclose(rows, [embedding(n, 0) for n in range(40)], atol=1e-3)
         assert opened.problems() == []
@@ -110,9 +110,9 @@ def test_what_is_stored_is_there_after_closing(filled):
 def test_every_promise_to_the_disk_is_switched_on(filled):
     with closing(open_store(filled)) as opened:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "application_id")
-        values = [opened.rows(f"PRAGMA {pragma}")[0][0] for pragma in pragmas]
-        assert values == ["wal", 2, 1, 1, store.APPLICATION_ID]
-        tables = opened.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        values = [opened.db.rows(f"PRAGMA {pragma}")[0][0] for pragma in pragmas]
+        assert values == ["wal", 2, 1, 1, sqlite.APPLICATION_ID]
+        tables = opened.db.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         ours = [sql for name, sql in tables if not name.startswith(("sqlite_", "_sqlite_"))]
         assert len(ours) == 15
         assert all(
@@ -141,11 +141,11 @@ def old_gallery(path, before="m002_stamped_changes_and_due_scrubs"):
 def test_a_gallery_of_an_older_schema_is_brought_up_to_date(file):
     old_gallery(file)
     with closing(open_store(file)) as opened:
-        assert opened.rows("PRAGMA user_version") == [(store.SCHEMA_VERSION,)]
+        assert opened.db.rows("PRAGMA user_version") == [(sqlite.SCHEMA_VERSION,)]
         with opened.transaction():
             add_face(opened, "Ada", 1)
-        assert opened.stamp(0) == "beef"
-        assert re.fullmatch("beef[0-9a-f]{16}", opened.stamp(1))
+        assert opened.templates.stamp(0) == "beef"
+        assert re.fullmatch("beef[0-9a-f]{16}", opened.templates.stamp(1))
         assert opened.problems() == []
 
 
@@ -173,23 +173,23 @@ def gallery_without_curation(path):
 def test_what_was_decided_before_curation_can_be_undone_after_the_migration(file, fake_model):
     gallery_without_curation(file)
     with Gallery(file, replace(fake_model, fingerprint="fa4e")) as gallery:
-        assert gallery.check() == []
-        enrolled, renamed = gallery.curation.history()[::-1]
+        assert gallery.upkeep.check() == []
+        enrolled, renamed = gallery.history.list()[::-1]
         assert (enrolled.summary, enrolled.photo) == ("enrolled 1 face of Ada", "/ada.png")
         assert renamed.summary == "renamed Augusta ü to Ada"
-        gallery.curation.undo()
-        assert [person.name for person in gallery.people()] == ["Augusta ü"]
-        gallery.curation.undo()
-        assert gallery.people() == []
-        assert gallery.check() == []
+        gallery.history.undo()
+        assert [person.name for person in gallery.people.all()] == ["Augusta ü"]
+        gallery.history.undo()
+        assert gallery.people.all() == []
+        assert gallery.upkeep.check() == []
 
 
 def test_an_export_from_before_curation_can_be_imported(file, home, fake_model):
     gallery_without_curation(file)
     model = replace(fake_model, fingerprint="fa4e")
     with import_gallery(file, home / "new.db", model) as gallery:
-        assert [person.name for person in gallery.people()] == ["Ada"]
-        assert gallery.curation.history()[0].summary == "renamed Augusta ü to Ada"
+        assert [person.name for person in gallery.people.all()] == ["Ada"]
+        assert gallery.history.list()[0].summary == "renamed Augusta ü to Ada"
 
 
 @pytest.mark.parametrize(
@@ -200,12 +200,12 @@ def test_an_export_from_before_curation_can_be_imported(file, home, fake_model):
         (
             "INSERT INTO rejection SELECT 1, content_hash, box_left, box_top, box_right, "
             "box_bottom, person_id FROM face JOIN photo ON photo.id = photo_id WHERE face.id = 3",
-            "1 face(s) enrolled as somebody who they are not, as a human said",
+            "1 face(s) enrolled as a person who a human said they are not",
         ),
         (
             "INSERT INTO dismissal SELECT 1, content_hash, box_left, box_top, box_right, "
             "box_bottom, 'stranger' FROM face JOIN photo ON photo.id = photo_id WHERE face.id = 3",
-            "1 enrolled face(s) of which a human said that nobody is to be named",
+            "1 face(s) enrolled that a human dismissed",
         ),
         (
             "PRAGMA foreign_keys = OFF; INSERT INTO not_same VALUES (1, 1, 99)",
@@ -215,7 +215,7 @@ def test_an_export_from_before_curation_can_be_imported(file, home, fake_model):
 )
 def test_what_contradicts_itself_is_told(filled, damage, told):
     with closing(open_store(filled)) as opened:
-        opened.db.executescript(damage)
+        opened.db.connection.executescript(damage)
         assert opened.problems() == [told]
 
 
@@ -248,7 +248,7 @@ def test_a_migration_interrupted_at_any_statement_leaves_a_gallery_that_opens(
             monkeypatch.setattr(sqlite_utils.Database, "execute", run)
         with closing(open_store(file)) as opened:
             assert opened.problems() == []
-            assert [person.name for person in opened.people()] == (["Ada"] if old else [])
+            assert [person.name for person in opened.people.all()] == (["Ada"] if old else [])
     assert statement > 5
 
 
@@ -279,22 +279,22 @@ def test_a_gallery_is_no_other_programs_while_another_process_makes_it(file, mon
                 open_store(file).close()
             return super().execute(statement, *values)
 
-    connect = store.connect
+    connect = sqlite.connect
     monkeypatch.setattr(
-        store,
+        sqlite,
         "connect",
         lambda path, how="mode=rwc": sqlite3.connect(
             path, factory=Overtaken, isolation_level=None, check_same_thread=False
         ),
     )
     with closing(open_store(file)) as opened:
-        assert store.connect is connect
+        assert sqlite.connect is connect
         assert opened.problems() == []
 
 
 def test_a_gallery_of_a_newer_schema_is_refused(filled):
     with closing(sqlite3.connect(filled)) as db:
-        db.execute(f"PRAGMA user_version = {store.SCHEMA_VERSION + 1}")
+        db.execute(f"PRAGMA user_version = {sqlite.SCHEMA_VERSION + 1}")
     assert "update facesearch" in refusal(filled, NewerGallery)
 
 
@@ -329,8 +329,13 @@ def test_a_place_inside_a_file_is_refused(home):
 def read_everything(path):
     with closing(open_store(path, create=False)) as opened:
         problems = opened.problems()
-        opened.people(), opened.templates(), opened.enrolled_bytes(), opened.counts()
-        opened.known_faces(f"{3:064x}"), opened.faces_of(1), opened.seq(), opened.changes_since(0)
+        opened.people.all(), opened.templates.all(), opened.faces.enrolled_photos(), opened.counts()
+        (
+            opened.faces.in_photo(f"{3:064x}"),
+            opened.faces.of_person(1),
+            opened.templates.seq(),
+            opened.templates.changes_since(0),
+        )
         return problems
 
 
@@ -369,7 +374,7 @@ def test_a_template_that_is_no_vector_is_told(filled):
     with closing(open_store(filled)) as opened:
         opened.db.execute("UPDATE template SET vector = x'007e' WHERE id = 3")
         with pytest.raises(GalleryError, match="damaged"):
-            opened.templates()
+            opened.templates.all()
         opened.db.execute("UPDATE template SET vector = zeroblob(128) WHERE id = 3")
         assert any("damaged" in problem for problem in opened.problems())
 
@@ -387,16 +392,16 @@ def test_what_fails_inside_a_transaction_leaves_nothing(filled):
 def test_a_snapshot_stays_as_it_was_while_another_program_writes(filled):
     with closing(open_store(filled)) as reader, closing(open_store(filled)) as writer:
         with reader.snapshot():
-            assert reader.seq() == 40
+            assert reader.templates.seq() == 40
             with writer.transaction():
                 add_face(writer, "Hedy", 99)
-            assert reader.seq() == 40
-            assert reader.person_id("Hedy") is None
-        assert reader.seq() == 41
+            assert reader.templates.seq() == 40
+            assert reader.people.id_of("Hedy") is None
+        assert reader.templates.seq() == 41
 
 
 def test_a_gallery_locked_by_another_program_is_told(filled, monkeypatch):
-    monkeypatch.setattr(store, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     with (
         closing(open_store(filled)) as one,
         closing(open_store(filled)) as other,
@@ -404,30 +409,30 @@ def test_a_gallery_locked_by_another_program_is_told(filled, monkeypatch):
     ):
         with pytest.raises(GalleryError, match="another program is writing"), other.transaction():
             pass
-        assert [person.name for person in other.people()] == ["Ada", "Grace"]
+        assert [person.name for person in other.people.all()] == ["Ada", "Grace"]
 
 
 def test_a_full_disk_loses_nothing_and_enrolling_goes_on_after_space_is_freed(filled):
     with closing(open_store(filled)) as opened:
-        pages = opened.rows("PRAGMA page_count")[0][0]
+        pages = opened.db.rows("PRAGMA page_count")[0][0]
         opened.db.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(GalleryError, match=r"the disk is full.*nothing was lost"):
             add_faces(opened, "Hedy", range(100, 500))
-        stored = len(opened.templates()[0])
+        stored = len(opened.templates.all()[0])
         assert opened.counts() == dict.fromkeys(
             ("photo", "face", "template", "decision"), stored
         ) | {"person": 2 + (stored > 40)}
         opened.db.execute("PRAGMA max_page_count = 100000")
         with opened.transaction():
             add_face(opened, "Hedy", 999)
-        assert len(opened.templates()[0]) == stored + 1
+        assert len(opened.templates.all()[0]) == stored + 1
         assert opened.problems() == []
 
 
 FULL = """
 import resource, sys
 from pathlib import Path
-sys.path[:0] = [{tests!r}]
+sys.path[:0] = {tests!r}
 from test_store import add_face, open_store
 opened = open_store(Path({file!r}))
 size = Path({file!r}).stat().st_size
@@ -441,7 +446,8 @@ for number in range(100, 5000):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file sizes")
 def test_a_file_that_may_not_grow_keeps_all_that_was_acknowledged(filled):
-    code = FULL.format(tests=str(Path(__file__).parent), file=str(filled))
+    tests = [str(folder) for folder in Path(__file__).parents[:2]]
+    code = FULL.format(tests=tests, file=str(filled))
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 1
     assert "GalleryError: the gallery" in ended.stderr.strip().splitlines()[-1]
@@ -460,7 +466,7 @@ def test_a_gallery_that_cannot_be_written_can_be_read(unprivileged):
     unprivileged.chmod(0o555)
     with closing(open_store(file)) as opened:
         assert opened.read_only
-        assert opened.person_id("Ada") == 1
+        assert opened.people.id_of("Ada") == 1
         with pytest.raises(GalleryError, match="cannot be written here"), opened.transaction():
             pass
     assert [p.name for p in unprivileged.iterdir()] == ["gallery.db"]
@@ -476,7 +482,7 @@ def test_what_is_only_in_the_log_is_read_where_nothing_can_be_written(unprivileg
         unprivileged.chmod(0o555)
         with closing(open_store(file)) as opened:
             assert opened.read_only
-            assert opened.person_id("Ada") == 1
+            assert opened.people.id_of("Ada") == 1
 
 
 def test_a_new_gallery_in_a_folder_that_cannot_be_written_is_refused(unprivileged):
@@ -493,14 +499,14 @@ def test_an_old_gallery_that_cannot_be_written_asks_for_a_copy(unprivileged):
 
 def test_stamps_name_changes_even_after_their_numbers_are_used_again(filled):
     with closing(open_store(filled)) as opened:
-        assert opened.stamp(41) is None
-        stamps = {opened.stamp(seq) for seq in range(41)}
+        assert opened.templates.stamp(41) is None
+        stamps = {opened.templates.stamp(seq) for seq in range(41)}
         undone = []
         with pytest.raises(ZeroDivisionError):
-            add_and_fail(opened, "Hedy", lambda: undone.append(opened.stamp(41)))
+            add_and_fail(opened, "Hedy", lambda: undone.append(opened.templates.stamp(41)))
         with opened.transaction():
             add_face(opened, "Hedy", 99)
-        assert len({*stamps, *undone, opened.stamp(41)}) == 43
+        assert len({*stamps, *undone, opened.templates.stamp(41)}) == 43
 
 
 def test_a_copy_is_complete_of_another_generation_and_leaves_no_half(filled, home, monkeypatch):
@@ -519,4 +525,4 @@ def test_a_copy_is_complete_of_another_generation_and_leaves_no_half(filled, hom
 def test_a_path_that_is_no_text_is_stored_readably(file):
     with closing(open_store(file)) as opened, opened.transaction():
         add_face(opened, "Ada", 1, path="/photos/caf\udce9.jpg")
-        assert opened.faces_of(1)[0][0] == "/photos/caf?.jpg"
+        assert opened.faces.of_person(1)[0][0] == "/photos/caf?.jpg"

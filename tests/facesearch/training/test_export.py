@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra train")
 onnx = pytest.importorskip("onnx", reason="onnx, which writes the graph, is not installed")
 pytest.importorskip("scipy", reason="scipy, which fits the calibration, is not installed")
 
-from facesearch.engine import make_engine, openvino_is_installed, unfolded  # noqa: E402
+from facesearch.engine import dequantized, make_engine, openvino_is_installed  # noqa: E402
 from facesearch.errors import TrainingError  # noqa: E402
 from facesearch.figures import read_figures  # noqa: E402
 from facesearch.model import Model  # noqa: E402
@@ -121,7 +121,7 @@ def test_weights_of_eight_bits_take_a_quarter_and_are_off_by_at_most_half_a_step
     shape = {1: "bias", 2: "Gemm", 4: "Conv"}
     kept = [
         [onnx.numpy_helper.to_array(w) for w in model.graph.initializer]
-        for model in (onnx.load_from_string(exact), unfolded(tmp_path / "rounded.onnx"))
+        for model in (onnx.load_from_string(exact), dequantized(tmp_path / "rounded.onnx"))
     ]
     big = [[w for w in weights if w.ndim in shape and w.size > 200] for weights in kept]
     by_shape = [sorted(weights, key=lambda w: (w.shape, w.sum().round(2))) for weights in big]

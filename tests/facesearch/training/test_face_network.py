@@ -11,7 +11,7 @@ import torch
 
 from facesearch.engine import OpenCVEngine
 from facesearch.errors import TrainingError
-from facesearch.model import SHIPPED
+from facesearch.shipped import SHIPPED
 from facesearch.training.face_network import Convolution, dequantized, start_branch
 from facesearch.training.onnx_graph import face_onnx
 from facesearch.vectors import unit

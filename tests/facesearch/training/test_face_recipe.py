@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from made_up_faces import crops_of_people, untrained_graph
 
 from facesearch.evaluation.protocols import random_open_set_splits
-from facesearch.model import model_folder
+from facesearch.shipped import model_folder
 from facesearch.training.face_network import CODE, start_branch
 from facesearch.training.face_recipe import ZERO_COHORT, Face
 from facesearch.training.loop import train

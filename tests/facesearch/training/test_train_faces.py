@@ -14,7 +14,8 @@ from facesearch.evaluation.protocols import random_open_set_splits
 from facesearch.figures import read_figures
 from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.identification import REFERENCE_VIEWS, look_again
-from facesearch.model import Model, read_manifest
+from facesearch.manifest import read_manifest
+from facesearch.model import Model
 from facesearch.openset import Cohort, Evidence
 from facesearch.training import train_faces
 from facesearch.training.calibration import Calibration

@@ -1,4 +1,4 @@
-"""A running `facesearch web`, as a process of its own, and ways to talk to it: bytes, a browser."""
+"""A running `facesearch web`, and ways to talk to it: requests, raw bytes, a browser."""
 
 import asyncio
 import hashlib
@@ -18,26 +18,27 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from gallery_rows import store_of
 from PIL import Image
 
 from facesearch import Gallery, Model
-from facesearch.storage.store import FaceRow
+from facesearch.storage.rows import FaceRow
 
-sys.path.insert(0, str(Path(__file__).parent))  # for odd_models, here and in other processes
+sys.path.insert(0, str(Path(__file__).parent))  # for browser_steps, and tests' own helpers
 
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's; no browser is ever downloaded
 
 
 @dataclass
 class Site:
-    """A server and the cookie that it gave."""
+    """A server, and the cookie it gave."""
 
     address: str  # with the token
     process: subprocess.Popen | None = None  # None: it runs in this one
     cookie: str = ""
 
     def enter(self):
-        """Return the site, with the cookie that the address brings."""
+        """Return the site after it got the cookie."""
         answer = self.ask("GET", self.address.partition(self.host)[2])
         self.cookie = answer[1]["set-cookie"].partition(";")[0]
         return self
@@ -51,7 +52,7 @@ class Site:
         return urlsplit(self.address).port
 
     def ask(self, method, path, body=None, **headers):
-        """Return status, headers and body of the answer to a request of the page's own."""
+        """Return (status, headers, body) of the answer to a request as the page sends it."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.cookie:
             headers.setdefault("Cookie", self.cookie)
@@ -66,14 +67,14 @@ class Site:
         finally:
             connection.close()
 
-    def tell(self, path, **told):
-        """Return status and answer of a change that a script asks for."""
-        body = json.dumps(told).encode()
+    def tell(self, path, **values):
+        """Return (status, JSON) of the answer to a change that a script requests."""
+        body = json.dumps(values).encode()
         status, _, answer = self.ask("POST", path, body, Content_Type="application/json")
         return status, json.loads(answer)
 
     def raw(self, *parts):
-        """Return the answer to bytes as they are; the connection is not used again."""
+        """Return the answer to raw bytes, sent on a connection of their own."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             for part in parts:
                 connection.sendall(part)
@@ -83,13 +84,13 @@ class Site:
             return answer
 
     def status(self, *lines, body=b""):
-        """Return the status of a request of these lines."""
+        """Return the status of the answer to a request of these lines."""
         return int(self.raw("\r\n".join([*lines, "", ""]).encode() + body).split()[1])
 
 
 @pytest.fixture(scope="session")
 def start_site():
-    """Start `facesearch web --no-browser` with more options; every one is ended at last."""
+    """Start `facesearch web --no-browser` with more options; end them all at the end."""
     pytest.importorskip("starlette", reason="the extra web is not installed")
     pytest.importorskip("uvicorn", reason="the extra web is not installed")
     started = []
@@ -113,7 +114,7 @@ def start_site():
 
 
 class App:
-    """The application with its guard in this process, without a server: quicker to start."""
+    """An application with its guard in this process, without a server: quicker to start."""
 
     def __init__(self, app):
         from facesearch.serving.guard import Guard
@@ -127,7 +128,7 @@ class App:
         self._runner.close()
 
     def ask(self, method, address, body=b"", **headers):
-        """Return status, headers and body of the answer to a request of the page's own."""
+        """Return (status, headers, body) of the answer to a request as the page sends it."""
         path, _, query = address.partition("?")
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         headers = {
@@ -151,9 +152,9 @@ class App:
         fields = {name.decode(): value.decode() for name, value in answer[0]["headers"]}
         return answer[0]["status"], fields, b"".join(part["body"] for part in answer[1:])
 
-    def tell(self, path, **told):
-        """Return status and answer of a change that a script asks for."""
-        body = json.dumps(told).encode()
+    def tell(self, path, **values):
+        """Return (status, JSON) of the answer to a change that a script requests."""
+        body = json.dumps(values).encode()
         status, _, answer = self.ask("POST", path, body, Content_Type="application/json")
         return status, json.loads(answer)
 
@@ -164,32 +165,46 @@ def _model():
 
 
 def app_of(gallery, photos=(), folders=(), training=None):
-    """Return the application of a gallery whose eyes look in this process.
+    """Return the application of a gallery that decodes photos in this process.
 
-    What a process of their own is for is tested by `test_eyes` and with `start_site`.
+    `test_decoder` and tests with `start_site` use the child process.
     """
-    from facesearch.serving import decoder as eyes
-    from facesearch.web import desk
+    from facesearch.serving import decoder, desk
     from facesearch.web.app import make_app
 
-    look = partial(eyes.look_at, model=gallery.model)
-    answers = {"look": look, "cut_out": eyes.cut, "shrink": eyes.shrunk}
+    answers = {
+        "decode": partial(decoder.decode_photo, model=gallery.model),
+        "crop": decoder.crop_face,
+        "shrink": decoder.shrink_photo,
+    }
 
-    class EyesHere(eyes.Eyes):
+    class DecoderHere(decoder.DecoderProcess):
         def start(self):
             pass
 
-        def _ask(self, name, what, *arguments):
-            return answers[what](*arguments)
+        def _ask(self, name, request, *arguments):
+            return answers[request](*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(desk, "Eyes", EyesHere)
+        patch.setattr(desk, "DecoderProcess", DecoderHere)
         return make_app(gallery, lambda: gallery.model, sorted(photos), folders, training)
 
 
+@pytest.fixture(scope="module")
+def _uploads_stay():
+    """Keep applications in this process from dropping uploads at a moment that tests do not choose.
+
+    They do when they notice, every few seconds, that another program forgot somebody; this is
+    tested with a server of its own.
+    """
+    desk = pytest.importorskip("facesearch.serving.desk", reason="the extra web is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(desk, "NOTICE_S", 3600.0)
+        yield
+
+
 def opening(model):
-    """Yield what opens a gallery file as an application; every one is closed at last."""
-    pytest.importorskip("starlette", reason="the extra web is not installed")
+    """Yield a function that opens a gallery file as an application; close them all at the end."""
     opened = []
 
     def open_app(path, model=model, **more):
@@ -204,21 +219,20 @@ def opening(model):
 
 
 @pytest.fixture
-def open_app(_model):
+def open_app(_model, _uploads_stay):
     """Open an application that is closed after the test; see `opening`."""
     yield from opening(_model)
 
 
 @pytest.fixture(scope="module")
-def open_app_once(_model):
+def open_app_once(_model, _uploads_stay):
     """Open an application for all tests of a file; see `opening`."""
     yield from opening(_model)
 
 
 @pytest.fixture(scope="module")
-def serve_here(_model):
+def serve_here(_model, _uploads_stay):
     """Serve a gallery file from a thread, for a browser: quicker to start than `start_site`."""
-    pytest.importorskip("starlette", reason="the extra web is not installed")
     pytest.importorskip("uvicorn", reason="the extra web is not installed")
     from facesearch.serving.server import listen, server_of
 
@@ -245,12 +259,12 @@ def site(start_site, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def crowded(start_site, _gallery_of_portraits, tmp_path_factory):
-    """A server of a gallery of the two and 130 people without a face; tests change nothing."""
+    """A server of the two people and 130 without a face, for tests that change nothing."""
     path = tmp_path_factory.mktemp("crowded") / "gallery.db"
     shutil.copy(_gallery_of_portraits, path)
-    with closing(Gallery(path)) as gallery, gallery._store.transaction():
+    with closing(Gallery(path)) as gallery, store_of(gallery).transaction():
         for number in range(130):
-            gallery._store.add_person(f"Person {number:03}")
+            store_of(gallery).people.add(f"Person {number:03}")
     return start_site("--gallery", path)
 
 
@@ -266,7 +280,7 @@ def browser():
 
 
 class Browsers:
-    """One browser at a time, started anew if it has died."""
+    """One browser at a time, started again if it has died."""
 
     def __init__(self, sync_playwright):
         self._sync_playwright = sync_playwright
@@ -286,13 +300,13 @@ class Browsers:
             None,
             (self._browser and self._browser.close, self._playwright and self._playwright.stop),
         ):
-            with suppress(Exception):  # it is dead already
+            with suppress(Exception):  # it has died already
                 part()
         self._playwright = self._browser = None
 
 
 def pytest_collection_modifyitems(items):
-    """Give a test whose browser died, which is no fault of the page, another one."""
+    """Rerun a test whose browser died, which is no fault of the page."""
     for item in items:
         if "open_page" in getattr(item, "fixturenames", ()):
             item.add_marker(
@@ -302,12 +316,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def open_page(browser):
-    """Open a site, or an address of it, in a page of its own, whose modules have run then.
+    """Open a site, or an address of it, in a page of its own, whose scripts have run then.
 
-    After the test its console has to be without an error.
-
-    But for refusals that the test says it provoked, in `open_page.refusals`: a browser notes every
-    answer that is none. `open_page.context` is all that the pages have in common.
+    After the test the console must hold no error but the refusals that the test lists in
+    `open_page.refusals`, by status: a browser reports each. `open_page.context` is the context of
+    all pages.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(30_000)
@@ -320,7 +333,7 @@ def open_page(browser):
             lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None,
         )
         page.on("pageerror", lambda error: troubles.append(str(error)))
-        if path is None:  # as somebody does who is told the address
+        if path is None:  # as a user who opens the printed address
             page.goto(site.address)
             page.get_by_role("heading", name="Who is in this photo?").wait_for()
         else:
@@ -332,7 +345,7 @@ def open_page(browser):
 
     open_page.refusals, open_page.context = [], context
     yield open_page
-    with suppress(Exception):  # the browser has died, which the test has told
+    with suppress(Exception):  # if the browser has died, the test has failed already
         context.close()
     for status in open_page.refusals:
         assert f"the server responded with a status of {status} " in troubles.pop(0)
@@ -340,7 +353,7 @@ def open_page(browser):
 
 
 def enroll_made_up(gallery, folder, name, own, k):
-    """Enroll a made-up face of the person `own`, a direction (128,), on a photo of its own."""
+    """Enroll a made-up face near `own`, the direction of its person, in a photo of its own."""
     rng = np.random.default_rng([len(name), *name.encode(), k])
     noise = rng.normal(size=len(own))
     template = own / np.linalg.norm(own) + 0.4 * noise / np.linalg.norm(noise)
@@ -348,9 +361,9 @@ def enroll_made_up(gallery, folder, name, own, k):
     Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(photo)
     face = FaceRow((4.0, 4.0, 36.0, 36.0), np.zeros((5, 2), np.float32), 0.9, 50.0)
     content_hash = hashlib.sha256(photo.read_bytes()).hexdigest()
-    store = gallery._store
-    person = store.person_id(name) or store.add_person(name)
-    store.insert_face(
+    store = store_of(gallery)
+    person = store.people.id_of(name) or store.people.add(name)
+    store.faces.insert(
         store.journal(),
         person,
         (content_hash, str(photo), 40, 40),
@@ -365,7 +378,7 @@ def enroll_made_up(gallery, folder, name, own, k):
 def _gallery_of_twins(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twins")
     rng = np.random.default_rng(0)
-    with closing(Gallery(folder / "gallery.db")) as gallery, gallery._store.transaction():
+    with closing(Gallery(folder / "gallery.db")) as gallery, store_of(gallery).transaction():
         for number in range(30):
             own = rng.normal(size=gallery.model.dim)
             for k in range(3):
@@ -384,8 +397,9 @@ def _gallery_of_twins(tmp_path_factory):
 
 @pytest.fixture
 def gallery_of_twins(_gallery_of_twins, tmp_path):
-    """A gallery file of its own for each test, of made-up faces.
+    """A gallery file of made-up faces, new for each test.
 
-    Ada (2 faces) is Annie (3), Bea (2) is Beatrix (3), Zoe is two people (3 and 2 faces).
+    Ada (2 faces) and Annie (3) are one person, so are Bea (2) and Beatrix (3); Zoe is two people
+    (3 and 2 faces).
     """
     return Path(shutil.copy(_gallery_of_twins, tmp_path / "twins.db"))

@@ -1,4 +1,4 @@
-"""What is there twice: found while the page answers, shown side by side, decided, undone."""
+"""Duplicates: found while the page answers, shown side by side, decided, undone."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from facesearch import Gallery
-from facesearch.storage import store
+from facesearch.storage import sqlite
 
 
 def text(site, path, expected=200):
@@ -21,7 +21,7 @@ def text(site, path, expected=200):
 
 
 def looked(site):
-    """Look for what is there twice, and wait for it."""
+    """Search for duplicates and wait for the end."""
     assert site.tell("/duplicates/look")[0] == 200
     while b'"looking":true' in site.ask("GET", "/duplicates/progress")[2]:
         time.sleep(0.05)
@@ -30,13 +30,13 @@ def looked(site):
 
 @pytest.fixture
 def twins(open_app, gallery_of_twins):
-    """The page of the gallery of twins in which was looked."""
+    """The page of the gallery of twins after a search."""
     return looked(open_app(gallery_of_twins))
 
 
 @pytest.fixture
 def photos(portraits, tmp_path):
-    """A folder with Eileen on three photos, in two sizes and grey, and Grace on two of one hash."""
+    """Three photos of Eileen, in two sizes and in gray, and two identical files of Grace."""
     folder = tmp_path / "album"
     folder.mkdir()
     eileen = Image.open(portraits.eileen).convert("RGB")
@@ -49,10 +49,10 @@ def photos(portraits, tmp_path):
 
 
 class Card:
-    """A card of the page: what is asked, and of whom."""
+    """A card of the page."""
 
     def __init__(self, site, html):
-        self.site, self.html = site, html.replace("<wbr>", "")  # where a line may end
+        self.site, self.html = site, html.replace("<wbr>", "")  # where a line may break
         found = re.search(r'data-card="(\d+)" data-stamp="(\w+)"', html)
         self.number, self.stamp = found.groups() if found else (None, None)
 
@@ -64,9 +64,9 @@ class Card:
     def stays(self):
         return int(re.search(r'value="(\d)" checked', self.html)[1])
 
-    def say(self, verb, **told):
+    def decide(self, verb, **values):
         return self.site.tell(
-            f"/duplicates/cards/{self.number}/{verb}", **{"stamp": self.stamp, **told}
+            f"/duplicates/cards/{self.number}/{verb}", **{"stamp": self.stamp, **values}
         )
 
 
@@ -84,34 +84,34 @@ def undo(site, answer):
 
 def people(gallery):
     with closing(Gallery(gallery)) as opened:
-        return {person.name: person.templates for person in opened.people()}
+        return {person.name: person.templates for person in opened.people.all()}
 
 
-def test_before_anybody_looked_nothing_is_claimed_and_afterwards_the_page_says_how_sure_it_is(
+def test_the_page_claims_nothing_before_a_search_and_says_how_sure_it_is_after(
     open_app, gallery_of_twins
 ):
     site = open_app(gallery_of_twins)
-    assert "Nothing is changed by it" in text(site, "/duplicates")
+    assert "It changes nothing" in text(site, "/duplicates")
     looked(site)
     html = text(site, "/duplicates")
-    assert re.search(r"35 people looked at\.\s+Of 2 proposals (about|fewer)", html)
+    assert re.search(r"35 people checked\.\s+Of 2 proposals, (about|fewer)", html)
     assert "of=photos" not in html
-    assert "1 picture" not in text(site, "/duplicates?of=faces")
+    assert "1 face is" not in text(site, "/duplicates?of=faces")
     text(site, "/duplicates?of=everything", 404)
     text(site, "/duplicates/everything/next", 404)
     text(site, "/duplicates/cards/999", 404)
 
 
-def test_two_names_are_made_one_under_the_name_that_is_chosen_and_two_again(
+def test_two_names_are_merged_under_the_selected_name_and_separated_by_undo(
     twins, gallery_of_twins
 ):
     shown = card(twins, "people")
     assert sorted(shown.sides) in (["Ada", "Annie"], ["Bea", "Beatrix"])
-    assert "over 99.9 %" in shown.html or "probability" in shown.html
+    assert re.search(r"[\d.]+%</strong> likely to be the same person", shown.html)
     before, longer = people(gallery_of_twins), shown.sides[shown.stays]
     assert before[longer] == 3
     keep = 1 - shown.stays
-    status, merged = shown.say("same", keep=keep)
+    status, merged = shown.decide("same", keep=keep)
     assert status == 200
     after = people(gallery_of_twins)
     assert longer not in after
@@ -124,75 +124,75 @@ def test_two_names_are_made_one_under_the_name_that_is_chosen_and_two_again(
     assert card(twins, "people").sides == shown.sides
 
 
-def test_two_who_are_not_the_same_are_not_proposed_again_until_that_is_undone(twins):
+def test_people_who_are_not_the_same_are_not_proposed_again_until_undo(twins):
     first = card(twins, "people")
-    status, said = first.say("not-same")
+    status, said = first.decide("not-same")
     assert (status, "are two people" in said["said"]) == (200, True)
     second = card(twins, "people")
     assert second.sides != first.sides
     looked(twins)
-    assert "Of 1 proposal " in text(twins, "/duplicates")
+    assert "Of 1 proposal," in text(twins, "/duplicates")
     assert "That was the last one." in text(
         twins, f"/duplicates/people/next?start={card(twins, 'people').number}"
     )
     undo(twins, said)
     looked(twins)
-    assert "Of 2 proposals " in text(twins, "/duplicates")
+    assert "Of 2 proposals," in text(twins, "/duplicates")
 
 
-def test_what_was_changed_since_it_was_shown_is_not_decided_blindly(twins, gallery_of_twins):
+def test_a_card_that_changed_since_it_was_shown_is_not_decided(twins, gallery_of_twins):
     shown = card(twins, "people")
     with closing(Gallery(gallery_of_twins)) as gallery:  # as the command line would
-        (_, face) = gallery.faces_of("Person 07")[0]
-        gallery.curation.move([face], "Person 07", shown.sides[0])
+        (_, face) = gallery.people.faces_of("Person 07")[0]
+        gallery.people.move([face], "Person 07", shown.sides[0])
     before = people(gallery_of_twins)
     for verb in ("same", "not-same"):
-        status, refused = shown.say(verb)
-        assert (status, "changed meanwhile" in refused["error"]) == (409, True)
+        status, refused = shown.decide(verb)
+        assert (status, "this has changed" in refused["error"]) == (409, True)
     assert people(gallery_of_twins) == before
     changed = again(shown)
     assert "Changed since it was found" in changed.html
     assert "Changed since it was found" not in shown.html
-    assert changed.say("same")[0] == 200
+    assert changed.decide("same")[0] == 200
 
 
-def test_what_a_script_tells_wrongly_decides_nothing(twins, gallery_of_twins):
+def test_an_invalid_request_decides_nothing(twins, gallery_of_twins):
     before = people(gallery_of_twins)
     for wrong in ({"keep": "1"}, {"keep": True}, {"keep": 2}, {"keep": None}, {"stamp": [1]}):
         for kind in ("people", "names"):
             for verb in ("same", "not-same"):
-                assert card(twins, kind).say(verb, **{"name": "Yael"} | wrong)[0] == 400, wrong
-    assert card(twins, "names").say("not-same", name=["Yael"])[0] == 400
+                assert card(twins, kind).decide(verb, **{"name": "Yael"} | wrong)[0] == 400, wrong
+    assert card(twins, "names").decide("not-same", name=["Yael"])[0] == 400
     assert people(gallery_of_twins) == before
 
 
-def test_a_proposal_of_somebody_who_is_gone_is_passed_over(twins, gallery_of_twins):
+def test_a_proposal_about_a_forgotten_person_is_skipped(twins, gallery_of_twins):
     shown = card(twins, "people")
     with closing(Gallery(gallery_of_twins)) as gallery:
         gallery.forget(shown.sides[0])
-    assert shown.say("same")[0] == 409
+    assert shown.decide("same")[0] == 409
     other = card(twins, "people")
     assert not set(other.sides) & set(shown.sides)
     assert "That was the last one." in card(twins, "people", other.number).html
 
 
-def test_a_proposal_of_somebody_who_goes_in_this_moment_is_passed_over(twins, monkeypatch):
+def test_a_proposal_about_a_person_forgotten_at_this_moment_is_skipped(twins, monkeypatch):
     monkeypatch.setattr(Gallery, "look_alikes", lambda *_: [])
     assert card(twins, "people").number is None
 
 
-def test_a_proposal_that_another_program_answered_is_passed_over(twins, gallery_of_twins):
+def test_a_proposal_decided_by_another_program_is_skipped(twins, gallery_of_twins):
     shown = card(twins, "people")
     with closing(Gallery(gallery_of_twins)) as gallery:
-        gallery.curation.not_same(*shown.sides)
+        gallery.people.not_same(*shown.sides)
     text(twins, f"/duplicates/cards/{shown.number}", 404)
-    assert shown.say("same")[0] == 409
+    assert shown.decide("same")[0] == 409
     assert card(twins, "people").sides != shown.sides
 
 
 def test_a_name_that_may_be_two_people_is_not_merged_without_a_warning(open_app, gallery_of_twins):
     with closing(Gallery(gallery_of_twins)) as gallery:
-        gallery.rename("Person 03", "ZOE")
+        gallery.people.rename("Person 03", "ZOE")
     site = looked(open_app(gallery_of_twins))
     html = text(site, "/duplicates/people/next?start=0")
     while "ZOE" not in html:
@@ -201,52 +201,46 @@ def test_a_name_that_may_be_two_people_is_not_merged_without_a_warning(open_app,
     assert "Zoe may be two people" in html
 
 
-def test_one_name_of_two_people_is_split_where_the_machine_would_and_made_one_again(
-    twins, gallery_of_twins
-):
+def test_a_name_that_covers_two_people_is_split_and_restored_by_undo(twins, gallery_of_twins):
     shown = card(twins, "names")
     assert "Are these all Zoe?" in shown.html
     assert (shown.stays, shown.sides) == (0, ["Zoe", "Zoe"])
     before = people(gallery_of_twins)
-    assert shown.say("not-same")[0] == 400  # nobody was named
-    status, split = shown.say("not-same", keep=0, name="Yael")
+    assert shown.decide("not-same")[0] == 400  # without a name
+    status, split = shown.decide("not-same", keep=0, name="Yael")
     assert (status, split["said"]) == (200, "Split 2 faces off Zoe as Yael.")
     assert "All are decided." in card(twins, "names").html
     undo(twins, split)
     assert people(gallery_of_twins) == before
-    status, moved = shown.say("not-same", keep=1, name="Person 05")
+    status, moved = shown.decide("not-same", keep=1, name="Person 05")
     assert (status, moved["said"]) == (200, "Moved 3 faces from Zoe to Person 05.")
     undo(twins, moved)
 
-    status, said = shown.say("same")
+    status, said = shown.decide("same")
     assert (status, "a face is Zoe" in said["said"]) == (200, True)
     looked(twins)
-    assert "No name is probably two people." in card(twins, "names").html
+    assert "No name is likely to be two people." in card(twins, "names").html
     undo(twins, said)
     looked(twins)
     assert card(twins, "names").sides == ["Zoe", "Zoe"]
 
 
-def test_a_name_that_got_another_face_meanwhile_is_not_split_where_it_was_found(
-    twins, gallery_of_twins
-):
+def test_a_name_that_got_another_face_since_the_search_is_not_split(twins, gallery_of_twins):
     shown = card(twins, "names")
     with closing(Gallery(gallery_of_twins)) as gallery:
-        gallery.curation.move([gallery.faces_of("Ada")[0][1]], "Ada", "Zoe")
-    assert shown.say("not-same", name="Yael")[0] == 409
+        gallery.people.move([gallery.people.faces_of("Ada")[0][1]], "Ada", "Zoe")
+    assert shown.decide("not-same", name="Yael")[0] == 409
     assert shown.number not in card(twins, "names").html
 
 
-def test_the_page_opens_with_the_first_stack_that_holds_something(twins):
+def test_the_page_opens_with_the_first_stack_that_is_not_empty(twins):
     assert 'data-kind="people"' in text(twins, "/duplicates")
     for _ in range(2):
-        assert card(twins, "people").say("not-same")[0] == 200
+        assert card(twins, "people").decide("not-same")[0] == 200
     assert 'data-kind="names"' in text(twins, "/duplicates")
 
 
-def test_a_face_that_is_enrolled_twice_is_taken_out_once_or_both_are_kept(
-    open_app, tmp_path, portraits
-):
+def test_a_face_enrolled_twice_is_removed_once_or_kept_twice(open_app, tmp_path, portraits):
     copy = tmp_path / "copy.jpg"
     Image.open(portraits.eileen).convert("RGB").save(copy, quality=95)
     with closing(Gallery(tmp_path / "a.db")) as gallery:
@@ -256,13 +250,13 @@ def test_a_face_that_is_enrolled_twice_is_taken_out_once_or_both_are_kept(
     assert shown.sides == ["Eileen", "Ellen"]
     assert "Their only face" in shown.html
     assert str(copy) in shown.html
-    status, out = shown.say("same", keep=0)
+    status, out = shown.decide("same", keep=0)
     assert (status, out["said"]) == (200, "Took 1 face of Ellen out.")
     assert people(tmp_path / "a.db") == {"Eileen": 1, "Ellen": 0}
     assert copy.exists()
     text(site, f"/duplicates/cards/{shown.number}", 404)
     undo(site, out)
-    status, kept = again(shown).say("not-same")
+    status, kept = again(shown).decide("not-same")
     assert (status, "not one picture" in kept["said"]) == (200, True)
     looked(site)
     assert "No face is enrolled twice." in card(site, "faces").html
@@ -278,11 +272,11 @@ def named(card):
     return stays, {name: place for place, name in enumerate(gone, 1)}
 
 
-def test_photos_of_one_picture_go_to_the_trash_of_the_command_line_and_come_back(
+def test_duplicate_photos_are_moved_to_the_command_lines_trash_and_back(
     start_site, photos, tmp_path
 ):
     site = looked(start_site(photos, "--gallery", tmp_path / "home.db"))
-    assert "5 photos looked at. 2 pictures are there twice" in text(site, "/duplicates?of=photos")
+    assert "5 photos checked. 2 pictures exist twice or more" in text(site, "/duplicates?of=photos")
     shown = card(site, "photos")
     stays, gone = named(shown)
     assert (stays, set(gone)) == ("eileen.png", {"eileen grey.png", "eileen small.png"})
@@ -293,27 +287,25 @@ def test_photos_of_one_picture_go_to_the_trash_of_the_command_line_and_come_back
     text(site, f"/duplicates/cards/{shown.number}/photos/4/picture", 404)
 
     before = files(photos)
-    assert shown.say("same")[0] == 404  # of photos one is moved
-    assert shown.say("move", photos=[])[0] == 400
-    assert shown.say("move", photos=["x"])[0] == 400
-    assert shown.say("move", photos=[7])[0] == 409
-    status, moved = shown.say("move", photos=[gone["eileen grey.png"]])
+    assert shown.decide("same")[0] == 404  # copies of photos are moved instead
+    assert shown.decide("move", photos=[])[0] == 400
+    assert shown.decide("move", photos=["x"])[0] == 400
+    assert shown.decide("move", photos=[7])[0] == 409
+    status, moved = shown.decide("move", photos=[gone["eileen grey.png"]])
     trash = tmp_path / "facesearch-trash"
     assert (status, moved["said"].startswith(f"Moved 1 photo to {trash}")) == (200, True)
     assert files(photos) == [name for name in before if name != "eileen grey.png"]
     assert named(card(site, "photos"))[0].startswith("grace")
     status, back = site.tell("/duplicates/trash/move-back", operation=moved["operation"])
-    assert (status, back["said"]) == (200, "Moved 1 photo back to where they were.")
+    assert (status, back["said"]) == (200, "Moved 1 photo back.")
     assert files(photos) == before
     assert named(card(site, "photos")) == (stays, gone)
     assert site.tell("/duplicates/trash/move-back", operation=9)[0] == 409
     assert site.tell("/duplicates/trash/move-back", operation="../..")[0] == 400
-    assert site.tell("/duplicates/trash/move-back")[0] == 409  # there is nothing else
+    assert site.tell("/duplicates/trash/move-back")[0] == 409  # nothing else was moved
 
 
-def test_all_sure_duplicates_go_at_once_and_a_page_that_is_started_later_moves_them_back(
-    open_app, photos, tmp_path
-):
+def test_all_sure_duplicates_are_moved_at_once_and_back_by_a_later_run(open_app, photos, tmp_path):
     before = files(photos)
     site = looked(open_app(tmp_path / "home.db", folders=[photos]))
     assert "Move all 3 sure duplicates" in text(site, "/duplicates?of=photos")
@@ -323,15 +315,15 @@ def test_all_sure_duplicates_go_at_once_and_a_page_that_is_started_later_moves_t
     assert "All are decided." in card(site, "photos").html
 
     later = looked(open_app(tmp_path / "home.db", folders=[photos]))
-    assert "Move back what was moved last" in text(later, "/duplicates?of=photos")
+    assert "Undo the last move" in text(later, "/duplicates?of=photos")
     assert later.tell("/duplicates/trash/move-back")[0] == 200
     assert files(photos) == before
 
 
-def test_photos_that_are_two_pictures_are_never_one_group_again(open_app, photos, tmp_path):
+def test_photos_that_are_not_the_same_are_not_grouped_again(open_app, photos, tmp_path):
     site = looked(open_app(tmp_path / "home.db", folders=[photos]))
     shown = card(site, "photos")
-    status, said = shown.say("not-same")
+    status, said = shown.decide("not-same")
     assert (status, "not one picture" in said["said"]) == (200, True)
     looked(site)
     assert named(card(site, "photos"))[0] != "eileen.png"
@@ -339,39 +331,39 @@ def test_photos_that_are_two_pictures_are_never_one_group_again(open_app, photos
     looked(site)
     assert named(card(site, "photos"))[0] == "eileen.png"
     same_bytes = card(site, "photos", card(site, "photos").number)
-    assert same_bytes.say("not-same")[0] == 409  # identical bytes are one picture
+    assert same_bytes.decide("not-same")[0] == 409  # identical bytes are one picture
 
 
 def test_a_photo_that_changed_since_it_was_found_is_not_moved(open_app, photos, tmp_path):
     site = looked(open_app(tmp_path / "home.db", folders=[photos]))
     shown = card(site, "photos")
     Image.new("RGB", (9, 9)).save(photos / "eileen small.png")
-    status, moved = shown.say("move", photos=list(named(shown)[1].values()))
+    status, moved = shown.decide("move", photos=list(named(shown)[1].values()))
     assert status == 200
     assert re.search(
-        r"Moved 1 photo to .*Left alone: .*eileen small.png: it has changed", moved["said"]
+        r"Moved 1 photo to .*Not moved: .*eileen small.png: it has changed", moved["said"]
     )
     assert (photos / "eileen small.png").exists()
 
 
-def test_a_move_that_was_cut_short_is_told_and_can_be_finished(open_app, photos, tmp_path):
+def test_an_interrupted_move_is_reported_and_can_be_finished(open_app, photos, tmp_path):
     site = looked(open_app(tmp_path / "home.db", folders=[photos]))
     assert site.tell("/duplicates/trash/move-all")[0] == 200
     (folder,) = (tmp_path / "facesearch-trash").iterdir()
-    (folder / "moved").unlink()  # as if it had been killed before its end
+    (folder / "moved").unlink()  # as if it had been killed before the end
     plan = (folder / "facesearch-plan.jsonl").read_text().splitlines()
     gone = next(path for path in folder.iterdir() if path.name.endswith("eileen grey.png"))
     gone.rename(photos / "eileen grey.png")
     assert len(plan) == 4
     html = text(site, "/duplicates?of=photos")
-    assert "Moving 3 photos was cut short" in html
+    assert "Moving 3 photos was interrupted" in html
     status, finished = site.tell("/duplicates/trash/finish")
     assert (status, finished["said"]) == (200, "Finished: 3 photos moved.")
     assert not (photos / "eileen grey.png").exists()
-    assert "cut short" not in text(site, "/duplicates?of=photos")
+    assert "interrupted" not in text(site, "/duplicates?of=photos")
 
 
-def test_a_folder_that_is_gone_is_said_to_be_and_the_page_goes_on(open_app, photos, tmp_path):
+def test_a_missing_folder_is_reported_and_the_page_keeps_working(open_app, photos, tmp_path):
     site = open_app(tmp_path / "home.db", folders=[photos])
     shutil.rmtree(photos)
     looked(site)
@@ -379,20 +371,20 @@ def test_a_folder_that_is_gone_is_said_to_be_and_the_page_goes_on(open_app, phot
     assert text(site, "/people")
 
 
-def test_without_a_folder_nothing_of_the_disk_is_touched(twins):
+def test_without_a_folder_no_file_is_touched(twins):
     assert twins.tell("/duplicates/trash/move-all")[0] == 409
     assert twins.tell("/duplicates/trash/move-back")[0] == 409
     assert twins.tell("/duplicates/trash/finish")[0] == 409
     shown = card(twins, "people")
-    assert shown.say("move", photos=[1])[0] == 404
+    assert shown.decide("move", photos=[1])[0] == 404
     text(twins, f"/duplicates/cards/{shown.number}/photos/1/picture", 404)
     assert not Path("facesearch-trash").exists()
 
 
-def test_who_is_forgotten_while_it_is_looked_is_erased_at_its_end(
+def test_a_person_forgotten_during_a_search_is_erased_when_it_ends(
     open_app, gallery_of_twins, monkeypatch
 ):
-    monkeypatch.setattr(store, "SCRUB_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.1)
     reading, go_on = threading.Event(), threading.Event()
     found = Gallery.two_in_one
 
@@ -407,13 +399,13 @@ def test_who_is_forgotten_while_it_is_looked_is_erased_at_its_end(
     (page,) = re.findall(r'href="(/people/\d+)"', text(app, "/people?search=beatrix"))
     assert app.tell("/duplicates/look")[0] == 200
     assert reading.wait(60)
-    assert "of=people" in text(app, "/duplicates")  # it answers
+    assert "of=people" in text(app, "/duplicates")  # the page still answers
     status, said = app.tell(f"{page}/forget", name="Beatrix")
     go_on.set()
-    assert (status, "as soon as that ends" in said["said"]) == (200, True)
+    assert (status, "as soon as the search ends" in said["said"]) == (200, True)
     text(app, page, 404)
     looked(app)
-    assert "Of 1 proposal " in text(app, "/duplicates")
+    assert "Of 1 proposal," in text(app, "/duplicates")
     files = [file for file in gallery_of_twins.parent.rglob("*") if file.is_file()]
     assert files
     assert all(b"Beatrix" not in file.read_bytes() for file in files)

@@ -1,17 +1,17 @@
-"""What is there twice, in a real browser: every key of the page is pressed."""
+"""Duplicates in a real browser; every key of the page is pressed."""
 
 import shutil
 
 import pytest
+from browser_steps import expect, fits, said
 from PIL import Image
-from test_browser import said
 
 from facesearch import Gallery
 
 
 @pytest.fixture(scope="module")
 def served(serve_here, _gallery_of_twins, tmp_path_factory):
-    """A server of the gallery of twins, and its file; every test takes back what it does."""
+    """A server of the gallery of twins, and its file; every test undoes what it does."""
     path = tmp_path_factory.mktemp("served") / "gallery.db"
     shutil.copy(_gallery_of_twins, path)
     return serve_here(path), path
@@ -19,30 +19,36 @@ def served(serve_here, _gallery_of_twins, tmp_path_factory):
 
 @pytest.fixture
 def twins(served, open_page):
-    """A page on which it was looked for who is there twice."""
+    """A page whose search for duplicates is done."""
     page = open_page(served[0], "/duplicates")
     names(page)
     return page
 
 
 def names(page):
-    """Return the names on the card that is shown."""
+    """Return the names on the card once it is shown."""
     page.locator("[data-card] h2:focus").wait_for()
     return page.locator(".side h3").all_inner_texts()
 
 
-def test_two_names_by_keys_alone_and_each_answer_is_taken_back(twins):
+def shows(page, names):
+    """Wait until the card with these names is shown."""
+    expect(page.locator(".side h3")).to_have_text(names)
+    expect(page.locator("[data-card] h2")).to_be_focused()
+
+
+def test_two_names_are_decided_by_keys_alone_and_each_decision_is_undone(twins):
     first = names(twins)
     keep = twins.get_by_role("radio")
-    assert keep.nth(1).is_checked()  # who has more faces
+    expect(keep.nth(1)).to_be_checked()  # the side with more faces
     twins.keyboard.press("1")
-    assert keep.nth(0).is_checked()
+    expect(keep.nth(0)).to_be_checked()
     twins.keyboard.press("2")
-    assert keep.nth(1).is_checked()
+    expect(keep.nth(1)).to_be_checked()
     twins.keyboard.press("1")
     for key in ("Control+y", "Alt+n", "Meta+y"):  # the browser's, not ours
         twins.keyboard.press(key)
-    assert names(twins) == first
+    shows(twins, first)
 
     twins.keyboard.press("y")
     said(twins, f"Merged {first[1]} into {first[0]}")
@@ -53,70 +59,69 @@ def test_two_names_by_keys_alone_and_each_answer_is_taken_back(twins):
     twins.get_by_role("heading", name="All are decided.").wait_for()
     twins.keyboard.press("u")
     said(twins, "Undid")
-    assert names(twins) == second
+    shows(twins, second)
     twins.keyboard.press("u")
     said(twins, "merged")
-    assert names(twins) == first
+    shows(twins, first)
     twins.keyboard.press("u")
-    said(twins, "Nothing was decided on this page yet.")
+    said(twins, "There is nothing to undo on this page.")
 
     twins.keyboard.press("s")
-    twins.locator(".side h3", has_text=second[0]).first.wait_for()
-    assert names(twins) == second
-    twins.keyboard.press("S")  # with the shift key, too
-    twins.get_by_role("button", name="From the beginning").press("Enter")
-    assert names(twins) == first
+    shows(twins, second)
+    twins.keyboard.press("S")  # also with the shift key
+    twins.get_by_role("button", name="Start over").press("Enter")
+    shows(twins, first)
 
 
-def test_the_keys_are_shown_by_a_key_and_none_fires_behind_them(twins):
+def test_a_key_shows_the_keys_and_none_decides_behind_them(twins):
     first = names(twins)
     twins.keyboard.press("?")
     twins.get_by_role("dialog", name="Keys").wait_for()
     twins.keyboard.press("y")
     twins.keyboard.press("Escape")
     twins.get_by_role("dialog").wait_for(state="hidden")
-    assert twins.locator(".side h3").all_inner_texts() == first
+    expect(twins.locator(".side h3")).to_have_text(first)
     twins.get_by_role("button", name="Keys").click()
     twins.get_by_role("button", name="Close").press("Enter")
     twins.get_by_role("dialog").wait_for(state="hidden")
 
 
-def test_one_name_is_split_by_keys_that_become_letters_while_one_types(twins):
+def test_one_name_is_split_by_keys_which_are_letters_within_the_field(twins):
     twins.get_by_role("link", name="One name, two people").click()
-    assert names(twins) == ["Zoe", "Zoe"]
+    shows(twins, ["Zoe", "Zoe"])
     twins.keyboard.press("n")
     field = twins.get_by_label("Who are the others?")
-    assert field.evaluate("(field) => field === document.activeElement")
+    expect(field).to_be_focused()
     twins.keyboard.type("Sunny 12")
-    assert field.input_value() == "Sunny 12"
+    expect(field).to_have_value("Sunny 12")
     twins.keyboard.press("Enter")
     said(twins, "Split 2 faces off Zoe as Sunny 12.")
     twins.locator("#undo").click()
     said(twins, "Undid")
-    assert names(twins) == ["Zoe", "Zoe"]
+    shows(twins, ["Zoe", "Zoe"])
     twins.keyboard.press("y")
     said(twins, "Said that a face is Zoe")
     twins.get_by_role("heading", name="All are decided.").wait_for()
     twins.locator("#stack").get_by_role("button", name="Undo").press("Enter")
-    assert names(twins) == ["Zoe", "Zoe"]
+    shows(twins, ["Zoe", "Zoe"])
 
 
-def test_what_changed_since_it_was_shown_is_told_and_shown_anew(twins, open_page, served):
+def test_a_card_that_changed_since_it_was_shown_is_shown_again(twins, open_page, served):
     open_page.refusals += [409]
     first = names(twins)
     with Gallery(served[1]) as gallery:  # as the command line would
-        gallery.rename(first[0], "Somebody")
+        gallery.people.rename(first[0], "Somebody")
         twins.keyboard.press("y")
-        said(twins, "changed meanwhile")
+        said(twins, "this has changed")
         twins.locator(".side h3", has_text="Somebody").wait_for()
         twins.keyboard.press("y")
         said(twins, "Merged Somebody into")
         twins.keyboard.press("u")
         said(twins, "Undid")
-        gallery.rename("Somebody", first[0])
+        gallery.people.rename("Somebody", first[0])
 
 
-def test_photos_go_and_come_back_by_keys(serve_here, open_page, portraits, tmp_path):
+def test_photos_are_moved_and_moved_back_by_keys(serve_here, open_page, portraits, tmp_path):
     album = tmp_path / "album"
     album.mkdir()
     eileen = Image.open(portraits.eileen).convert("RGB")
@@ -125,21 +130,21 @@ def test_photos_go_and_come_back_by_keys(serve_here, open_page, portraits, tmp_p
     shutil.copy(portraits.grace, album / "grace.jpg")
     shutil.copy(portraits.grace, album / "again.jpg")
     page = open_page(serve_here(tmp_path / "home.db", folders=[album]), "/duplicates")
-    page.get_by_role("link", name="A photo twice").click()
+    page.get_by_role("link", name="Photos").click()
     page.locator("[data-card] h2:focus").wait_for()
     page.locator(".side", has_text="again.jpg").wait_for()
     frames = [
         page.locator(".side").nth(place).evaluate("(side) => getComputedStyle(side).borderColor")
         for place in (0, 1)
     ]
-    assert frames[0] != frames[1]  # that which stays stands out
+    assert frames[0] != frames[1]  # the photo to keep stands out
     page.keyboard.press("y")
     said(page, "Moved 1 photo to")
     page.locator(".side", has_text="view small.png").wait_for()
     page.get_by_role("checkbox").press("Space")
     page.keyboard.press("y")
     open_page.refusals += [400]
-    said(page, "Choose some photos first.")
+    said(page, "Select some photos first.")
     page.keyboard.press("n")
     said(page, "not one picture")
     page.get_by_role("heading", name="All are decided.").wait_for()
@@ -152,26 +157,26 @@ def test_photos_go_and_come_back_by_keys(serve_here, open_page, portraits, tmp_p
     page.reload()
     page.locator("[data-card] h2:focus").wait_for()
     page.get_by_text("Move all 2 sure duplicates").press("Enter")
-    page.get_by_role("button", name="Move them to the trash").press("Enter")
+    page.get_by_role("button", name="Move to trash").press("Enter")
     said(page, "Moved 2 photos to")
     assert len(list(album.iterdir())) == 2
     page.reload()
-    page.get_by_role("button", name="Move back what was moved last").click()
+    page.get_by_role("button", name="Undo the last move").click()
     said(page, "Moved 2 photos back")
 
 
-def test_a_person_is_cleaned_of_faces_and_compared_with_who_looks_alike(served, open_page):
+def test_a_persons_wrong_faces_are_moved_and_similar_people_are_merged(served, open_page):
     page = open_page(served[0], "/people")
     page.get_by_role("link", name="Zoe").click()
     boxes = page.get_by_role("checkbox")
-    give = page.get_by_role("button", name="Give them to that person")
+    move = page.get_by_role("button", name="Move", exact=True)
     boxes.nth(3).wait_for()
-    assert give.is_disabled()
+    expect(move).to_be_disabled()
     boxes.nth(3).press("Space")
     boxes.nth(4).press("Space")
-    page.get_by_text("2 chosen.").wait_for()
-    page.get_by_label("They are").fill("Yael")
-    page.get_by_label("They are").press("Enter")
+    page.get_by_text("2 selected.").wait_for()
+    page.get_by_label("Move selected faces to").fill("Yael")
+    page.get_by_label("Move selected faces to").press("Enter")
     said(page, "Split 2 faces off Zoe as Yael.")
     page.get_by_text("3 enrolled faces").wait_for()
     page.locator("#undo").click()
@@ -197,12 +202,11 @@ def test_a_person_is_cleaned_of_faces_and_compared_with_who_looks_alike(served, 
 
 def test_no_page_of_twins_is_wider_than_a_narrow_window(twins):
     twins.set_viewport_size({"width": 390, "height": 844})
-    width = "document.documentElement.scrollWidth"
-    for kind in ("One person, two names", "One name, two people", "A face twice"):
+    for kind in ("One person, two names", "One name, two people", "Faces"):
         twins.get_by_role("link", name=kind).click()
         twins.locator(".twice h2:focus").wait_for()
-        assert twins.evaluate(width) == 390
+        fits(twins)
     twins.get_by_role("link", name="People", exact=True).click()
     twins.get_by_role("link", name="Ada").click()
     twins.locator(".alike").wait_for()
-    assert twins.evaluate(width) == 390
+    fits(twins)

@@ -1,4 +1,4 @@
-"""The faces without a name on photos that the command line named: found, shown, named, undone."""
+"""People without a name in the photos named on the command line: found, named, undone."""
 
 import re
 import time
@@ -8,7 +8,7 @@ from facesearch import Gallery
 
 
 def found(site):
-    """Return the page of the groups when they are found."""
+    """Return the groups page once the groups are found."""
     while b'"found":false' in site.ask("GET", "/groups/progress")[2]:
         time.sleep(0.2)
     return text(site, "/groups")
@@ -20,14 +20,12 @@ def text(site, path, expected=200):
     return body.decode()
 
 
-def test_a_group_is_shown_named_at_once_and_shown_again_when_that_is_undone(
-    open_app, album, tmp_path
-):
+def test_a_group_is_shown_named_as_one_and_shown_again_after_undo(open_app, album, tmp_path):
     (album / "text.jpg").write_text("no photo")
     site = open_app(tmp_path / "home.db", photos=album.iterdir())
     assert text(site, "/people")  # while the photos are looked at
     html = found(site)
-    assert "1 group of faces without a name on 4 photos, 1 like no other" in html
+    assert "1 person without a name in 4 photos. 1 face appears only once" in html
     assert "1 file could not be read" in html
     assert "text.jpg" in html
     assert str(album) not in html
@@ -39,7 +37,7 @@ def test_a_group_is_shown_named_at_once_and_shown_again_when_that_is_undone(
     text(site, f"/groups/{group}/faces/4/picture", 404)
     text(site, "/groups/99/faces/1/picture", 404)
 
-    (album / "grey.png").write_bytes(b"another file by now")
+    (album / "grey.png").write_bytes(b"a file that has changed")
     assert site.tell("/groups/99/name", name="Grace")[0] == 404
     assert site.tell(f"/groups/{group}/name", name="\a")[0] == 400
     status, named = site.tell(f"/groups/{group}/name", name="Grace Hopper")
@@ -48,8 +46,8 @@ def test_a_group_is_shown_named_at_once_and_shown_again_when_that_is_undone(
     assert "data-group" not in text(site, "/groups")
     assert site.tell(f"/groups/{group}/name", name="Grace Hopper")[0] == 404
     with closing(Gallery(tmp_path / "home.db")) as gallery:
-        assert len(gallery.faces_of("Grace Hopper")) == 2
-    assert not (tmp_path / "home.db-photos").exists()  # they have a place of their own
+        assert len(gallery.people.faces_of("Grace Hopper")) == 2
+    assert not (tmp_path / "home.db-photos").exists()  # the album keeps them
 
     assert site.tell("/undo", number=named["undo"])[0] == 200
     assert f'data-group="{group}"' in text(site, "/groups")

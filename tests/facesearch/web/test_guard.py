@@ -1,4 +1,4 @@
-"""Who is not the user's own browser on our own page gets nothing, and the server goes on."""
+"""Only our own page in the user's own browser is answered, and the server survives the rest."""
 
 import socket
 import sys
@@ -9,8 +9,8 @@ LIMIT = 512_000_000  # facesearch.photo.MAX_BYTES
 
 
 @pytest.fixture(autouse=True)
-def goes_on(site):
-    """After every test the server answers as before."""
+def survives(site):
+    """Check after every test that the server still answers."""
     yield
     assert site.ask("GET", "/")[0] == 200
     assert site.process.poll() is None
@@ -23,7 +23,7 @@ def head(site, line, *more, cookie=True, host=None):
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_the_own_address_is_answered(site, name):
+def test_requests_to_our_own_address_are_answered(site, name):
     assert site.status(*head(site, "GET / HTTP/1.1", host=f"{name}:{site.port}")) == 200
 
 
@@ -38,13 +38,13 @@ def test_the_own_address_is_answered(site, name):
         "[::1]:{port}",
     ],
 )
-def test_another_host_is_refused_as_dns_rebinding_would_bring_it(site, host):
+def test_requests_to_another_host_are_refused_as_in_dns_rebinding(site, host):
     host = host.format(port=site.port)
     assert site.status(*head(site, "GET / HTTP/1.1", host=host)) == 421
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of its own")
-def test_at_another_address_that_alone_is_the_host_and_the_origin(start_site, tmp_path):
+def test_a_server_at_another_address_accepts_only_that_host_and_origin(start_site, tmp_path):
     elsewhere = start_site("--host", "127.0.0.2", "--gallery", tmp_path / "home.db")
     assert elsewhere.host == f"127.0.0.2:{elsewhere.port}"
     assert elsewhere.ask("GET", "/")[0] == 200
@@ -56,14 +56,14 @@ def test_at_another_address_that_alone_is_the_host_and_the_origin(start_site, tm
         socket.create_connection(("127.0.0.1", elsewhere.port), timeout=60)
 
 
-def test_no_host_and_two_hosts_are_refused(site):
+def test_requests_without_a_host_or_with_two_are_refused(site):
     assert site.status("GET / HTTP/1.1", f"Cookie: {site.cookie}") in (400, 421)
     assert site.status("GET / HTTP/1.0", f"Cookie: {site.cookie}") in (400, 421)
     two = head(site, "GET / HTTP/1.1", "Host: evil.example")
     assert site.status(*two) in (400, 421)
 
 
-def test_without_the_token_there_is_nothing_to_see(site):
+def test_without_the_token_everything_is_refused(site):
     for path in ("/", "/static/style.css", "/photos/x/picture", "/nothing"):
         assert site.status(*head(site, f"GET {path} HTTP/1.1", cookie=False)) == 403
     wrong = f"Cookie: {site.cookie[:-1]}!"
@@ -74,7 +74,7 @@ def test_without_the_token_there_is_nothing_to_see(site):
     assert site.status(*head(site, "GET / HTTP/1.1", foreign, cookie=False)) == 403
 
 
-def test_the_token_becomes_a_cookie_that_no_script_and_no_other_site_can_use(site):
+def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_cannot_use(site):
     status, headers, body = site.ask("GET", site.address.partition(site.host)[2], Cookie="")
     assert status == 200
     cookie = headers["set-cookie"].lower()
@@ -90,7 +90,7 @@ def test_the_token_becomes_a_cookie_that_no_script_and_no_other_site_can_use(sit
     ["Origin: https://evil.example", "Origin: null", "X-None: 1", "Origin: http://127.0.0.1:1"],
     ids=["another site", "null", "none", "another port"],
 )
-def test_a_change_that_another_page_asks_for_is_refused(site, origin):
+def test_a_change_requested_by_another_page_is_refused(site, origin):
     kind = "Content-Type: application/octet-stream"
     lines = head(site, "POST /photos?name=a.png HTTP/1.1", origin, kind, "Content-Length: 3")
     assert site.status(*lines, body=b"abc") == 403
@@ -100,7 +100,7 @@ def test_a_change_that_another_page_asks_for_is_refused(site, origin):
     "kind",
     ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", ""],
 )
-def test_a_form_is_refused_even_from_the_own_page(site, kind):
+def test_a_form_is_refused_even_from_our_own_page(site, kind):
     own = f"Origin: http://{site.host}"
     lines = head(site, "POST /photos HTTP/1.1", own, f"Content-Type: {kind}", "Content-Length: 3")
     assert site.status(*lines, body=b"a=b") == 415
@@ -126,11 +126,11 @@ def test_a_form_post_from_elsewhere_is_refused(site):
         "/photos/%00/picture",
     ],
 )
-def test_no_address_leads_to_a_file_that_is_not_the_pages_own(site, path):
+def test_no_address_reaches_a_file_outside_the_pages_own(site, path):
     assert site.status(*head(site, f"GET {path} HTTP/1.1")) == 404
 
 
-def test_every_answer_forbids_what_the_page_does_not_need(site):
+def test_every_answer_forbids_everything_the_page_does_not_need(site):
     for path, cookie in (("/", site.cookie), ("/nothing", site.cookie), ("/", "")):
         _, headers, _ = site.ask("GET", path, Cookie=cookie)
         assert "default-src 'self'" in headers["content-security-policy"]
@@ -151,7 +151,7 @@ def test_errors_are_plain_pages_and_json_for_scripts(site):
     assert b'"error"' in body
 
 
-def test_slow_clients_keep_nobody_waiting(site):
+def test_slow_clients_do_not_delay_others(site):
     slow = []
     for start in (b"GET / HT", b"POST /photos HTTP/1.1\r\nHost: "):
         for _ in range(20):
@@ -183,7 +183,7 @@ def test_an_upload_of_a_gigabyte_is_refused_before_it_comes(site):
     assert answer.startswith(b"HTTP/1.1 413")
 
 
-def test_an_upload_of_a_gigabyte_in_chunks_is_refused_once_it_is_too_long(site):
+def test_a_chunked_upload_of_a_gigabyte_is_refused_at_the_limit(site):
     chunk = b"%x\r\n%s\r\n" % (1_000_000, bytes(1_000_000))
     n_sent, answer = 0, b""
     with socket.create_connection(("127.0.0.1", site.port), timeout=60) as connection:
@@ -197,7 +197,7 @@ def test_an_upload_of_a_gigabyte_in_chunks_is_refused_once_it_is_too_long(site):
         try:
             while some := connection.recv(65536):
                 answer += some
-        except ConnectionResetError:  # which may lose the answer
+        except ConnectionResetError:  # it may lose the answer
             pass
     assert answer[:12] in (b"HTTP/1.1 413", b"")
     assert LIMIT <= n_sent < 1.2 * LIMIT

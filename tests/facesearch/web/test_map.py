@@ -1,21 +1,22 @@
-"""The map of the gallery: who is on it, who strays, and that it follows the gallery."""
+"""The map of the gallery: its faces, likely mistakes, and how it follows the gallery."""
 
 import json
 import re
 from contextlib import closing
 
 import pytest
+from deciding import confirm
 
 from facesearch import Gallery
 
 
 @pytest.fixture
 def mixed_up(open_app, album, tmp_path):
-    """The page of Grace Hopper twice, Eileen Collins once, and a Grace of whom it was said so."""
+    """The page of two Graces, one Eileen, and a Grace enrolled as Eileen by mistake."""
     with closing(Gallery(tmp_path / "a.db")) as gallery:
         graces = [("Grace Hopper", album / file) for file in ("grace.jpg", "small.png")]
         list(gallery.enroll([*graces, ("Eileen Collins", album / "eileen.png")]))
-        gallery.curation.confirm(album / "grey.png", "Eileen Collins", 1)
+        confirm(gallery, album / "grey.png", "Eileen Collins", 1)
     return open_app(tmp_path / "a.db")
 
 
@@ -25,21 +26,23 @@ def points(site):
     return json.loads(body)
 
 
-def test_every_face_is_on_the_map_and_a_wrong_one_is_told(mixed_up, tmp_path):
-    told = points(mixed_up)
-    assert (told["n_faces"], told["n_people"], told["what"]) == (4, 2, "face")
-    assert sorted(told["names"].values()) == ["Eileen Collins", "Grace Hopper"]
-    assert len(told["faces"]) == len(told["people"]) == len(told["x"]) == len(told["y"]) == 4
-    assert all(0 <= place <= told["grid"] for place in told["x"] + told["y"])
+def test_the_map_shows_every_face_and_reports_a_wrong_one(mixed_up, tmp_path):
+    drawn = points(mixed_up)
+    assert (drawn["n_faces"], drawn["n_people"], drawn["what"]) == (4, 2, "face")
+    assert sorted(drawn["names"].values()) == ["Eileen Collins", "Grace Hopper"]
+    assert len(drawn["faces"]) == len(drawn["people"]) == len(drawn["x"]) == len(drawn["y"]) == 4
+    assert all(0 <= place <= drawn["grid"] for place in drawn["x"] + drawn["y"])
     with closing(Gallery(tmp_path / "a.db")) as gallery:
-        (wrong,) = (face.id for path, face in gallery.faces_of("Eileen Collins") if "grey" in path)
-        grace = gallery.person_id("Grace Hopper")
-    assert f'data-face="{wrong}"' in told["strays"]
-    assert f'like <a href="/people/{grace}">Grace Hopper</a>' in told["strays"]
-    assert str(tmp_path) not in json.dumps(told)
+        (wrong,) = (
+            face.id for path, face in gallery.people.faces_of("Eileen Collins") if "grey" in path
+        )
+        grace = gallery.people.id_of("Grace Hopper")
+    assert f'data-face="{wrong}"' in drawn["strays"]
+    assert f'like <a href="/people/{grace}">Grace Hopper</a>' in drawn["strays"]
+    assert str(tmp_path) not in json.dumps(drawn)
 
 
-def test_the_map_is_made_anew_when_somebody_is_forgotten_or_renamed(mixed_up):
+def test_the_map_is_computed_again_when_a_person_is_forgotten_or_renamed(mixed_up):
     before = points(mixed_up)
     assert points(mixed_up) == before
     numbers = {name: number for number, name in before["names"].items()}
@@ -53,15 +56,13 @@ def test_the_map_is_made_anew_when_somebody_is_forgotten_or_renamed(mixed_up):
 
 
 def test_the_map_of_an_empty_gallery_is_empty(site):
-    told = points(site)
-    assert (told["faces"], told["names"], told["n_faces"]) == ([], {}, 0)
+    drawn = points(site)
+    assert (drawn["faces"], drawn["names"], drawn["n_faces"]) == ([], {}, 0)
     html = site.ask("GET", "/model/map")[2].decode()
     assert re.search(r'<canvas id="map" tabindex="0"', html)
 
 
-def test_the_map_reads_the_names_of_those_on_it_and_nothing_of_the_others(
-    open_app, enrolled_gallery, monkeypatch
-):
+def test_the_map_reads_only_the_names_of_people_on_it(open_app, enrolled_gallery, monkeypatch):
     monkeypatch.delattr(Gallery, "people")
-    told = json.loads(open_app(enrolled_gallery).ask("GET", "/model/map/points")[2])
-    assert sorted(told["names"].values()) == ["Eileen Collins", "Grace Hopper"]
+    drawn = json.loads(open_app(enrolled_gallery).ask("GET", "/model/map/points")[2])
+    assert sorted(drawn["names"].values()) == ["Eileen Collins", "Grace Hopper"]

@@ -1,4 +1,4 @@
-"""The model's page: card, curves, and what is said where one is missing."""
+"""The model's page: model card and curves, and what it says if one is missing."""
 
 import json
 import re
@@ -8,7 +8,9 @@ import pytest
 from markupsafe import Markup
 
 from facesearch.figures import read_figures
-from facesearch.model import DEFAULT, SHIPPED, Model, read_manifest
+from facesearch.manifest import read_manifest
+from facesearch.model import Model
+from facesearch.shipped import DEFAULT, SHIPPED
 from facesearch.web.diagrams import Axis, Diagram, Series, Table, decades, linear
 from facesearch.web.markdown import rendered
 from facesearch.web.pages.model import card_of, facts_of, figures_of
@@ -20,7 +22,7 @@ def text(site, path, expected=200):
     return body.decode()
 
 
-def test_the_page_shows_five_diagrams_each_with_its_numbers_and_on_whom(site):
+def test_the_page_shows_five_diagrams_with_their_numbers_and_what_they_were_measured_on(site):
     html = text(site, "/model")
     titles = re.findall(r"<h3>([^<]*)</h3>", html)
     diagrams = ["Scores of pairs", "ROC", "DET", "Calibration", "Strangers who get a name"]
@@ -31,7 +33,7 @@ def test_the_page_shows_five_diagrams_each_with_its_numbers_and_on_whom(site):
     assert html.count('role="img"') == 5
     figures = read_figures(SHIPPED / DEFAULT, read_manifest(SHIPPED / DEFAULT))
     assert f"Measured on {figures.made_from}" in html
-    assert "None of them had a part in its calibration." in html
+    assert "The calibration uses none of them." in html
     largest = figures.searches[-1]
     assert f"{largest.non_mated:,} among {largest.people:,}" in html
     assert "twin: faces from one photo each" in html  # its card
@@ -39,13 +41,13 @@ def test_the_page_shows_five_diagrams_each_with_its_numbers_and_on_whom(site):
     assert not re.search(r"\b(nan|inf)\b", html)
 
 
-def test_a_model_with_a_card_shows_it(open_app, tmp_path):
+def test_the_page_shows_the_model_card(open_app, tmp_path):
     site = open_app(tmp_path / "a.db", model=Model.load("omniglot"))
     html = text(site, "/model")
     assert "<h2>omniglot: handwritten characters from one drawing each</h2>" in html
     assert "<th" in html
     assert "99.50 %" in html
-    assert "Do two pictures show the same?" in text(site, "/verify")
+    assert "Do two photos show the same drawing?" in text(site, "/verify")
 
 
 def test_a_model_without_figures_or_with_damaged_ones_still_shows_the_rest(tmp_path):
@@ -59,7 +61,7 @@ def test_a_model_without_figures_or_with_damaged_ones_still_shows_the_rest(tmp_p
     manifest = read_manifest(copied)
     (copied / "model.json").write_text(json.dumps(manifest | {"search_dim": 128}))
     two_codes = dict(facts_of(Model.load(copied)))
-    assert two_codes["Compares"] == "images, 256 numbers each, found by the first 128"
+    assert two_codes["Compares"] == "images, 256 numbers each, searched by the first 128"
     (copied / "MODEL_CARD.md").write_bytes(b"\xff")
     assert card_of(model) is None
 
@@ -93,10 +95,10 @@ def test_ticks_are_few_round_and_within_the_axis(low, high, ticks):
         assert float(written.replace(",", "")) == pytest.approx(value)
 
 
-def test_decades_hold_all_that_is_shown():
+def test_decades_include_every_value():
     axis = decades("x", 0.00013, 0.7)
     assert (axis.low, axis.high) == (pytest.approx(1e-4), 1)
-    assert [written for _, written in axis.ticks] == ["0.01 %", "0.1 %", "1 %", "10 %", "100 %"]
+    assert [written for _, written in axis.ticks] == ["0.01%", "0.1%", "1%", "10%", "100%"]
     assert axis.share(0.01) == pytest.approx(0.5)
     assert axis.share(0) == 0  # a rate of none lies on the lower edge
     assert decades("x", 0.01, 1).low == pytest.approx(0.01)

@@ -1,4 +1,4 @@
-"""Who is enrolled: the grid, a person's page, and what can be said there."""
+"""The grid of people, a person's page, and the decisions made there."""
 
 import re
 import shutil
@@ -7,12 +7,12 @@ from contextlib import closing
 import pytest
 
 from facesearch import Gallery
-from facesearch.web.desk import breakable
+from facesearch.web.rendering import breakable
 
 
 @pytest.fixture
 def pair(open_app, enrolled_gallery):
-    """A gallery of the two of its own."""
+    """The page of the two enrolled people, new for each test."""
     return open_app(enrolled_gallery)
 
 
@@ -32,7 +32,7 @@ def page_of(site, name):
     return number
 
 
-def test_people_come_sixty_at_once_and_each_of_them_once(crowded):
+def test_people_come_in_windows_of_sixty_without_repeats(crowded):
     shown = names_in(text(crowded, "/people"))
     assert len(shown) == 60
     while start := re.search(r'data-start="(\d+)"', text(crowded, f"/people?start={len(shown)}")):
@@ -44,7 +44,7 @@ def test_people_come_sixty_at_once_and_each_of_them_once(crowded):
     assert "132 people" in text(crowded, "/people")
 
 
-def test_a_search_finds_names_whatever_case_and_accents(crowded):
+def test_a_search_ignores_case_and_accents(crowded):
     html = text(crowded, "/people?search=EIL%C3%89EN")
     assert names_in(html) == ["Eileen Collins"]
     assert "1 person" in html
@@ -55,28 +55,28 @@ def test_a_search_finds_names_whatever_case_and_accents(crowded):
 
 
 @pytest.mark.parametrize("start", ["-1", "x", "9" * 40, "1e3", "%00"])
-def test_a_start_that_is_no_number_is_the_beginning(crowded, start):
+def test_an_invalid_start_means_the_beginning(crowded, start):
     assert names_in(text(crowded, f"/people?start={start}"))[0] == "Eileen Collins"
 
 
-def test_a_persons_page_shows_faces_and_tells_where_their_photos_are(pair, portraits):
+def test_a_persons_page_shows_faces_and_the_paths_of_their_photos(pair, portraits):
     html = text(pair, page_of(pair, "grace"))
     (picture,) = re.findall(r'src="(/faces/\d+/picture)"', html)
     assert pair.ask("GET", picture)[1]["content-type"] == "image/jpeg"
     assert portraits.grace.name in html
-    told = html.replace("<wbr>", "")  # where a line may end
-    assert told.count(str(portraits.grace.parent)) == 1  # as text, and in no address
-    assert f'path">{portraits.grace.parent}' in told
-    assert '<a href="/people" aria-current="true">People</a>' in html  # where one is
+    shown = html.replace("<wbr>", "")  # where a line may break
+    assert shown.count(str(portraits.grace.parent)) == 1  # as text, not in an address
+    assert f'path">{portraits.grace.parent}' in shown
+    assert '<a href="/people" aria-current="true">People</a>' in html  # the current page
     for nobody in ("/people/999", "/people/0", "/people/x", f"/people/{'9' * 30}"):
         text(pair, nobody, 404)
 
 
-def test_a_path_may_end_a_line_after_every_folder_and_stays_text():
+def test_a_path_may_break_after_every_folder_and_is_escaped():
     assert breakable("/a<b>/c&d.png") == "/<wbr>a&lt;b&gt;/<wbr>c&amp;d.png"
 
 
-def test_a_photo_that_is_gone_is_said_to_be(open_app, tmp_path, portraits):
+def test_a_missing_photo_is_reported(open_app, tmp_path, portraits):
     photo = tmp_path / "own.png"
     shutil.copy(portraits.eileen, photo)
     with closing(Gallery(tmp_path / "a.db")) as gallery:
@@ -84,12 +84,12 @@ def test_a_photo_that_is_gone_is_said_to_be(open_app, tmp_path, portraits):
     photo.unlink()
     site = open_app(tmp_path / "a.db")
     html = text(site, page_of(site, "eileen"))
-    assert "The photo is gone" in html
+    assert "The photo is missing" in html
     (picture,) = re.findall(r'src="(/faces/\d+/picture)"', html)
     assert site.ask("GET", picture)[1]["content-type"] == "image/svg+xml"
 
 
-def test_a_renaming_and_its_undoing(pair):
+def test_a_person_is_renamed_and_the_name_restored_by_undo(pair):
     page = page_of(pair, "grace")
     status, renamed = pair.tell(f"{page}/rename", name="Amazing Grace")
     assert (status, renamed["said"]) == (200, "Renamed Grace Hopper to Amazing Grace.")
@@ -100,7 +100,7 @@ def test_a_renaming_and_its_undoing(pair):
     assert "<h1>Grace Hopper</h1>" in text(pair, page)
 
 
-def test_a_merging_says_where_they_are_and_can_be_undone(pair):
+def test_a_merge_returns_the_address_of_the_person_and_can_be_undone(pair):
     page, other = page_of(pair, "grace"), page_of(pair, "eileen")
     assert pair.tell(f"{page}/merge", name="Nobody")[0] == 404
     status, merged = pair.tell(f"{page}/merge", name="Eileen Collins")
@@ -124,7 +124,7 @@ def n_faces(app, name):
     return int(re.search(r">(\d+) enrolled face", text(app, page_of(app, name)))[1])
 
 
-def test_chosen_faces_are_given_to_somebody_new_or_known_and_back(zoe):
+def test_selected_faces_are_moved_to_a_new_or_enrolled_person_and_back(zoe):
     app, page, faces = zoe
     status, split = app.tell(f"{page}/give", faces=faces[3:], name="Yael")
     assert (status, split["said"]) == (200, "Split 2 faces off Zoe as Yael.")
@@ -137,7 +137,7 @@ def test_chosen_faces_are_given_to_somebody_new_or_known_and_back(zoe):
     assert app.tell(f"{page}/give", faces=faces, name="Yael")[0] == 409  # rename her instead
 
 
-def test_chosen_faces_that_are_not_the_person_are_taken_out_as_one_decision(zoe):
+def test_selected_faces_are_rejected_in_one_decision(zoe):
     app, page, faces = zoe
     status, rejected = app.tell(f"{page}/reject", faces=faces[3:])
     assert (status, "took it out" in rejected["said"]) == (200, True)
@@ -149,7 +149,7 @@ def test_chosen_faces_that_are_not_the_person_are_taken_out_as_one_decision(zoe)
 
 
 @pytest.mark.parametrize("faces", [None, [], "1", ["1"], [0], [-1], [2**63], [True], {"1": 1}])
-def test_faces_are_chosen_by_numbers(zoe, faces):
+def test_selected_faces_must_be_positive_numbers(zoe, faces):
     app, page, _ = zoe
     assert app.tell(f"{page}/reject", faces=faces)[0] == 400
     assert app.tell(f"{page}/give", faces=faces, name="Yael")[0] == 400
@@ -163,19 +163,19 @@ def test_a_face_of_somebody_else_is_not_touched(zoe):
     assert n_faces(app, "annie") == 3
 
 
-def test_look_alikes_are_shown_with_a_probability_and_made_one_or_parted_for_ever(zoe):
+def test_similar_people_are_shown_with_a_probability_and_merged_or_separated(zoe):
     app, _, _ = zoe
     ada, annie = page_of(app, "ada"), page_of(app, "annie")
     html = text(app, f"{ada}/alike")
     first, *others = re.findall(r'<h3><a href="([^"]+)">', html)
     assert first == annie
-    assert others == []  # who is hardly alike is not shown
-    assert "a probability of over 99" in html
+    assert others == []  # people who are hardly alike are not shown
+    assert "over 99.9% likely to be the same person" in html
     assert html.count("data-post") == 2
     status, said = app.tell(f"{ada}/not-same", name="Annie")
     assert (status, said["said"]) == (200, "Said that Ada and Annie are two people.")
     parted = text(app, f"{ada}/alike")
-    assert "Not the same: you said that they are two people" in parted
+    assert "Not the same: you said they are two people" in parted
     assert "data-post" not in parted
     assert app.tell("/undo", number=said["undo"])[0] == 200
     assert text(app, f"{ada}/alike") == html
@@ -184,14 +184,14 @@ def test_look_alikes_are_shown_with_a_probability_and_made_one_or_parted_for_eve
     text(app, f"{annie}/alike", 404)
 
 
-def test_alone_in_a_gallery_nobody_looks_like_one(open_app, enrolled_gallery):
+def test_the_only_person_of_a_gallery_has_no_similar_people(open_app, enrolled_gallery):
     with closing(Gallery(enrolled_gallery)) as gallery:
         gallery.forget("Grace Hopper")
     app = open_app(enrolled_gallery)
-    assert "Nobody else looks like them" in text(app, f"{page_of(app, 'eileen')}/alike")
+    assert "Nobody else looks similar" in text(app, f"{page_of(app, 'eileen')}/alike")
 
 
-def test_forgetting_asks_for_the_name_gives_a_receipt_and_drops_what_the_page_holds(
+def test_forgetting_requires_the_name_gives_a_receipt_and_drops_held_photos(
     pair, portraits, enrolled_gallery
 ):
     page = page_of(pair, "grace")

@@ -1,4 +1,4 @@
-"""The review by what its page sends: what waits, what every answer does, what is refused."""
+"""The review, by the requests of its page: what it asks, what answers do, what is refused."""
 
 import re
 import shutil
@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 
 import pytest
+from deciding import confirm, dismiss
 from PIL import Image
 
 from facesearch import Gallery
@@ -13,7 +14,7 @@ from facesearch import Gallery
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, portraits):
-    """A gallery that knows Eileen, and an album: she on one photo, Grace Hopper on three."""
+    """A gallery that knows Eileen, and an album: Eileen in one photo, Grace Hopper in three."""
     home = tmp_path_factory.mktemp("review") / "home.db"
     (home.parent / "album").mkdir()
     Image.open(portraits.eileen).resize((300, 300)).save(home.parent / "album" / "eileen.png")
@@ -32,16 +33,16 @@ def served(open_app_once, home):
 
 @pytest.fixture
 def waiting(served, home):
-    """The page of that gallery; what a test decides is undone after it, as if elsewhere."""
+    """The page of that gallery; the decisions of a test are undone after it, as if elsewhere."""
     yield served
     with closing(Gallery(home)) as gallery:
-        for decision in gallery.curation.history():
+        for decision in gallery.history.list():
             if decision.kind not in ("undo", "enroll") and decision.undone_by is None:
-                gallery.curation.undo(decision.id)
+                gallery.history.undo(decision.id)
 
 
 def looked_at(site):
-    """Return the site when all photos were looked at."""
+    """Return the site once all photos are read."""
     while b'"found":false' in site.ask("GET", "/groups/progress")[2]:
         time.sleep(0.2)
     return site
@@ -63,12 +64,12 @@ def address_of(html, question):
     return re.search(r'data-address="([^"]+)"', found)[1]
 
 
-def test_groups_come_before_who_is_nearly_sure_and_never_with_a_path(waiting, home):
+def test_groups_come_before_near_certain_matches_and_no_path_is_shown(waiting, home):
     html = text(waiting, "/review")
-    assert questions(html) == ["Who is on these 3 faces?", "Is this Eileen?"]
+    assert questions(html) == ["Who is this? (3 photos)", "Is this Eileen?"]
     assert str(home.parent) not in html
     assert 'data-left="0">' in html
-    assert "First come the doubtful ones, of whom no answer has 90 %" in html
+    assert "Uncertain matches first, then the largest unnamed groups, then everyone else." in html
     for picture in re.findall(r'src="(/review/\d+/faces/\d+/picture)"', html):
         status, headers, _ = waiting.ask("GET", picture)
         assert (status, headers["content-type"]) == (200, "image/jpeg")
@@ -78,25 +79,25 @@ def test_groups_come_before_who_is_nearly_sure_and_never_with_a_path(waiting, ho
         text(waiting, nothing, 404)
 
 
-def test_an_answer_takes_a_case_out_and_its_undoing_brings_it_back(waiting, home):
+def test_a_decision_removes_a_case_and_undo_restores_it(waiting, home):
     her = address_of(text(waiting, "/review"), "Is this Eileen?")
-    for path, told, said in (
+    for path, values, said in (
         ("is", {"name": "Eileen"}, "Said that a face is Eileen."),
         ("is", {"name": "Collins"}, "Said that a face is Collins."),
         ("stranger", {}, "Said that a face is a stranger's."),
         ("no-face", {}, "Said that what was taken for a face is none."),
     ):
-        status, answer = waiting.tell(f"{her}/{path}", **told)
+        status, answer = waiting.tell(f"{her}/{path}", **values)
         assert (status, answer["said"]) == (200, said)
         text(waiting, her, 404)
-        assert questions(text(waiting, "/review")) == ["Who is on these 3 faces?"]
+        assert questions(text(waiting, "/review")) == ["Who is this? (3 photos)"]
         assert waiting.tell("/undo", number=answer["undo"])[0] == 200
         assert questions(text(waiting, her)) == ["Is this Eileen?"]
     assert len(questions(text(waiting, "/review"))) == 2
-    assert not home.with_name("home.db-photos").exists()  # they have a place of their own
+    assert not home.with_name("home.db-photos").exists()  # the album keeps them
 
 
-def test_a_rejection_leaves_a_case_with_whoever_is_left(waiting):
+def test_a_rejection_leaves_a_case_with_the_remaining_proposals(waiting):
     her = address_of(text(waiting, "/review"), "Is this Eileen?")
     assert waiting.tell(f"{her}/is-not", name="Nobody")[0] == 404
     status, answer = waiting.tell(f"{her}/is-not", name="Eileen")
@@ -108,9 +109,9 @@ def test_a_rejection_leaves_a_case_with_whoever_is_left(waiting):
     assert questions(text(waiting, her)) == ["Is this Eileen?"]
 
 
-def test_one_answer_names_a_group_here_and_on_the_page_of_groups(waiting, home):
+def test_one_decision_names_a_group_in_the_review_and_on_the_groups_page(waiting, home):
     assert "data-group" in text(waiting, "/groups")
-    group = address_of(text(waiting, "/review"), "Who is on these 3 faces?")
+    group = address_of(text(waiting, "/review"), "Who is this? (3 photos)")
     status, answer = waiting.tell(f"{group}/is", name="Grace Hopper")
     assert (status, answer["said"]) == (200, "Said that 3 faces are Grace Hopper.")
     assert "data-group" not in text(waiting, "/groups")
@@ -121,44 +122,46 @@ def test_one_answer_names_a_group_here_and_on_the_page_of_groups(waiting, home):
     assert answer["said"] == "Said that 3 faces are a stranger's."
     assert "data-group" not in text(waiting, "/groups")
     with closing(Gallery(home)) as gallery:
-        assert [person.name for person in gallery.people()] == ["Eileen"]
+        assert [person.name for person in gallery.people.all()] == ["Eileen"]
     waiting.tell("/undo", number=answer["undo"])
 
 
-def test_what_is_decided_elsewhere_is_left_out_and_told(waiting, home):
+def test_cases_decided_elsewhere_are_left_out_and_reported(waiting, home):
     html = text(waiting, "/review")
     her = address_of(html, "Is this Eileen?")
-    group = address_of(html, "Who is on these 3 faces?")
+    group = address_of(html, "Who is this? (3 photos)")
     with closing(Gallery(home)) as gallery:
-        gallery.curation.confirm(home.parent / "album" / "eileen.png", "Collins", new=True)
-        gallery.curation.dismiss(home.parent / "album" / "250.png", "stranger")
-    for path, told in (("is", {"name": "Eileen"}), ("is-not", {"name": "Eileen"}), ("no-face", {})):
-        status, refused = waiting.tell(f"{her}/{path}", **told)
+        confirm(gallery, home.parent / "album" / "eileen.png", "Collins", new=True)
+        dismiss(gallery, home.parent / "album" / "250.png", "stranger")
+    for path, values in (
+        ("is", {"name": "Eileen"}),
+        ("is-not", {"name": "Eileen"}),
+        ("no-face", {}),
+    ):
+        status, refused = waiting.tell(f"{her}/{path}", **values)
         assert (status, "is enrolled as Collins" in refused["error"]) == (409, True)
     text(waiting, her, 404)
     html = text(waiting, "/review")
-    assert questions(html) == ["Who is on these 2 faces?"]
+    assert questions(html) == ["Who is this? (2 photos)"]
     shown = re.findall(rf'src="{group}/faces/(\d)/picture"', html)
     assert len(set(shown)) == 2
 
 
-def test_who_was_renamed_since_they_were_proposed_is_not_enrolled_anew_under_the_old_name(
-    waiting, home
-):
+def test_a_renamed_person_is_not_enrolled_again_under_the_old_name(waiting, home):
     html = text(waiting, "/review")
-    cases = [address_of(html, q) for q in ("Is this Eileen?", "Who is on these 3 faces?")]
+    cases = [address_of(html, q) for q in ("Is this Eileen?", "Who is this? (3 photos)")]
     with closing(Gallery(home)) as gallery:
-        gallery.rename("Eileen", "Collins")
+        gallery.people.rename("Eileen", "Collins")
         for case in cases:
             status, refused = waiting.tell(f"{case}/is", name="Eileen", known=True)
             assert (status, "nobody called Eileen" in refused["error"]) == (404, True)
-            assert waiting.ask("GET", case)[0] == 200  # it waits as before
-        assert gallery.names() == ["Collins"]
+            assert waiting.ask("GET", case)[0] == 200  # it still waits
+        assert gallery.people.names() == ["Collins"]
     status, said = waiting.tell(f"{cases[1]}/is", name="Collins", known=True)
     assert (status, said["said"]) == (200, "Said that 3 faces are Collins.")
 
 
-def test_a_photo_that_changed_since_is_not_decided_about(waiting, home, portraits):
+def test_no_decision_is_made_about_a_photo_that_has_changed(waiting, home, portraits):
     her = address_of(text(waiting, "/review"), "Is this Eileen?")
     photo = home.parent / "album" / "eileen.png"
     before = photo.read_bytes()
@@ -170,7 +173,7 @@ def test_a_photo_that_changed_since_is_not_decided_about(waiting, home, portrait
     assert picture[1]["content-type"] == "image/svg+xml"
 
 
-def test_what_a_script_tells_wrongly_is_refused(waiting):
+def test_invalid_requests_are_refused(waiting):
     her = address_of(text(waiting, "/review"), "Is this Eileen?")
     for path in ("is", "is-not"):
         assert waiting.tell(f"{her}/{path}")[0] == 400
@@ -184,6 +187,6 @@ def test_what_a_script_tells_wrongly_is_refused(waiting):
 
 def test_without_photos_there_is_no_review(site):
     assert 'href="/review"' not in text(site, "/")
-    assert "Nothing waits here" in text(site, "/review")
+    assert "There is nothing to review" in text(site, "/review")
     assert "<progress" not in text(site, "/review")
     text(site, "/review/1", 404)

@@ -1,19 +1,21 @@
-"""The review in a real browser: every documented key, and what must not happen however fast."""
+"""The review in a real browser: every documented key, and what no speed may cause."""
 
 import time
 from contextlib import closing, contextmanager
 
 import pytest
+from browser_steps import expect, fits, said, until
 from PIL import Image
 
 from facesearch import Gallery
 
-TOO_FAST_MS = 260  # the page takes no decision sooner after a question
+TOO_FAST_MS = 260  # the page accepts no decision sooner after a question
+CASE = "#cases article:not([hidden])"  # the case on the screen
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, portraits):
-    """A gallery that knows Eileen, and an album: Grace Hopper on two photos, Eileen on eight."""
+    """A gallery that knows Eileen, and an album: Grace Hopper in two photos, Eileen in eight."""
     home = tmp_path_factory.mktemp("review") / "home.db"
     (home.parent / "album").mkdir()
     for portrait, widths in (
@@ -38,63 +40,62 @@ def served(serve_here, home):
 
 @pytest.fixture
 def review(served, home, open_page):
-    """The page of the review; what was decided before is undone."""
+    """Open the review; all earlier decisions are undone."""
     with closing(Gallery(home)) as gallery:
-        for decision in gallery.curation.history():
+        for decision in gallery.history.list():
             if decision.kind not in ("undo", "enroll") and decision.undone_by is None:
-                gallery.curation.undo(decision.id)
+                gallery.history.undo(decision.id)
 
     def open_review():
         open_page.context.clock.install()
         page = open_page(served, "/review")
-        page.locator("#cases article:not([hidden])").wait_for()
+        page.locator(CASE).wait_for()
         return page
 
     return open_review
 
 
 def case(page):
-    """Return the address of the case that is shown."""
-    return page.locator("#cases article:not([hidden])").get_attribute("data-address")
+    """Return the address of the case on the screen."""
+    return page.locator(CASE).get_attribute("data-address")
+
+
+def shows(page, address):
+    """Wait until that case is on the screen."""
+    expect(page.locator(CASE)).to_have_attribute("data-address", address)
+
+
+def moves_on(page, address):
+    """Wait until another case is on the screen; return its address."""
+    expect(page.locator(CASE)).not_to_have_attribute("data-address", address)
+    return case(page)
 
 
 def asks(page, question):
-    page.locator("#cases article:not([hidden]) h2", has_text=question).wait_for()
-
-
-def until(page, expression):
-    """Wait until that is true; Playwright's own way needs what the page forbids."""
-    for _ in range(1000):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(20)
-    raise TimeoutError(expression)
+    """Wait until that question is on the screen."""
+    expect(page.locator(f"{CASE} h2")).to_have_text(question)
 
 
 def look(page):
-    """Let as much time pass, by the page's clock, as it takes to see a face; it has come then."""
+    """Let the time pass, by the page's clock, that it takes to see a face; wait for its picture."""
     page.clock.fast_forward(TOO_FAST_MS)
-    until(page, "document.querySelector('#cases article:not([hidden]) .crop')?.complete ?? true")
+    until(page, f"document.querySelector('{CASE} .crop')?.complete ?? true")
 
 
 def press(page, key):
-    """Press a key as somebody who has looked at the face does."""
+    """Press a key as a user who has looked at the face."""
     look(page)
     page.keyboard.press(key)
 
 
-def said(page, sentence):
-    page.locator("#said", has_text=sentence).wait_for()
-
-
 def left(page, number):
-    sentence = "1 decision waits." if number == 1 else f"{number} decisions wait."
-    page.locator("#left", has_text=sentence).wait_for()
+    """Wait until so many cases are left."""
+    expect(page.locator("#left")).to_have_text(f"{number} left to review.")
 
 
 @contextmanager
 def held(page, pattern):
-    """Hold back the requests whose address is like that, until the block ends."""
+    """Hold back the requests whose address matches `pattern` until the block ends."""
     routes, is_over = [], False
     page.route(pattern, lambda route: route.continue_() if is_over else routes.append(route))
     yield routes
@@ -104,16 +105,16 @@ def held(page, pattern):
 
 
 def decided(home):
-    """Return what stands decided since the enrollment, oldest first."""
+    """Return the decisions since the enrollment that are not undone, oldest first."""
     with closing(Gallery(home)) as gallery:
-        history = gallery.curation.history()[::-1]
+        history = gallery.history.list()[::-1]
         return [d.summary for d in history if d.kind != "undo" and d.undone_by is None][1:]
 
 
-def test_every_documented_key_does_what_the_list_of_keys_says(review, home):
+def test_every_key_in_the_list_does_what_the_list_says(review, home):
     page = review()
     left(page, 9)
-    asks(page, "Who is on these 2 faces?")
+    asks(page, "Who is this? (2 photos)")
     tried = set()
 
     def by(key):
@@ -123,17 +124,17 @@ def test_every_documented_key_does_what_the_list_of_keys_says(review, home):
     by("?")
     page.get_by_role("dialog", name="Keys").wait_for()
     documented = page.locator("#keys dt").all_inner_texts()
-    press(page, "t")  # behind the list no key decides
+    press(page, "t")  # no key decides behind the list
     page.keyboard.press("Escape")
     left(page, 9)
 
     group = case(page)
     by("/")
-    page.keyboard.type("Nurse ")  # s, u and the like are letters here
-    assert page.get_by_label("Another name").input_value() == "Nurse "
+    page.keyboard.type("Nurse ")  # keys such as s and u are letters here
+    expect(page.get_by_label("Another name")).to_have_value("Nurse ")
     page.keyboard.press("Escape")
-    assert page.evaluate("document.activeElement.tagName") == "H2"
-    assert page.get_by_label("Another name").input_value() == ""
+    expect(page.locator(f"{CASE} h2")).to_be_focused()
+    expect(page.get_by_label("Another name")).to_have_value("")
     press(page, "/")
     page.keyboard.type("eil")
     page.locator("#names option[value='Eileen']").wait_for(state="attached")
@@ -144,8 +145,8 @@ def test_every_documented_key_does_what_the_list_of_keys_says(review, home):
     left(page, 8)
 
     by("u")
-    asks(page, "Who is on these 2 faces?")
-    assert case(page) == group
+    asks(page, "Who is this? (2 photos)")
+    shows(page, group)
     by("t")
     said(page, "Said that 2 faces are a stranger's.")
 
@@ -154,7 +155,7 @@ def test_every_documented_key_does_what_the_list_of_keys_says(review, home):
         before = case(page)
         by(key)
         said(page, "Said that a face is Eileen.")
-        assert case(page) != before
+        moves_on(page, before)
         page.locator("#said").evaluate("place => { place.textContent = ''; }")
     left(page, 5)
 
@@ -164,9 +165,9 @@ def test_every_documented_key_does_what_the_list_of_keys_says(review, home):
         by(key)
         said(page, "Said that a face is not Eileen.")
         asks(page, "Who is this?")
-        assert case(page) == before
-        assert page.locator("[data-does=yes]").is_disabled()
-        press(page, "y")  # nobody is asked about
+        shows(page, before)
+        expect(page.locator("[data-does=yes]")).to_be_disabled()
+        press(page, "y")  # no person is asked about
         by("x")
         said(page, "Said that what was taken for a face is none.")
     left(page, 3)
@@ -174,14 +175,14 @@ def test_every_documented_key_does_what_the_list_of_keys_says(review, home):
     asks(page, "Is this Eileen?")
     first = case(page)
     by("j")
-    second = case(page)
+    second = moves_on(page, first)
     by("k")
-    assert case(page) == first
+    shows(page, first)
     by("s")
-    assert case(page) == second
+    shows(page, second)
     press(page, "s")
     press(page, "s")
-    assert case(page) == first  # what was skipped comes again
+    shows(page, first)  # skipped cases come again
     left(page, 3)
 
     keys = {key for line in documented for key in line.replace(" to ", " or ").split(" or ")}
@@ -193,13 +194,13 @@ def test_every_documented_key_does_what_the_list_of_keys_says(review, home):
     ]
 
 
-def test_every_decision_has_a_button_and_a_key_with_ctrl_is_the_browsers(review, home):
+def test_every_decision_has_a_button_and_keys_with_ctrl_are_the_browsers(review, home):
     page = review()
     group = case(page)
     for key in ("Control+y", "Alt+t", "Meta+x", "Control+s"):
         press(page, key)
-    assert case(page) == group
-    names = ("Yes", "Not this person", "A stranger", "Not a face", "Skip", "Previous", "Next")
+    shows(page, group)
+    names = ("Yes", "Not this person", "Stranger", "Not a face", "Skip", "Previous", "Next")
     for name in (*names, "Undo", "Keys", "This is them"):
         page.get_by_role("button", name=name).wait_for()
     press(page, "j")
@@ -208,19 +209,19 @@ def test_every_decision_has_a_button_and_a_key_with_ctrl_is_the_browsers(review,
     asks(page, "Who is this?")
     said(page, "Said that a face is not Eileen.")
     look(page)
-    page.get_by_role("button", name="A stranger").press("Enter")  # presses that and is no yes
+    page.get_by_role("button", name="Stranger").press("Enter")  # presses the button and is no yes
     said(page, "Said that a face is a stranger's.")
     page.get_by_role("button", name="Undo").first.click()
     asks(page, "Who is this?")
     page.get_by_role("button", name="Undo").first.click()
     asks(page, "Is this Eileen?")
     look(page)
-    page.locator("#cases article:not([hidden]) [data-is]").click()
+    page.locator(f"{CASE} [data-is]").click()
     said(page, "Said that a face is Eileen.")
     assert decided(home) == ["said that a face is Eileen"]
 
 
-def test_the_next_is_there_at_once_with_its_picture_and_requests_keep_their_order(review, home):
+def test_the_next_case_is_shown_at_once_and_requests_keep_their_order(review, home):
     page = review()
     press(page, "j")
     ready = "[...document.querySelectorAll('#cases article[hidden] .crop')]"
@@ -230,36 +231,40 @@ def test_the_next_is_there_at_once_with_its_picture_and_requests_keep_their_orde
         for key in ("y", "t", "n", "x"):
             press(page, key)
             shown.append(case(page))
-        assert len(set(shown)) == 4  # of which one was decided about twice
+        assert len(set(shown)) == 4  # one of them was decided twice
+        until(page, lambda: routes)
         requests = [route.request for route in routes if route.request.method == "POST"]
         assert [request.url.rpartition("/review/")[2] for request in requests] == [
             shown[0].removeprefix("/review/") + "/is"
-        ]  # the others wait for that
+        ]  # the others wait for its answer
     said(page, "taken for a face is none")
-    assert [told.split(" that ")[1] for told in decided(home)] == [
+    assert [summary.split(" that ")[1] for summary in decided(home)] == [
         *("a face is Eileen", "a face is a stranger's"),
         *("a face is not Eileen", "what was taken for a face is none"),
     ]
 
 
-def test_nobody_leaves_unasked_while_a_decision_is_not_told_yet(review, home):
-    page, asked = review(), []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+def test_the_browser_asks_before_leaving_while_a_decision_is_not_stored(review, home):
+    page, dialogs = review(), []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.dismiss()))
+
+    def try_to_leave():
+        with page.expect_event("dialog"):
+            page.get_by_role("link", name="People").click(no_wait_after=True)
+
     with held(page, "**/review/*/stranger") as routes:
         press(page, "t")
-        page.get_by_role("link", name="People").click(no_wait_after=True)
-        page.wait_for_timeout(100)
-        assert (asked, len(routes)) == (["beforeunload"], 1)
+        try_to_leave()
+        until(page, lambda: len(routes) == 1)
     said(page, "Said that 2 faces are a stranger's.")
     with held(page, "**/undo") as routes:
-        press(page, "u")  # an undo is not told yet, too
-        page.get_by_role("link", name="People").click(no_wait_after=True)
-        page.wait_for_timeout(100)
-        assert (asked, len(routes)) == (["beforeunload"] * 2, 1)
+        press(page, "u")
+        try_to_leave()
+        until(page, lambda: len(routes) == 1)
     said(page, "Undid")
     page.get_by_role("link", name="People").click()
     page.get_by_role("heading", name="People").wait_for()
-    assert asked == ["beforeunload"] * 2
+    assert dialogs == ["beforeunload"] * 2
 
 
 def test_a_key_pressed_twice_counts_once(review, home):
@@ -289,40 +294,39 @@ def test_a_key_pressed_twice_counts_once(review, home):
     assert len(decided(home)) == 3
 
 
-def test_what_is_refused_comes_back_with_the_reason(review, home, open_page):
+def test_a_refused_decision_comes_back_with_the_reason(review, home, open_page):
     open_page.refusals += [422]
     page = review()
     press(page, "j")
     refused = case(page)
-    name = page.locator("#cases article:not([hidden]) .crop").get_attribute("alt").split()[-1]
+    name = page.locator(f"{CASE} .crop").get_attribute("alt").split()[-1]
     photo = home.parent / "album" / name
     before = photo.read_bytes()
     photo.write_bytes((home.parent / "album" / "grace_hopper250.png").read_bytes())
     press(page, "y")
     page.get_by_role("alert").get_by_text("another picture by now").wait_for()
     photo.write_bytes(before)
-    assert case(page) == refused
+    shows(page, refused)
     left(page, 9)
     press(page, "y")
     said(page, "Said that a face is Eileen.")
-    assert page.locator("#refused").text_content() == ""
+    expect(page.locator("#refused")).to_have_text("")
 
 
-def test_a_yes_to_who_was_renamed_meanwhile_comes_back_with_the_new_name(review, home, open_page):
+def test_a_yes_to_a_person_just_renamed_comes_back_with_the_new_name(review, home, open_page):
     open_page.refusals += [404]
     page = review()
     press(page, "j")
-    question = page.locator("#cases article:not([hidden]) h2")
-    assert question.inner_text() == "Is this Eileen?"
+    asks(page, "Is this Eileen?")
     with closing(Gallery(home)) as gallery:
-        renamed = gallery.rename("Eileen", "Collins")
+        renamed = gallery.people.rename("Eileen", "Collins")
         press(page, "y")
         page.get_by_role("alert").get_by_text("nobody called Eileen").wait_for()
-        assert question.inner_text() == "Is this Collins?"
-        gallery.curation.undo(renamed.id)
+        asks(page, "Is this Collins?")
+        gallery.history.undo(renamed.id)
 
 
-def test_what_was_decided_on_another_page_is_told_and_left_out(review, home, open_page):
+def test_a_case_decided_on_another_page_is_reported_and_left_out(review, home, open_page):
     open_page.refusals += [409, 404]
     one, other = review(), review()
     press(one, "t")
@@ -336,43 +340,43 @@ def test_what_was_decided_on_another_page_is_told_and_left_out(review, home, ope
     assert decided(home) == ["said that 2 faces are a stranger's"]
 
 
-def test_what_was_undone_elsewhere_waits_again(review, home, open_page):
+def test_a_case_undone_elsewhere_comes_back(review, home, open_page):
     open_page.refusals += [409]
     page = review()
     press(page, "t")
     said(page, "Said that 2 faces are a stranger's.")
     with closing(Gallery(home)) as gallery:
-        gallery.curation.undo()
+        gallery.history.undo()
     press(page, "u")
     said(page, "is undone already")
-    asks(page, "Who is on these 2 faces?")
+    asks(page, "Who is this? (2 photos)")
     press(page, "u")
-    said(page, "Nothing was decided here that is not undone.")
+    said(page, "There is nothing to undo on this page.")
 
 
-def test_when_nothing_waits_any_more_that_is_said_and_can_be_undone(review, home):
+def test_the_end_of_the_review_is_shown_and_can_be_undone(review, home):
     page = review()
     for number in range(9, 0, -1):
         left(page, number)
         press(page, "t")
-    page.get_by_text("Nothing waits for a decision any more.").wait_for()
+    page.get_by_text("Everything is decided.").wait_for()
     press(page, "y")
     press(page, "u")
     asks(page, "Is this Eileen?")
     left(page, 1)
     press(page, "s")
-    said(page, "This is the only one that is left.")
+    said(page, "This is the only one left.")
 
 
 def test_the_review_is_no_wider_than_a_narrow_window(review):
     page = review()
     page.set_viewport_size({"width": 390, "height": 844})
     for _ in range(2):
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        fits(page)
         press(page, "j")
 
 
-def test_without_photos_the_page_says_how_to_be_asked(site, open_page):
+def test_without_photos_the_page_says_how_to_start_a_review(site, open_page):
     page = open_page(site, "/review")
-    page.get_by_text("Nothing waits here.").wait_for()
+    page.get_by_text("There is nothing to review.").wait_for()
     page.keyboard.press("y")

@@ -1,4 +1,4 @@
-"""The page beside other pages, other servers and the command line, on one gallery."""
+"""Pages, servers and the command line on the same gallery at the same time."""
 
 import os
 import re
@@ -13,12 +13,12 @@ from test_people import names_in, page_of, text
 
 @pytest.fixture
 def two_sites(start_site, open_app, enrolled_gallery):
-    """Two pages of one gallery of the two: a server, and one in this process."""
+    """Two pages of the same gallery: a server, and an application in this process."""
     return start_site("--gallery", enrolled_gallery), open_app(enrolled_gallery)
 
 
 def started(*arguments):
-    """Return a process of the command line."""
+    """Start a command; return its process."""
     return subprocess.Popen(
         [sys.executable, "-m", "facesearch_cli", *arguments],
         stdout=subprocess.DEVNULL,
@@ -28,13 +28,13 @@ def started(*arguments):
 
 
 def dropped(site, photo):
-    """Return the address of a photo that is dropped on the page, and its card."""
+    """Drop a photo; return its address and its card."""
     status, _, card = site.ask("POST", f"/photos?name={photo.name}", photo.read_bytes())
     assert status == 201
     return re.search(r'data-address="([^"]+)"', card.decode())[1], card.decode()
 
 
-def test_what_one_server_decides_the_other_shows_and_can_undo(two_sites, portraits):
+def test_one_server_shows_and_undoes_what_another_decided(two_sites, portraits):
     here, there = two_sites
     address, card = dropped(there, portraits.grace)
     assert "Grace Hopper" in card
@@ -54,7 +54,7 @@ def test_what_one_server_decides_the_other_shows_and_can_undo(two_sites, portrai
     assert (status, "is undone already" in answer["error"]) == (409, True)
 
 
-def test_who_is_forgotten_elsewhere_is_said_to_be_gone(two_sites, portraits):
+def test_a_person_forgotten_elsewhere_is_reported_as_gone(two_sites, portraits):
     here, there = two_sites
     address, _ = dropped(there, portraits.eileen)
     page, other = page_of(there, "grace"), page_of(there, "eileen")
@@ -63,7 +63,7 @@ def test_who_is_forgotten_elsewhere_is_said_to_be_gone(two_sites, portraits):
     assert there.ask("GET", picture)[1]["content-type"] == "image/jpeg"
     assert here.tell(f"{page}/forget", name="Amazing Grace")[0] == 200
 
-    gone = "This person is not in the gallery any more."
+    gone = "This person is no longer in the gallery."
     assert gone in text(there, page, 404)
     assert gone in text(there, f"{page}/faces?start=0", 404)
     for verb in ("rename", "merge", "forget"):
@@ -76,7 +76,7 @@ def test_who_is_forgotten_elsewhere_is_said_to_be_gone(two_sites, portraits):
     assert "Grace" not in text(there, f"{address}/faces/1")
 
 
-def test_the_command_line_enrolls_meanwhile_and_the_page_knows_them_without_a_restart(
+def test_a_running_page_knows_people_the_command_line_enrolls(
     open_app, enrolled_gallery, tmp_path, portraits
 ):
     site = open_app(enrolled_gallery)
@@ -99,7 +99,7 @@ def test_the_command_line_enrolls_meanwhile_and_the_page_knows_them_without_a_re
     assert "Grace Murray" in text(site, address)
 
 
-def test_who_the_command_line_forgets_is_on_no_photo_that_the_page_still_holds(
+def test_the_page_drops_its_photos_when_the_command_line_forgets_a_person(
     start_site, enrolled_gallery, tmp_path, portraits, monkeypatch
 ):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -111,7 +111,7 @@ def test_who_the_command_line_forgets_is_on_no_photo_that_the_page_still_holds(
     while held.exists():  # the page looks every few seconds
         time.sleep(0.1)
     assert "drop it again" in text(site, address, 404)
-    assert dropped(site, portraits.eileen)[0]  # and it goes on
+    assert dropped(site, portraits.eileen)[0]  # and it keeps working
 
 
 def test_a_hundred_requests_at_once_are_all_answered(crowded, portraits):

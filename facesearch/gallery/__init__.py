@@ -1,0 +1,32 @@
+"""An open gallery: its session, and one file for each thing that is done with it."""
+
+from facesearch.gallery.decisions import Decision
+from facesearch.gallery.enrolling import Enrollment
+from facesearch.gallery.files import gallery_file, index_folder, model_for, photo_cache_file
+from facesearch.gallery.gallery import Gallery, import_gallery
+from facesearch.gallery.identifying import (
+    IdentifiedPhoto,
+    Neighbour,
+    Verification,
+    compare,
+    verify,
+)
+from facesearch.gallery.names import folded, person_name
+
+__all__ = [
+    "Decision",
+    "Enrollment",
+    "Gallery",
+    "IdentifiedPhoto",
+    "Neighbour",
+    "Verification",
+    "compare",
+    "folded",
+    "gallery_file",
+    "import_gallery",
+    "index_folder",
+    "model_for",
+    "person_name",
+    "photo_cache_file",
+    "verify",
+]

@@ -1,0 +1,270 @@
+"""Photos -> the faces that nobody has named, in groups and in the order in which to ask."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facesearch.boxes import same_place
+from facesearch.candidates import mean_templates
+from facesearch.errors import FaceError, FacesearchError, PhotoError, Refused
+from facesearch.gallery.decisions import Decision
+from facesearch.gallery.faces import Faces, Who
+from facesearch.gallery.files import photo_cache_file
+from facesearch.gallery.identifying import identify_faces, probe
+from facesearch.gallery.lookup import PhotoFace
+from facesearch.gallery.names import person_name
+from facesearch.gallery.session import Session
+from facesearch.identification import Seen, look, referenced
+from facesearch.parallel import in_order
+from facesearch.photo import read_photo
+from facesearch.vectors import Floats
+
+if TYPE_CHECKING:
+    from facesearch.review.groups import Unnamed, UnnamedFace, UnnamedGroup
+    from facesearch.review.queue import Review as ReviewQueue
+    from facesearch.review.queue import Waiting
+
+FPIR, PRIOR = 0.01, 0.5  # at which faces are named before the rest is grouped
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What was found in the photos of one review so far."""
+
+    waiting: "dict[UnnamedFace, Waiting]" = field(default_factory=dict)
+    unnamed: "list[UnnamedFace]" = field(default_factory=list)
+    embeddings: list[Floats] = field(default_factory=list)  # of `unnamed`
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # photo, why
+    hashes: set[str] = field(default_factory=set)  # of the photos looked at
+    n_named: int = 0
+    n_dismissed: int = 0
+
+
+class Review:
+    """The faces that no human decided about; `Gallery.review` is one."""
+
+    def __init__(self, session: Session, faces: Faces) -> None:
+        self._session = session
+        self._store = session.store
+        self._faces = faces
+
+    def cluster(
+        self,
+        photos: Iterable[str | os.PathLike[str]],
+        *,
+        workers: int = 1,
+        advance: Callable[[], None] = lambda: None,
+    ) -> "Unnamed":
+        """Return the faces in `photos` of people who are not enrolled, in groups, largest first.
+
+        A group is probably one person, and never has two faces of one photo. Until somebody is
+        forgotten it keeps its id from run to run, also when photos are added. What was seen is kept
+        beside the gallery, so that an interrupted run can simply be started again. `name_group`
+        enrolls a group. `advance` is called after every photo. Raises GalleryError.
+        """
+        return self.queue(photos, workers=workers, advance=advance).unnamed
+
+    def queue(
+        self,
+        photos: Iterable[str | os.PathLike[str]],
+        *,
+        workers: int = 1,
+        advance: Callable[[], None] = lambda: None,
+    ) -> "ReviewQueue":
+        """Return the faces in `photos` that no human decided about, the most telling first.
+
+        Those without a name wait in their groups, see `cluster`. Raises GalleryError.
+        """
+        from facesearch.review.groups import Unnamed, assign_group_ids, group_unnamed
+        from facesearch.review.queue import Review as ReviewQueue
+        from facesearch.review.queue import joined, most_informative_first
+
+        with self._store.transaction():
+            pass  # fails here, not after the last photo, if it must
+        survey = self._survey(photos, workers, advance)
+        none = np.zeros((0, self._session.model.dim), np.float32)
+        with self._store.snapshot():
+            enrolled = list(self._store.templates.count_by_person())
+            owners, rows = self._store.templates.of_people(enrolled)
+        people = mean_templates(owners, rows) if len(owners) else none
+        embeddings = np.stack(survey.embeddings) if survey.embeddings else none
+        groups = group_unnamed(survey.unnamed, embeddings, people, self._session.model)
+        several = [group for group in groups if len(group) > 1]
+        with self._store.transaction():
+            kept = assign_group_ids(several, self._store)
+        together = [
+            joined([survey.waiting.pop(face) for face in group.faces], group.id) for group in kept
+        ]
+        return ReviewQueue(
+            Unnamed(
+                groups=kept,
+                alone=len(groups) - len(several),
+                named=survey.n_named,
+                dismissed=survey.n_dismissed,
+                photos=len(survey.hashes),
+                unreadable=tuple(survey.unreadable),
+            ),
+            most_informative_first([*together, *survey.waiting.values()]),
+        )
+
+    def _survey(
+        self,
+        photos: Iterable[str | os.PathLike[str]],
+        workers: int,
+        advance: Callable[[], None],
+    ) -> _Survey:
+        """Return what all photos show; of photos with the same bytes the first counts."""
+        from facesearch.review.groups import UnnamedFace
+        from facesearch.review.queue import waiting_face
+
+        survey = _Survey()
+        for path, seen in self._look_at_all(photos, workers):
+            advance()
+            if not isinstance(seen, Seen):
+                survey.unreadable.append((path, str(seen)))
+                continue
+            if seen.content_hash in survey.hashes:
+                continue
+            survey.hashes.add(seen.content_hash)
+            found_faces = identify_faces(self._session, seen, FPIR, PRIOR)
+            for place, found in enumerate(found_faces):
+                if found.dismissed_as is not None:
+                    survey.n_dismissed += 1
+                    continue
+                face = UnnamedFace(path, place + 1, found.box, found.score, seen.content_hash)
+                if found.decided_by == "machine":
+                    survey.waiting[face] = waiting_face(face, seen, found)
+                if found.person is not None or found.alternatives:
+                    survey.n_named += 1
+                    continue
+                survey.unnamed.append(face)
+                survey.embeddings.append(seen.embeddings[place])
+        return survey
+
+    def _look_at_all(
+        self, photos: Iterable[str | os.PathLike[str]], workers: int
+    ) -> Iterator[tuple[str, Seen | PhotoError]]:
+        """Yield each of `photos` by its absolute path, with what it shows."""
+        from facesearch.gallery.remembered import PhotoAt, seen_or_remembered
+        from facesearch.review.seen import SeenBefore
+
+        model = self._session.model
+        # names stay as they are, links too
+        paths = (PhotoAt(os.path.abspath(photo)) for photo in photos)  # noqa: PTH100
+        memory = SeenBefore(photo_cache_file(self._session.path), model.fingerprint)
+        with closing(memory):
+            for photo, seen in seen_or_remembered(
+                paths, lambda photo: probe(model, photo.path or ""), memory, workers
+            ):
+                yield photo.path or "", seen
+
+    def still_waiting(self, waiting: "Waiting") -> "Waiting | None":
+        """Return `waiting` as the gallery knows it now, without faces that a human decided about.
+
+        None if that is all of them.
+        """
+        from facesearch.review.queue import REPROPOSED_FACES, joined, waiting_face
+
+        left = [
+            (face, seen)
+            for face, seen in zip(waiting.faces, waiting.seen, strict=True)
+            if self._faces.said_of(face.content_hash, face.box) is None
+        ]
+        if not left:
+            return None
+        asked = [
+            waiting_face(
+                face, seen, identify_faces(self._session, seen, FPIR, PRIOR)[face.number - 1]
+            )
+            for face, seen in left[:REPROPOSED_FACES]
+        ]
+        together = joined(asked, waiting.group)
+        faces, seen_photos = zip(*left, strict=True)
+        return replace(together, faces=faces, seen=seen_photos)
+
+    # Deciding
+
+    def name_waiting(
+        self, waiting: "Waiting", name: str, *, known: bool = False, workers: int = 1
+    ) -> Decision:
+        """Enroll the faces of `waiting` as `name`, who may be new.
+
+        `known` as in `name_group`: whoever is proposed may have another name now, or be gone. Of a
+        group those are left out that `name_group` leaves out. Raises Refused if a human decided
+        about all of them meanwhile, PhotoError, FaceError.
+        """
+        face, *more = self._faces.undecided(waiting.faces)
+        if more:
+            return self._name_group([face, *more], name, known=known, workers=workers)
+        found = self._look_again(face)
+        if not isinstance(found, PhotoFace):
+            raise found
+        return self._faces.confirm([found], name, who=_who(known), unless_decided=True)
+
+    def name_group(
+        self, group: "UnnamedGroup", name: str, *, known: bool = False, workers: int = 1
+    ) -> Decision:
+        """Enroll the faces of `group` as `name`, who may be new; it is one decision.
+
+        With `known` somebody has to bear the name, else UnknownPerson is raised. Somebody who was
+        merged into another is that person. `Decision.left_out` says which photos were left out and
+        why: one that cannot be read or has changed, or that a human said something else of.
+        Refused if none is left.
+        """
+        return self._name_group(group.faces, name, known=known, workers=workers)
+
+    def _name_group(
+        self, faces: "Sequence[UnnamedFace]", name: str, *, known: bool, workers: int
+    ) -> Decision:
+        found: list[PhotoFace] = []
+        left_out: list[tuple[str, str]] = []
+        for wanted, face in in_order(self._look_again, faces, workers):
+            if isinstance(face, PhotoFace):
+                found.append(face)
+            else:
+                left_out.append((wanted.photo, str(face)))
+        if not found:
+            why = "; ".join(why for _, why in left_out[:3])
+            raise Refused(f"none of the photos can be used: {why}")
+        decision = self._faces.confirm(found, person_name(name), who=_who(known), as_group=True)
+        return replace(decision, left_out=(*left_out, *decision.left_out))
+
+    def reject(self, faces: "Sequence[UnnamedFace]", name: str) -> Decision:
+        """Say that waiting faces are not `name`; see `Faces.reject`.
+
+        Faces that a human decided about meanwhile are left out; Refused if none is left.
+        """
+        return self._faces.reject([_place_of(face) for face in faces], name, unless_decided=True)
+
+    def dismiss(self, faces: "Sequence[UnnamedFace]", verdict: str) -> Decision:
+        """Say of waiting faces that nobody is to be named; see `Faces.dismiss`, and `reject`."""
+        places = [_place_of(face) for face in faces]
+        return self._faces.dismiss(places, verdict, unless_decided=True)
+
+    def _look_again(self, face: "UnnamedFace") -> PhotoFace | FacesearchError:
+        """Return one face of a photo as a reference, or why it is not there."""
+        try:
+            photo = read_photo(face.photo)
+            if photo.content_hash != face.content_hash:
+                return PhotoError(f"cannot read {face.photo}: the file has changed since")
+            seen = look(photo, self._session.model)
+        except PhotoError as error:
+            return error
+        for place, there in enumerate(seen.faces):
+            if same_place(there.box, face.box):
+                # a copy of one: a slice would keep the crops of all faces in memory
+                alone = referenced(seen.only(place), 0, self._session.model)
+                return PhotoFace(seen.content_hash, there.box, face.photo, alone)
+        return FaceError(f"the {self._session.what} is not found again")
+
+
+def _who(known: bool) -> Who:
+    return "enrolled" if known else "enrolled, merged or new"
+
+
+def _place_of(face: "UnnamedFace") -> PhotoFace:
+    return PhotoFace(face.content_hash, face.box, face.photo)

@@ -1,0 +1,81 @@
+"""A gallery file -> what is wrong with it, a sentence each."""
+
+from facesearch.errors import GalleryError
+from facesearch.storage.database import Database
+from facesearch.storage.rows import BOX_COLUMNS
+from facesearch.storage.templates import Templates
+
+# SQLite takes `added` from the row that has the greatest seq
+LAST_CHANGE = "SELECT template_id, added, max(seq) FROM change GROUP BY template_id"
+
+# (since which schema, what is wrong, how many rows are)
+CHECKS = (
+    (
+        1,
+        "face(s) without a template",
+        "SELECT count(*) FROM face WHERE id NOT IN (SELECT face_id FROM template)",
+    ),
+    (
+        1,
+        "template(s) of another model than the gallery's",
+        "SELECT count(*) FROM template WHERE fingerprint <> (SELECT fingerprint FROM gallery)",
+    ),
+    (
+        1,
+        "photo(s) without a face",
+        "SELECT count(*) FROM photo WHERE id NOT IN (SELECT photo_id FROM face)",
+    ),
+    (
+        1,
+        "template(s) whose last change is not that they were added",
+        f"SELECT count(*) FROM template LEFT JOIN ({LAST_CHANGE}) ON template_id = template.id "
+        "WHERE added IS NOT 1",
+    ),
+    (
+        1,
+        "template(s) that were added but do not exist",
+        f"SELECT count(*) FROM ({LAST_CHANGE}) "
+        "WHERE added = 1 AND template_id NOT IN (SELECT id FROM template)",
+    ),
+    (
+        3,
+        "decision(s) that cannot be read",
+        "SELECT count(*) FROM decision WHERE NOT json_valid(payload)",
+    ),
+    (
+        3,
+        "decision(s) that undo a later one",
+        "SELECT count(*) FROM decision WHERE undoes >= id",
+    ),
+    (
+        3,
+        "face(s) enrolled as a person who a human said they are not",
+        "SELECT count(*) FROM rejection JOIN photo USING (content_hash) "
+        "JOIN face ON photo_id = photo.id WHERE face.person_id = rejection.person_id "
+        + " ".join(f"AND face.{column} = rejection.{column}" for column in BOX_COLUMNS),
+    ),
+    (
+        5,
+        "face(s) enrolled that a human dismissed",
+        "SELECT count(*) FROM dismissal JOIN photo USING (content_hash) "
+        "JOIN face ON photo_id = photo.id "
+        "WHERE " + " AND ".join(f"face.{column} = dismissal.{column}" for column in BOX_COLUMNS),
+    ),
+)
+
+
+def problems(db: Database, templates: Templates) -> list[str]:
+    """Return what is wrong with a gallery, a sentence each; an empty list where nothing is.
+
+    Its schema may be an older one, as that of an export.
+    """
+    found, version = db.check(), db.schema_version
+    for since, sentence, sql in CHECKS:
+        ((count,),) = db.rows(sql) if since <= version else [(0,)]
+        if count:
+            found.append(f"{count} {sentence}")
+    try:
+        templates.all()
+    except GalleryError as error:
+        found.append(str(error))
+    return found
