@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from facesearch.candidates import CANDIDATES
 from facesearch.errors import TrainingError
 from facesearch.evaluation.metrics import fpir
 from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.openset import Cohort, Evidence, third_moment
 from facesearch.training.searches import (
-    CANDIDATES,
     SEED,
     Ids,
     Searches,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facesearch.candidates import CANDIDATES
 from facesearch.evaluation.metrics import rank_1_rate, threshold_at, tpir
 from facesearch.evaluation.protocols import centred_scores, random_open_set_splits
 from facesearch.head import L1SigmoidHead
@@ -15,7 +16,6 @@ from facesearch.openset import Cohort, PairHead, Strangers, fit_strangers
 from facesearch.vectors import Floats
 
 GALLERY_SIZES = (20, 100, 1000)
-CANDIDATES = 10  # people whose scores a search looks at
 MAX_PROBES = 10  # photos of one person that play the probe
 PAIRS = 20_000  # mated pairs, and about as many non-mated pairs
 SEED = 20151
