@@ -326,16 +326,16 @@ def measure_groups(model: Model, people: Ids, faces: Floats) -> dict[str, float]
         print("scikit-learn is not installed: no DBSCAN, no HDBSCAN", file=sys.stderr)
         return figures
     rivals = import_module("sklearn.cluster")
-    centred = nobody.centred(faces)
+    centered = nobody.centered(faces)
 
     def dbscan(rows: Floats, distance: float, least: int) -> Ids:
         euclidean = (2 * distance) ** 0.5  # of unit rows whose cosine is 1 - distance
         return np.array(rivals.DBSCAN(eps=euclidean, min_samples=least).fit_predict(rows))
 
-    measure("_dbscan", lambda: dbscan(centred, DBSCAN_DISTANCE, DBSCAN_FACES))
+    measure("_dbscan", lambda: dbscan(centered, DBSCAN_DISTANCE, DBSCAN_FACES))
     measure("_dbscan_immich", lambda: dbscan(faces, IMMICH_DISTANCE, IMMICH_FACES))
     hdbscan = rivals.HDBSCAN(min_cluster_size=2, min_samples=1, copy=True)
-    measure("_hdbscan", lambda: np.array(hdbscan.fit_predict(centred)))
+    measure("_hdbscan", lambda: np.array(hdbscan.fit_predict(centered)))
     return figures
 
 
@@ -359,8 +359,8 @@ def extended(people: Ids, templates: Floats, count: int) -> tuple[Ids, Floats]:
     noise = np.linalg.cholesky(within + 1e-9 * np.eye(len(within)))
     numbers = np.repeat(np.arange(count), photos[rng.integers(len(photos), size=count)])
     numbers = numbers[: count - len(people)]
-    centres = means.mean(0) + rng.normal(size=(numbers[-1] + 1, len(spread))) @ spread.T
-    rows = centres[numbers] + rng.normal(size=(len(numbers), len(noise))) @ noise.T
+    centers = means.mean(0) + rng.normal(size=(numbers[-1] + 1, len(spread))) @ spread.T
+    rows = centers[numbers] + rng.normal(size=(len(numbers), len(noise))) @ noise.T
     return (
         np.concatenate([people, len(photos) + numbers]),
         np.concatenate([templates, unit(rows.astype(np.float32))]),
@@ -371,14 +371,14 @@ def standard_scores(model: Model, people: Ids, templates: Floats) -> dict[str, f
     """Return the distribution of standard scores of one person's and of two people's photos."""
     rng = np.random.default_rng(0)
     strangers = judge_with(model, enrolled_as(people, templates)).strangers
-    centred = strangers.centred(templates)
+    centered = strangers.centered(templates)
     order = np.argsort(people, kind="stable")
     nexts = np.stack([order[:-1], order[1:]])
     one = nexts[:, people[nexts[0]] == people[nexts[1]]]
     other = rng.integers(len(people), size=(2, 200_000))
     other = other[:, people[other[0]] != people[other[1]]]
     z = {
-        kind: strangers.standard((centred[a] * centred[b]).sum(1))
+        kind: strangers.standard((centered[a] * centered[b]).sum(1))
         for kind, (a, b) in (("mated", one), ("stranger", other))
     }
     return {

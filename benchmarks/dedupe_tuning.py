@@ -156,26 +156,26 @@ def tune_groups(model: Model, numbers: Ids, faces: Floats) -> dict[str, float]:
         measure(
             f"ours, {share} as alike, least z {least}",
             lambda rows: clusters.average_linkage(
-                nobody.centred(rows), np.arange(len(rows)), nobody
+                nobody.centered(rows), np.arange(len(rows)), nobody
             ),
         )
     if find_spec("sklearn") is None:
         print("scikit-learn is not installed: no DBSCAN, no HDBSCAN", file=sys.stderr)
         return figures
     rivals = import_module("sklearn.cluster")
-    for centred, fewest, distance in product((False, True), (2, 3), np.arange(0.44, 0.60, 0.02)):
+    for centered, fewest, distance in product((False, True), (2, 3), np.arange(0.44, 0.60, 0.02)):
         dbscan = rivals.DBSCAN(eps=(2 * distance) ** 0.5, min_samples=fewest)
         measure(
-            f"DBSCAN, {'centred' if centred else 'raw'}, {fewest} faces, distance {distance:.2f}",
-            lambda rows, c=centred, d=dbscan: with_own_labels(  # type: ignore[misc]
-                d.fit_predict(nobody.centred(rows) if c else rows)
+            f"DBSCAN, {'centred' if centered else 'raw'}, {fewest} faces, distance {distance:.2f}",
+            lambda rows, c=centered, d=dbscan: with_own_labels(  # type: ignore[misc]
+                d.fit_predict(nobody.centered(rows) if c else rows)
             ),
         )
     for smallest, fewest in ((2, 1), (2, 2), (3, 2)):
         hdbscan = rivals.HDBSCAN(min_cluster_size=smallest, min_samples=fewest, copy=True)
         measure(
             f"HDBSCAN, centred, groups of {smallest}, {fewest} faces",
-            lambda rows, h=hdbscan: with_own_labels(h.fit_predict(nobody.centred(rows))),  # type: ignore[misc]
+            lambda rows, h=hdbscan: with_own_labels(h.fit_predict(nobody.centered(rows))),  # type: ignore[misc]
         )
     return figures
 

@@ -11,7 +11,7 @@ model looks at 13,233 crops, as at probes, as at references and as where the mat
 takes 10 to 20 minutes on two cores the first time, dlib a quarter of an hour; runs/ keeps that.
 
 - `cosine_`: search codes of one photo each. `bare_head_`: the head on the very same rows.
-- `centred_cosine_`, `centred_head_`: references of two views, the gallery's centre subtracted, the
+- `centred_cosine_`, `centred_head_`: references of two views, the gallery's center subtracted, the
   same for both; `head_gain_` is the head's order above that of the search code's cosine.
 - `head_`: the whole, as facesearch does it: that, and a second look near the threshold.
 - `fp16_share`, `pq_share`: the whole's TPIR at FPIR 1 % with candidates from a compressed index, as
@@ -144,14 +144,14 @@ def head_scores(
 
 
 def centred_cosines(model: Model, probes: Floats, people: Floats) -> Floats:
-    """Return the cosines (n, N) of the search codes, less the centre of those of the gallery."""
+    """Return the cosines (n, N) of the search codes, less the center of those of the gallery."""
     codes = model.search_codes(people)
     dim = codes.shape[1]
     # the cohort's mean is one of whole templates: of these the search code is a part, and shorter
     length = np.linalg.norm(people[:, :dim], axis=1).mean()
     cohort = replace(model.cohort, mean=model.cohort.mean[:dim] / length)
     strangers = fit_strangers(codes, len(codes), cohort)
-    cosines: Floats = strangers.centred(model.search_codes(probes)) @ strangers.centred(codes).T
+    cosines: Floats = strangers.centered(model.search_codes(probes)) @ strangers.centered(codes).T
     return cosines
 
 
@@ -164,7 +164,7 @@ def strangers_to(model: Model, split: OpenSetSplit, looks: Looks) -> Strangers:
 def centred_orders(model: Model, split: OpenSetSplit, looks: Looks) -> dict[str, Answers]:
     """Return the answers by the search code's cosine and by the head, on the same templates.
 
-    Probes of one look, and both are centred by the gallery, as facesearch does it.
+    Probes of one look, and both are centered by the gallery, as facesearch does it.
     """
     people, strangers = looks.references[split.gallery], strangers_to(model, split, looks)
     probes = {kind: looks.once[rows] for kind, rows in split.probes.items()}
@@ -260,9 +260,9 @@ def promised_rates(model: Model, splits: list[OpenSetSplit], looks: Looks) -> di
                 chosen = rng.permutation(split.gallery)[:size]
                 people = looks.references[chosen]
                 strangers = fit_strangers(people, len(chosen), model.cohort, model.head)
-                references = strangers.centred(people)
+                references = strangers.centered(people)
                 best = [  # in parts, to bound the memory
-                    (strangers.centred(looks.once[probes]) @ references.T).max(1)
+                    (strangers.centered(looks.once[probes]) @ references.T).max(1)
                     for probes in np.array_split(split.probes["non_mated"], 8)
                 ]
                 z = strangers.standard(np.concatenate(best))[:, None]

@@ -4,8 +4,8 @@
 
 `photos/` of the data folder: 63 people enrolled by one to five photos each, 36 group photos with
 92 enrolled and 50 unknown faces, 85 single photos, 43 photos with 639 boxed faces. Defaults of the
-command line is in force. A box finds a face if its centre lies within half the face's size of the
-face's centre, each face at most once; optional faces count neither way.
+command line is in force. A box finds a face if its center lies within half the face's size of the
+face's center, each face at most once; optional faces count neither way.
 """
 
 import json

@@ -9,7 +9,7 @@ searches, up to 10 of each of the others as non-mated ones. On these people mode
 the figures flatter; `benchmarks.lfw` is the test.
 
 - `cosine_`: by the cosine of the search codes; `head_`: by the head on whole templates. Both with
-  references of two views and less the gallery's centre, one look at each probe. `whole_`: that, and
+  references of two views and less the gallery's center, one look at each probe. `whole_`: that, and
   a second look near a threshold; `second_look_`: whole less head.
 - `head_gain_`: head less cosine. `over_sface_`: the head less SFace's head, `over_sface_whole_`:
   the whole less SFace's whole. `_low` and `_high`:
@@ -143,7 +143,7 @@ def compared(systems: Mapping[str, Rates]) -> dict[str, float]:
 
 
 def neighbours_fmr(people: People, templates: Floats) -> float:
-    """Return the share of the pairs of two neighbours above the threshold that is FMR for all."""
+    """Return the share of the pairs of two neighbors above the threshold that is FMR for all."""
     first, second = np.triu_indices(len(templates), 1)
     apart = np.abs(people.person[first] - people.person[second])
     cosines = (templates @ templates.T)[first, second]

@@ -96,7 +96,7 @@ def most_alike(
     """
     if len(people) <= CANDIDATES:
         return dict(people)
-    cosines = strangers.centred(np.stack(list(people.values()))) @ strangers.centred(probe)
+    cosines = strangers.centered(np.stack(list(people.values()))) @ strangers.centered(probe)
     kept = np.argsort(-cosines, kind="stable")[:CANDIDATES]
     persons = list(people)
     return {persons[place]: people[persons[place]] for place in kept.tolist()}

@@ -148,8 +148,8 @@ def compare(
 
     Probe and references are those of the gallery to which `strangers` was fitted.
     """
-    centred = strangers.centred(np.stack(references))
-    scores = model.head.scores(strangers.centred(probe), centred)
+    centered = strangers.centered(np.stack(references))
+    scores = model.head.scores(strangers.centered(probe), centered)
     return scores, strangers.standard(scores)
 
 

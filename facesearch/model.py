@@ -115,7 +115,7 @@ class Model:
         `probe` (dim,) and `references` (n, dim) come from `embed`. Positive: more likely
         one person than two.
         """
-        return self.head.llr(self.cohort.centred(probe), self.cohort.centred(references))
+        return self.head.llr(self.cohort.centered(probe), self.cohort.centered(references))
 
     @property
     def detector(self) -> Detector:

@@ -33,13 +33,13 @@ class Cohort:
     """
 
     mean: Floats  # (dim,) mean of unit templates of people
-    score_mean: float  # of centred pairs of two people
+    score_mean: float  # of centered pairs of two people
     score_std: float
     weight: float  # the cohort counts as this many people of a gallery
     probe_length: float  # mean cosine of a probe and the reference made from the same crop
     score_skew: float = 0.0  # skewness of these scores; older manifests leave it out
 
-    def centred(self, templates: Floats) -> Floats:
+    def centered(self, templates: Floats) -> Floats:
         """Return unit `templates` (..., dim) less what all people share, where no gallery is."""
         return unit(templates - self.mean)
 
@@ -72,14 +72,14 @@ class Strangers:
     """How strangers score against one gallery, and the center that is subtracted for scoring."""
 
     people: int  # enrolled people, N
-    centre: Floats  # (dim,), subtracted from probe and references before they are compared
+    center: Floats  # (dim,), subtracted from probe and references before they are compared
     score_mean: float
     score_std: float
     score_skew: float = 0.0
 
-    def centred(self, templates: Floats) -> Floats:
+    def centered(self, templates: Floats) -> Floats:
         """Return unit `templates` (..., dim) without what all people of the gallery share."""
-        return unit(templates - self.centre)
+        return unit(templates - self.center)
 
     def standard(self, scores: Floats) -> Floats:
         """Return `scores` as distances from the strangers' mean in standard deviations.
@@ -135,12 +135,12 @@ def fit_strangers(
     n = len(people)
     weight = cohort.weight
     if head is None or head.follows_cosine:
-        head, centre = None, (people.sum(0) + weight * cohort.mean) / (n + weight)
+        head, center = None, (people.sum(0) + weight * cohort.mean) / (n + weight)
     else:
-        centre = np.zeros(people.shape[1])
+        center = np.zeros(people.shape[1])
     if n < 2:
         usual = (cohort.score_mean, cohort.score_std, skewness(0, 0.0, cohort))
-        return Strangers(enrolled, centre.astype(np.float32), *usual)
+        return Strangers(enrolled, center.astype(np.float32), *usual)
     if head is None:
         scores = cosines_of_strangers(people, cohort)
     else:
@@ -151,7 +151,7 @@ def fit_strangers(
     mean = trust * plausible.mean() + (1 - trust) * cohort.score_mean
     variance = trust * plausible.var() + (1 - trust) * cohort.score_std**2
     skew, std = skewness(n, third_moment(plausible), cohort), float(np.sqrt(variance))
-    return Strangers(enrolled, centre.astype(np.float32), float(mean), std, skew)
+    return Strangers(enrolled, center.astype(np.float32), float(mean), std, skew)
 
 
 def third_moment(scores: Floats) -> float:
@@ -184,7 +184,7 @@ def cosines_of_strangers(people: Floats, cohort: Cohort) -> Floats:
     """
     n, weight = len(people), cohort.weight
     strangers, others = evenly(n, SAMPLED_STRANGERS), evenly(n, SAMPLED_PEOPLE)
-    # With person i gone the centre is c - s * p_i, so i's probe is a = f * p_i - c + s * p_i and
+    # With person i gone the center is c - s * p_i, so i's probe is a = f * p_i - c + s * p_i and
     # the reference of j is b = p_j - c + s * p_i; their cosine needs only products of rows.
     share = 1 / (n - 1 + weight)
     rest = (people.sum(0) + weight * cohort.mean) * share

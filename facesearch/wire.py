@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from facesearch.evaluation.one_shot import Estimate
     from facesearch.evaluation.pictures import Pictures
     from facesearch.evaluation.report import Report
-    from facesearch.gallery import Decision, Enrollment, IdentifiedPhoto, Neighbour, Verification
+    from facesearch.gallery import Decision, Enrollment, IdentifiedPhoto, Neighbor, Verification
     from facesearch.gallery.migration import Migration
     from facesearch.identification import IdentifiedFace
     from facesearch.review.groups import Unnamed
@@ -114,7 +114,7 @@ def verification(photo_a: PhotoPath, photo_b: PhotoPath, result: "Verification")
     }
 
 
-def search(photo: PhotoPath, faces: Iterable[tuple["Face", Sequence["Neighbour"]]]) -> Object:
+def search(photo: PhotoPath, faces: Iterable[tuple["Face", Sequence["Neighbor"]]]) -> Object:
     """Return the nearest enrolled faces to each face of a photo."""
     return {
         "photo": str(photo),
@@ -124,10 +124,10 @@ def search(photo: PhotoPath, faces: Iterable[tuple["Face", Sequence["Neighbour"]
                 "score": round(face.score, 4),
                 "neighbours": [
                     {"person": n.person, "score": round(n.score, 4), "photo": n.photo}
-                    for n in neighbours
+                    for n in neighbors
                 ],
             }
-            for face, neighbours in faces
+            for face, neighbors in faces
         ],
     }
 

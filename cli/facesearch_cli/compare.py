@@ -82,9 +82,9 @@ def search(
         faces = gallery.search(photo, k)
         what = subject(gallery.model.manifest)
     rows = [
-        (number, rank, neighbour.person, round(neighbour.score, 4), neighbour.photo or "")
-        for number, (_, neighbours) in enumerate(faces, 1)
-        for rank, neighbour in enumerate(neighbours, 1)
+        (number, rank, neighbor.person, round(neighbor.score, 4), neighbor.photo or "")
+        for number, (_, neighbors) in enumerate(faces, 1)
+        for rank, neighbor in enumerate(neighbors, 1)
     ]
     if options.as_json:
         print_json(**wire.search(photo, faces))

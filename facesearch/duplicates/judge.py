@@ -94,7 +94,7 @@ class Judge:
     mates: Mates  # in this gallery
 
     def scores(self, a: Floats, b: Floats) -> Doubles:
-        """Return the standard scores (m,) of a[i] with b[i], centred unit rows (m, dim)."""
+        """Return the standard scores (m,) of a[i] with b[i], centered unit rows (m, dim)."""
         nothing = np.zeros(a.shape[1], np.float32)
         parts = [slice(start, start + PAIRS_AT_ONCE) for start in range(0, len(a), PAIRS_AT_ONCE)]
         # the head's code is linear: a pair is as far apart as its difference is from zero
@@ -170,7 +170,7 @@ def mates_from_evidence(evidence: Evidence) -> Mates:
 def mated_scores(enrolled: Enrolled, judge: Judge) -> Doubles:
     """Return the standard scores (m,) of two photos of one person, of the people `mated_rows`."""
     first, second = mated_rows(enrolled)
-    a, b = (judge.strangers.centred(enrolled.templates[rows]) for rows in (first, second))
+    a, b = (judge.strangers.centered(enrolled.templates[rows]) for rows in (first, second))
     return judge.scores(a, b)
 
 
@@ -202,9 +202,9 @@ def sum_by_person(enrolled: Enrolled) -> PersonSums:
 
 def pair_llrs(people: PersonSums, judge: Judge, pairs: NDArray[np.intp]) -> Doubles:
     """Return the log-likelihood ratios (m,) that the rows of `pairs` (m, 2) are one person each."""
-    centred = judge.strangers.centred(unit(people.sums))
+    centered = judge.strangers.centered(unit(people.sums))
     first, second = pairs.T
-    z = judge.scores(centred[first], centred[second])
+    z = judge.scores(centered[first], centered[second])
     return judge.llrs(z, people.n_photos[first], people.n_photos[second], judge.mates)
 
 

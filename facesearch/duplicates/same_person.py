@@ -163,7 +163,7 @@ def candidate_pairs(
     order = np.argsort(enrolled.ids)
     sorted_ids = enrolled.ids[order]
     owner = np.searchsorted(people.ids, enrolled.people)  # (templates,) row of `people`
-    centred = judge.strangers.centred(unit(people.sums))
+    centered = judge.strangers.centered(unit(people.sums))
     found: list[NDArray[np.intp]] = []
 
     def take(rows: NDArray[np.intp], matches: Matches) -> NDArray[np.bool_]:
@@ -176,7 +176,7 @@ def candidate_pairs(
         keys = np.unique(np.minimum(one, two) * n + np.maximum(one, two))
         pairs = np.stack([keys // n, keys % n], 1)
         if judge.head.follows_cosine:
-            cosines = (centred[pairs[:, 0]] * centred[pairs[:, 1]]).sum(1)
+            cosines = (centered[pairs[:, 0]] * centered[pairs[:, 1]]).sum(1)
             pairs = pairs[judge.strangers.standard(cosines) >= MIN_MEANS_Z]
         found.append(pairs)
         only_own: NDArray[np.bool_] = ~other.any(1)

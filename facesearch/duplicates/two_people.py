@@ -89,7 +89,7 @@ def camps_of_everyone(enrolled: Enrolled, judge: Judge) -> Camps:
     order = np.argsort(enrolled.people, kind="stable")
     ids, starts = np.unique(enrolled.people[order], return_index=True)
     for person, rows in zip(ids.tolist(), np.split(order, starts)[1:], strict=True):
-        second = two_camps(judge.strangers.centred(enrolled.templates[rows]))
+        second = two_camps(judge.strangers.centered(enrolled.templates[rows]))
         if second is not None:
             camps = rows[~second], rows[second]
             people.append(person)
@@ -97,27 +97,27 @@ def camps_of_everyone(enrolled: Enrolled, judge: Judge) -> Camps:
             sums.append((enrolled.templates[camps[0]].sum(0), enrolled.templates[camps[1]].sum(0)))
     if not people:
         return Camps([], [], np.zeros(0), (np.zeros(0), np.zeros(0)))
-    a, b = (judge.strangers.centred(unit(np.stack(side))) for side in zip(*sums, strict=True))
+    a, b = (judge.strangers.centered(unit(np.stack(side))) for side in zip(*sums, strict=True))
     sizes = np.array([(len(one), len(other)) for one, other in templates], np.float64).T
     return Camps(people, templates, judge.scores(a, b), (sizes[0], sizes[1]))
 
 
-def two_camps(centred: Floats) -> NDArray[np.bool_] | None:
+def two_camps(centered: Floats) -> NDArray[np.bool_] | None:
     """Return which of the unit rows (n, dim) are in the second of two camps; None if there is one.
 
     Two-means by the cosine, starting from the row least like all others and the row least like it.
     """
-    if len(centred) < 2:
+    if len(centered) < 2:
         return None
-    odd = int((centred @ centred.sum(0)).argmin())
-    middles = centred[[odd, int((centred @ centred[odd]).argmin())]]
-    camp = np.zeros(len(centred), bool)
+    odd = int((centered @ centered.sum(0)).argmin())
+    middles = centered[[odd, int((centered @ centered[odd]).argmin())]]
+    camp = np.zeros(len(centered), bool)
     for _ in range(CAMP_ROUNDS):
-        nearer = centred @ middles[1] > centred @ middles[0]
+        nearer = centered @ middles[1] > centered @ middles[0]
         if nearer.all() or not nearer.any():
             return None  # all rows are the same
         if (nearer == camp).all():
             break
         camp = nearer
-        middles = unit(np.stack([centred[~camp].sum(0), centred[camp].sum(0)]))
+        middles = unit(np.stack([centered[~camp].sum(0), centered[camp].sum(0)]))
     return camp

@@ -148,9 +148,9 @@ def wilson_interval(n_right: float, n: int) -> Estimate:
     if n == 0:
         raise ValueError("an accuracy over no trials has no value")
     share = n_right / n
-    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    center = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     reach = Z95 / (1 + Z95**2 / n) * math.sqrt(share * (1 - share) / n + (Z95 / (2 * n)) ** 2)
-    return Estimate(share, max(0.0, centre - reach), min(1.0, centre + reach))
+    return Estimate(share, max(0.0, center - reach), min(1.0, center + reach))
 
 
 def student_quantile(freedom: int) -> float:

@@ -179,5 +179,5 @@ def centred_scores(
     """
     gallery = references[split.gallery]
     strangers = fit_strangers(gallery, len(gallery), cohort)
-    people = strangers.centred(gallery).T
-    return {kind: strangers.centred(probes[rows]) @ people for kind, rows in split.probes.items()}
+    people = strangers.centered(gallery).T
+    return {kind: strangers.centered(probes[rows]) @ people for kind, rows in split.probes.items()}

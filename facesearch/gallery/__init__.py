@@ -6,7 +6,7 @@ from facesearch.gallery.files import gallery_file, index_folder, model_for, phot
 from facesearch.gallery.gallery import Gallery, import_gallery
 from facesearch.gallery.identifying import (
     IdentifiedPhoto,
-    Neighbour,
+    Neighbor,
     Verification,
     compare,
     verify,
@@ -18,7 +18,7 @@ __all__ = [
     "Enrollment",
     "Gallery",
     "IdentifiedPhoto",
-    "Neighbour",
+    "Neighbor",
     "Verification",
     "compare",
     "folded",

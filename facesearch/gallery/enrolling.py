@@ -204,8 +204,8 @@ class Enroller:
         if not candidates:
             return ()
         scores = self._model.head.scores(
-            view.strangers.centred(reference),
-            view.strangers.centred(np.stack(list(candidates.values()))),
+            view.strangers.centered(reference),
+            view.strangers.centered(np.stack(list(candidates.values()))),
         )
         z = view.strangers.standard(scores)
         probabilities, _ = posterior(self._model.evidence.llr(z), view.strangers.people, 0.5)

@@ -18,7 +18,7 @@ from facesearch.gallery.enrolling import Enroller, Enrollment
 from facesearch.gallery.faces import Faces
 from facesearch.gallery.files import check_model, gallery_file, index_folder, model_for
 from facesearch.gallery.history import History
-from facesearch.gallery.identifying import IdentifiedPhoto, Neighbour, Verification
+from facesearch.gallery.identifying import IdentifiedPhoto, Neighbor, Verification
 from facesearch.gallery.live_index import LiveIndex
 from facesearch.gallery.people import People
 from facesearch.gallery.review import Review
@@ -127,7 +127,7 @@ class Gallery:
         """
         return identifying.verify(self.model, photo_a, photo_b)
 
-    def search(self, photo: Path, k: int = 10) -> list[tuple[Face, list[Neighbour]]]:
+    def search(self, photo: Path, k: int = 10) -> list[tuple[Face, list[Neighbor]]]:
         """Return for each face of `photo` the `k` nearest enrolled faces, with no name decided.
 
         Nearest by the cosine of the search codes: the head, which may read more, has no say.

@@ -47,7 +47,7 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbor:
     """An enrolled face near a probe's, with no name decided."""
 
     person: str
@@ -117,7 +117,7 @@ def verdicts_by_place(said: PhotoVerdicts, faces: Sequence[Face]) -> Verdicts:
     return Verdicts(named, rejected, dismissed)
 
 
-def search(session: Session, photo: Path, k: int) -> list[tuple[Face, list[Neighbour]]]:
+def search(session: Session, photo: Path, k: int) -> list[tuple[Face, list[Neighbor]]]:
     """Return for each face of `photo` the `k` nearest enrolled faces; see `Gallery.search`."""
     seen = look(read_photo(photo), session.model)
     with session.live.reading() as view:
@@ -128,7 +128,7 @@ def search(session: Session, photo: Path, k: int) -> list[tuple[Face, list[Neigh
         (
             face,
             [
-                Neighbour(*stored[i], score=float(score))
+                Neighbor(*stored[i], score=float(score))
                 for i, score in zip(row.tolist(), scores, strict=True)
                 if i in stored
             ],

@@ -45,13 +45,13 @@ def group_faces(
     strangers = fit_strangers(people, len(people), cohort)
     # ties go by row: make the order of rows depend on the faces alone
     order = np.lexsort((ids, rank_of_rows(faces)))
-    ids, centred = ids[order], strangers.centred(faces[order])
-    labels = average_linkage(centred, photos[order], strangers)
+    ids, centered = ids[order], strangers.centered(faces[order])
+    labels = average_linkage(centered, photos[order], strangers)
     by_group = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[by_group], prepend=-1))
     groups = []
     for rows in np.split(by_group, starts[1:]):
-        typical = np.lexsort((ids[rows], -(centred[rows] @ centred[rows].sum(0))))
+        typical = np.lexsort((ids[rows], -(centered[rows] @ centered[rows].sum(0))))
         groups.append(tuple(ids[rows][typical].tolist()))
     return sorted(groups, key=lambda group: (-len(group), min(group)))
 
@@ -65,21 +65,21 @@ def rank_of_rows(rows: Floats) -> Ids:
     return np.unique(as_bytes, return_inverse=True)[1].astype(np.int64)
 
 
-def average_linkage(centred: Floats, photos: Ids, strangers: Strangers) -> Ids:
-    """Return the group (n,) of each unit row of `centred` (n, dim), named by its first row.
+def average_linkage(centered: Floats, photos: Ids, strangers: Strangers) -> Ids:
+    """Return the group (n,) of each unit row of `centered` (n, dim), named by its first row.
 
     Groups are joined, nearest first. Only a join whose mean cosine reaches `needed_z` counts; other
     joins stay in the tree, so that the order of the rest does not change, but nothing that is
     joined to them later counts. Groups that share one of the `photos` (n,) are never joined.
     """
-    n = len(centred)
+    n = len(centered)
     labels = np.arange(n)
-    sums, sizes = centred.astype(np.float64), np.ones(n)
+    sums, sizes = centered.astype(np.float64), np.ones(n)
     sound = np.ones(n, bool)  # whether all joins of a group count
     nearest, z = np.full(n, -1), np.full(n, -np.inf, np.float32)
     not_alone = np.isin(photos, np.flatnonzero(np.bincount(photos) > 1))
     photos_of = {row: {int(photos[row])} for row in np.flatnonzero(not_alone).tolist()}
-    index = build_index(labels, centred)
+    index = build_index(labels, centered)
     ask = labels  # the groups whose nearest group is not known
     while True:
         nearest[ask], scores = nearest_allowed(index, means(sums, sizes, ask), ask, photos_of)

@@ -163,8 +163,8 @@ def fit_cohort(searches: Searches) -> Cohort:
     """Return how strangers score by this model, from one reference of each person."""
     references = searches.references[[rows[0] for rows in searches.rows.values()]]
     mean = references.mean(0)
-    centred = unit(references[:3000] - mean)
-    scores = (centred @ centred.T)[np.triu_indices(len(centred), 1)]
+    centered = unit(references[:3000] - mean)
+    scores = (centered @ centered.T)[np.triu_indices(len(centered), 1)]
     return Cohort(
         mean=mean.astype(np.float32),
         score_mean=float(scores.mean()),
@@ -180,7 +180,7 @@ def cosine_head(searches: Searches, cohort: Cohort, rotations: int) -> L1Sigmoid
 
     The pairs are of references, which are closer to what `verify` compares than probes are.
     """
-    embeddings = cohort.centred(searches.references)
+    embeddings = cohort.centered(searches.references)
     projection = rotation_code(embeddings.shape[1], rotations, SEED).astype(np.float16)
     code = embeddings @ projection.astype(np.float32)
     pairs, mated = natural_pairs(searches)

@@ -91,7 +91,7 @@ class FaceLesson(Lesson):
         second, self._start = start_codes(branch.second.eval(), data)
         templates = F.normalize(join_codes(self._first, second))
         self._mean = templates.mean(0)
-        self.centres = nn.Parameter(mean_directions(templates - self._mean, data))
+        self.centers = nn.Parameter(mean_directions(templates - self._mean, data))
         self._rows = torch.zeros(0, dtype=torch.long)  # of the current batch
         self._validation_first: Tensor | None = None  # first codes of the validation, once computed
 
@@ -107,7 +107,7 @@ class FaceLesson(Lesson):
         )
         classification = margin_softmax(
             F.normalize(F.normalize(join_codes(first, embeddings)) - mean),
-            self.centres,
+            self.centers,
             classes.flatten(),
             scale=self._recipe.scale,
             margin=self._recipe.margin,

@@ -42,7 +42,7 @@ def measure(
     mated = mated[first]
     if not mated.any() or mated.all():
         return None
-    llrs = head.bias - pair_distances(head, cohort.centred(searches.references), pairs)
+    llrs = head.bias - pair_distances(head, cohort.centered(searches.references), pairs)
     return Figures(
         made_from=made_from,
         calibrated_on=calibrated_on,

@@ -106,7 +106,7 @@ class ModernLesson(Lesson):
         )
         n_classes = len(data.groups) * self._episodes.turns
         shape = (recipe.trunks, n_classes, recipe.dim)
-        self.centres = nn.Parameter(torch.randn(shape) * recipe.dim**-0.5)
+        self.centers = nn.Parameter(torch.randn(shape) * recipe.dim**-0.5)
         self.log_sharpness = nn.Parameter(torch.zeros(()))  # log of 1 / the matching's temperature
 
     def batch(self, step: int) -> Batch:
@@ -122,12 +122,12 @@ class ModernLesson(Lesson):
         logits = head.bias - distances.sum(0)
         total = recipe.pair_weight * balanced_cross_entropy(logits, same, distinct)
         # a loss for each trunk: by one loss over both they would learn the same features
-        for part, centres, distance in zip(
-            embeddings.chunk(recipe.trunks, 1), self.centres, distances, strict=True
+        for part, centers, distance in zip(
+            embeddings.chunk(recipe.trunks, 1), self.centers, distances, strict=True
         ):
             total = total + recipe.class_weight * margin_softmax(
                 F.normalize(part[real]),
-                centres,
+                centers,
                 flat[real],
                 scale=recipe.scale,
                 margin=recipe.margin,

@@ -87,10 +87,10 @@ class Searches:
                 non_mated += rows[:MAX_PROBES].tolist()
         enrolled = self.references[gallery]
         strangers = fit_strangers(enrolled, size, cohort, self.head)
-        references = strangers.centred(enrolled)
+        references = strangers.centered(enrolled)
 
         def standard_scores(rows: list[int]) -> Floats:
-            probes = strangers.centred(self.probes[rows])
+            probes = strangers.centered(self.probes[rows])
             return strangers.standard(self.scores(probes, references))
 
         return SimulatedSearches(

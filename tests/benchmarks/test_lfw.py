@@ -46,11 +46,11 @@ def test_head_scores_are_the_heads_for_ten_and_nothing_for_the_others(twin_model
     for probe, row in zip(probes, scores, strict=True):
         cosines = unit(people[:, :64]) @ unit(probe[:64])
         found = np.argsort(-cosines)[:50]  # by the search code; of these, by the whole
-        whole = strangers.centred(people[found]) @ strangers.centred(probe)
+        whole = strangers.centered(people[found]) @ strangers.centered(probe)
         nearest = found[np.argsort(-whole)[:10]]
         assert set(np.flatnonzero(np.isfinite(row))) == set(nearest)
         expected = twin_model.head.scores(
-            strangers.centred(probe), strangers.centred(people[nearest])
+            strangers.centered(probe), strangers.centered(people[nearest])
         )
         np.testing.assert_allclose(row[nearest], strangers.standard(expected), atol=2e-4)
 
@@ -64,9 +64,9 @@ def test_the_cosine_sees_only_the_search_code_and_takes_its_own_centre_away(twin
         for x in (people, once)
     )
     codes, weight = unit(people[:, :64]), twin_model.cohort.weight
-    centre = codes.sum(0) + weight * twin_model.cohort.mean[:64] * 2**0.5
-    centre = centre / (40 + weight)
-    expected = unit(unit(once[:, :64]) - centre) @ unit(codes - centre).T
+    center = codes.sum(0) + weight * twin_model.cohort.mean[:64] * 2**0.5
+    center = center / (40 + weight)
+    expected = unit(unit(once[:, :64]) - center) @ unit(codes - center).T
     found = lfw.centred_cosines(twin_model, once, people)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     changed = np.concatenate([once[:, :64], once[::-1, 64:]], 1)
@@ -81,7 +81,7 @@ def test_a_model_with_one_code_gets_the_order_of_its_own_centred_cosine(sface):
     probes = looks.once[split.probes["mated"]]
     cosines = lfw.centred_cosines(sface, probes, people)
     np.testing.assert_allclose(
-        cosines, strangers.centred(probes) @ strangers.centred(people).T, atol=1e-5
+        cosines, strangers.centered(probes) @ strangers.centered(people).T, atol=1e-5
     )
     orders = lfw.centred_orders(sface, split, looks)
     expected = on_top(cosines, split.owners)

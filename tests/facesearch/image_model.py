@@ -120,8 +120,8 @@ def strangers(model, alignment):
     """Return what the cohort of a manifest says of OTHERS: mean, and scores of different ones."""
     cut = ink_crop if alignment == "ink" else whole_crop
     rows = model.embed(np.stack([cut(letter(text), SIDE_PX) for text in OTHERS]))
-    centred = unit(rows - rows.mean(0)) if model.head.follows_cosine else rows
-    scores = [model.head.scores(row, np.delete(centred, i, 0)) for i, row in enumerate(centred)]
+    centered = unit(rows - rows.mean(0)) if model.head.follows_cosine else rows
+    scores = [model.head.scores(row, np.delete(centered, i, 0)) for i, row in enumerate(centered)]
     return {
         "mean": rows.mean(0).tolist(),
         "score_mean": float(np.mean(scores)),

@@ -43,7 +43,7 @@ def judge_of(enrolled, head=MODEL.head):
 
 def standard_score(judge, a, b):
     """Return the standard score of two templates or sums of templates."""
-    a, b = (judge.strangers.centred(unit(x)) for x in (a, b))
+    a, b = (judge.strangers.centered(unit(x)) for x in (a, b))
     return float(judge.strangers.standard(MODEL.head.scores(a, b[None]))[0])
 
 

@@ -18,7 +18,7 @@ PEOPLE = {
     number: unit(np.random.default_rng(number).normal(size=DIM)).astype(np.float32)
     for number in NAMES
 }
-STRANGERS = Strangers(people=3, centre=np.zeros(DIM, np.float32), score_mean=0.0, score_std=0.1)
+STRANGERS = Strangers(people=3, center=np.zeros(DIM, np.float32), score_mean=0.0, score_std=0.1)
 
 
 class FakeModel(SimpleNamespace):
@@ -120,7 +120,7 @@ def test_evidence_that_is_not_enough_for_the_asked_rate_gives_no_name():
 
 
 def test_the_same_face_is_less_sure_in_a_larger_gallery_deepface_1523():
-    large = Strangers(20_000, STRANGERS.centre, 0.0, 0.1)
+    large = Strangers(20_000, STRANGERS.center, 0.0, 0.1)
     same = model(again=like(1, 0.45))
     (small,) = named([like(1, 0.45)], fake=same)
     (many,) = named([like(1, 0.45)], fake=same, strangers=large)

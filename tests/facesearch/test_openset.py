@@ -41,15 +41,15 @@ def test_the_fit_equals_taking_each_person_out_and_searching_for_them(people):
     scores = []
     for i in range(len(people)):
         others = np.delete(people, i, axis=0)
-        centre = (others.sum(0) + 10 * COHORT.mean) / (24 + 10)
-        probe = unit(0.97 * people[i] - centre)
-        scores += (unit(others - centre) @ probe).tolist()
+        center = (others.sum(0) + 10 * COHORT.mean) / (24 + 10)
+        probe = unit(0.97 * people[i] - center)
+        scores += (unit(others - center) @ probe).tolist()
     trust = 25 / 35
     fit = fit_strangers(people, 25, COHORT)
     assert fit.score_mean == pytest.approx(trust * np.mean(scores), abs=1e-5)
     variance = trust * np.var(scores) + (1 - trust) * 0.2**2
     assert fit.score_std == pytest.approx(np.sqrt(variance), rel=1e-4)
-    assert fit.centre == pytest.approx((people.sum(0) + 10 * COHORT.mean) / 35, abs=1e-6)
+    assert fit.center == pytest.approx((people.sum(0) + 10 * COHORT.mean) / 35, abs=1e-6)
 
 
 TRAINED = L1SigmoidHead(  # an order of its own: some directions count more than others
@@ -80,9 +80,9 @@ def test_the_fit_for_a_trained_head_equals_searching_for_each_person_with_it():
 def test_a_trained_head_gets_uncentered_templates():
     people = crowd(25)
     fit = fit_strangers(people, 25, COHORT, TRAINED)
-    assert fit.centred(people) == pytest.approx(people, abs=1e-6)
+    assert fit.centered(people) == pytest.approx(people, abs=1e-6)
     nobody = fit_strangers(people[:0], 0, COHORT, TRAINED)
-    assert nobody.centred(people) == pytest.approx(people, abs=1e-6)
+    assert nobody.centered(people) == pytest.approx(people, abs=1e-6)
 
 
 def test_a_head_that_follows_the_cosine_is_fitted_by_cosines():
@@ -90,7 +90,7 @@ def test_a_head_that_follows_the_cosine_is_fitted_by_cosines():
     follower = replace(TRAINED, follows_cosine=True)
     by_head, plain = fit_strangers(people, 25, COHORT, follower), fit_strangers(people, 25, COHORT)
     assert (by_head.score_mean, by_head.score_std) == (plain.score_mean, plain.score_std)
-    assert by_head.centre.tolist() == plain.centre.tolist()
+    assert by_head.center.tolist() == plain.center.tolist()
 
 
 def test_a_trained_head_compares_only_a_sample_of_a_large_gallery():
@@ -143,7 +143,7 @@ def test_strangers_get_a_name_as_often_as_the_fpir_says(skewed):
     people, strangers = unit(rows[:1500]), unit(rows[1500:])
     cohort = Cohort(np.zeros(400, np.float32), 0.0, 0.05, 10.0, probe_length=1.0)
     fit = fit_strangers(people, 1500, cohort)
-    z = fit.standard(fit.centred(strangers) @ fit.centred(people).T).max(1)
+    z = fit.standard(fit.centered(strangers) @ fit.centered(people).T).max(1)
     for asked in (0.01, 0.05):
         assert asked / 1.6 < (z >= fit.threshold(asked)).mean() < asked * 1.6
 

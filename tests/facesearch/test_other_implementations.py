@@ -7,30 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from memory_database import MemoryDatabase
+from memory_database import MemoryFiles
 from typer.testing import CliRunner
 
-from facesearch import Gallery, GalleryError
+from facesearch import Gallery
 from facesearch_cli.main import app
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "indexes"))
 from numpy_index import MemoryStore, NumpyIndex
-
-
-class MemoryFiles:
-    """Opens the database of a path, which lives as long as this object."""
-
-    def __init__(self):
-        self.databases = {}
-
-    def open(self, path, *, create):
-        assert create or path in self.databases
-        return self.databases.setdefault(path, MemoryDatabase(path))
-
-    def open_to_read(self, path):
-        if path not in self.databases:
-            raise GalleryError(f"there is no gallery at {path}")
-        return self.databases[path]
 
 
 @pytest.fixture
@@ -48,7 +32,7 @@ def in_memory(monkeypatch):
 def test_the_demo_runs_on_a_database_and_an_index_in_memory(in_memory, portraits, tmp_path):
     answer = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo")])
     assert answer.exit_code == 0, answer.output
-    assert len(in_memory.databases) == 1
+    assert len(in_memory.galleries) == 1
     assert not list(tmp_path.rglob("*.db"))
 
 

@@ -101,16 +101,16 @@ def test_the_search_puts_one_first_and_the_head_names_the_other(painted, tmp_pat
     with Gallery(tmp_path / "gallery.db", painted) as gallery:
         enroll(gallery, *((n, paint(tmp_path / f"{n}.png", *pair)) for n, pair in codes.items()))
         ((_, nearest),) = gallery.search(probe, k=2)
-        assert [neighbour.person for neighbour in nearest] == ["Found", "Meant"]
-        assert [neighbour.score for neighbour in nearest] == pytest.approx([0.95, 0.85], abs=0.01)
+        assert [neighbor.person for neighbor in nearest] == ["Found", "Meant"]
+        assert [neighbor.score for neighbor in nearest] == pytest.approx([0.95, 0.85], abs=0.01)
         (photo,) = gallery.identify([probe])
         (face,) = photo.faces
         assert face.person == "Meant"
         assert face.candidates[0].probability > 0.9
         # the head's score follows the cosine of whole templates, less what the gallery shares
         people, whole = np.stack([np.concatenate(pair) for pair in codes.values()]), 2**-0.5
-        centre = whole * people.sum(0) / (len(people) + 10)
-        a, b = (unit(whole * np.concatenate(pair) - centre) for pair in (asked, codes["Meant"]))
+        center = whole * people.sum(0) / (len(people) + 10)
+        a, b = (unit(whole * np.concatenate(pair) - center) for pair in (asked, codes["Meant"]))
         assert face.candidates[0].score == pytest.approx(a @ b, abs=0.05)
         assert gallery.upkeep.check() == []
 
@@ -183,12 +183,12 @@ def test_the_head_is_given_those_most_alike_by_whole_templates(make_gallery, sho
     probe = embedding(7, 9).astype(np.float64)
     with live_index_of(gallery).reading() as view:
         (given,) = view.candidates(probe[None].astype(np.float32))
-        centre = view.strangers.centre.astype(np.float64)
+        center = view.strangers.center.astype(np.float64)
         names = gallery.people.names_of(given)
     cosines = {}
     for person in range(40):
-        reference = embedding(person, 1) - centre
-        asked = probe - centre
+        reference = embedding(person, 1) - center
+        asked = probe - center
         cosines[f"{person:03}"] = reference @ asked / np.linalg.norm(reference)
     nearest = sorted(cosines, key=lambda name: -cosines[name])[:CANDIDATES]
     assert sorted(names.values()) == sorted(nearest)

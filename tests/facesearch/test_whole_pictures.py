@@ -106,8 +106,8 @@ def test_the_threshold_is_made_from_the_heads_own_scores(letter_gallery, ink_mod
     assert (fit.score_mean, fit.score_std, fit.score_skew) == pytest.approx(
         (expected.score_mean, expected.score_std, expected.score_skew), abs=1e-5
     )
-    assert fit.centre == pytest.approx(expected.centre, abs=1e-6)
-    assert bool(fit.centre.any()) == ink_model.head.follows_cosine
+    assert fit.center == pytest.approx(expected.center, abs=1e-6)
+    assert bool(fit.center.any()) == ink_model.head.follows_cosine
 
 
 def test_a_dot_and_a_line_are_unknown_drawings(letter_gallery, tmp_path):

@@ -29,7 +29,7 @@ def test_the_odds_of_two_people_are_those_against_the_camps_being_one():
     scores, camps = {}, {}
     for person in np.unique(enrolled.people).tolist():
         rows = enrolled.templates[enrolled.people == person]
-        camp = two_camps(judge.strangers.centred(rows))
+        camp = two_camps(judge.strangers.centered(rows))
         if camp is not None:
             camps[person] = int((~camp).sum()), int(camp.sum())
             scores[person] = standard_score(judge, rows[~camp].sum(0), rows[camp].sum(0))

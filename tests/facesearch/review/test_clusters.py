@@ -35,9 +35,9 @@ def grouped(ids, faces, photos=None):
     return group_faces(np.asarray(ids), faces, np.asarray(photos), faces[:0], COHORT)
 
 
-def one_pair_after_the_other(centred, photos):
+def one_pair_after_the_other(centered, photos):
     """Return the groups of rows by the definition of average linkage."""
-    n = len(centred)
+    n = len(centered)
     groups = [
         ([[row]], True) for row in range(n)
     ]  # its parts whose joins count, whether all joins count
@@ -51,7 +51,7 @@ def one_pair_after_the_other(centred, photos):
             a, b = rows(groups[i]), rows(groups[j])
             if {photos[row] for row in a} & {photos[row] for row in b}:
                 continue
-            score = (centred[a].astype(float) @ centred[b].T.astype(float)).mean()
+            score = (centered[a].astype(float) @ centered[b].T.astype(float)).mean()
             if nearest is None or score > nearest[0]:
                 nearest = score, i, j
         if nearest is None:
@@ -79,10 +79,10 @@ def one_pair_after_the_other(centred, photos):
 def test_groups_are_those_of_average_linkage_one_pair_after_the_other(variation, on_photos, seed):
     faces, _ = faces_of([1, 2, 3, 5, 8, 13, 1, 1, 4], variation, seed)
     photos = np.random.default_rng(seed).permutation(len(faces)) % on_photos
-    centred = STRANGERS.centred(faces)
-    expected = one_pair_after_the_other(centred, photos.tolist())
+    centered = STRANGERS.centered(faces)
+    expected = one_pair_after_the_other(centered, photos.tolist())
     assert len(expected) not in (1, len(faces))
-    ours = average_linkage(centred, photos, STRANGERS)
+    ours = average_linkage(centered, photos, STRANGERS)
     rows = np.arange(len(faces))
     assert as_sets(rows[ours == o].tolist() for o in np.unique(ours)) == as_sets(expected)
 

@@ -34,11 +34,11 @@ HEAD = L1SigmoidHead(
 )
 
 
-def made(n_people: int, pictures: int, seed: int, spread: float = 0.55, centres: int = 6):
-    """Return people (n,), templates (n, DIM) and groups (n,): people lie around `centres`."""
+def made(n_people: int, pictures: int, seed: int, spread: float = 0.55, centers: int = 6):
+    """Return people (n,), templates (n, DIM) and groups (n,): people lie around `centers`."""
     rng = np.random.default_rng(seed)
-    group = rng.integers(centres, size=n_people)
-    around = np.random.default_rng(0).normal(0, 0.6, (centres, DIM))
+    group = rng.integers(centers, size=n_people)
+    around = np.random.default_rng(0).normal(0, 0.6, (centers, DIM))
     person = around[group] + rng.normal(size=(n_people, DIM))
     people = np.repeat(np.arange(n_people), pictures)
     templates = person[people] + spread * rng.normal(size=(len(people), DIM))
@@ -147,8 +147,8 @@ def test_a_model_whose_head_follows_the_cosine_is_searched_by_cosine():
     rng = np.random.default_rng(0)
     order = rng.permutation(list(searches.rows))[:20]
     rows = [rng.permutation(searches.rows[person]) for person in order]
-    references = strangers.centred(templates[[r[0] for r in rows]])
-    cosines = references @ strangers.centred(templates[rows[0][1]])
+    references = strangers.centered(templates[[r[0] for r in rows]])
+    cosines = references @ strangers.centered(templates[rows[0][1]])
     assert mated[0] == pytest.approx(strangers.standard(cosines), abs=1e-4)
 
 

@@ -110,7 +110,7 @@ def test_the_classification_loss_reads_both_codes(recipe):
     same = torch.ones(len(free._rows), CODE)
     first = F.normalize(free._first[free._rows])
     templates = F.normalize(torch.cat([first, 47 * same / CODE], 1))
-    cosines = F.normalize(templates - free._mean) @ F.normalize(free.centres).T
+    cosines = F.normalize(templates - free._mean) @ F.normalize(free.centers).T
     right = F.one_hot(batch.classes.flatten(), 4)
     logits = recipe.scale * (cosines - recipe.margin * right)
     expected = -(logits.log_softmax(1) * right).sum(1).mean()
@@ -142,13 +142,13 @@ def test_the_tpir_agrees_with_searches_done_one_by_one():
     ).astype(np.float32)
     shares = []
     for split in random_open_set_splits(persons, 10):
-        centre = templates[split.gallery].sum(0) / (len(split.gallery) + 10)
+        center = templates[split.gallery].sum(0) / (len(split.gallery) + 10)
         gallery = [
-            (row - centre) / np.linalg.norm(row - centre) for row in templates[split.gallery]
+            (row - center) / np.linalg.norm(row - center) for row in templates[split.gallery]
         ]
 
-        def best(probe, gallery=gallery, centre=centre):
-            probe = (probe - centre) / np.linalg.norm(probe - centre)
+        def best(probe, gallery=gallery, center=center):
+            probe = (probe - center) / np.linalg.norm(probe - center)
             scores = [float(probe @ one) for one in gallery]
             return max(scores), int(np.argmax(scores))
 
@@ -186,10 +186,10 @@ def test_a_persons_center_starts_at_the_mean_of_their_photos(recipe):
     start = start_branch(Path(recipe.start)).eval()
     with torch.no_grad():
         templates = unit(start(data.take(np.arange(12))).numpy())
-    centred = templates - templates.mean(0)
-    for person, centre in enumerate(lesson.centres.detach().numpy()):
-        expected = unit(centred[data.classes == person].sum(0))
-        assert centre @ expected > 0.98  # bfloat16
+    centered = templates - templates.mean(0)
+    for person, center in enumerate(lesson.centers.detach().numpy()):
+        expected = unit(centered[data.classes == person].sum(0))
+        assert center @ expected > 0.98  # bfloat16
 
 
 def test_training_from_a_model_of_two_codes_starts_with_its_codes(recipe):

@@ -67,15 +67,15 @@ def test_balanced_cross_entropy_weights_few_mates_as_much_as_many_others():
 def test_margin_softmax_agrees_with_a_plain_loop():
     torch.manual_seed(2)
     embeddings = torch.nn.functional.normalize(torch.randn(6, 4))
-    centres, classes = torch.randn(3, 4), torch.tensor([0, 1, 2, 2, 1, 0])
+    centers, classes = torch.randn(3, 4), torch.tensor([0, 1, 2, 2, 1, 0])
     total = 0.0
     for row, right in zip(embeddings, classes.tolist(), strict=True):
         logits = []
-        for place, centre in enumerate(centres):
-            cosine = (row @ centre / centre.norm()).item()
+        for place, center in enumerate(centers):
+            cosine = (row @ center / center.norm()).item()
             logits.append(10 * (cosine - (0.3 if place == right else 0.0)))
         total -= logits[right] - math.log(sum(map(math.exp, logits)))
-    loss = margin_softmax(embeddings, centres, classes, scale=10, margin=0.3)
+    loss = margin_softmax(embeddings, centers, classes, scale=10, margin=0.3)
     assert loss.item() == pytest.approx(total / 6, rel=1e-5)
 
 

@@ -189,7 +189,7 @@ def test_spliced_classes_take_part_in_the_matching_but_not_in_the_softmax():
     batch = lesson.batch(0)
     assert (batch.classes < 0).all()
     lesson.loss(lesson.network.branch(batch.pictures), batch.classes).backward()
-    assert lesson.centres.grad is None or not lesson.centres.grad.any()
+    assert lesson.centers.grad is None or not lesson.centers.grad.any()
     assert lesson.network.branch.trunks[0].stem.weight.grad.abs().sum() > 0
 
 
@@ -272,8 +272,8 @@ def test_each_trunk_has_a_classification_loss_of_its_own():
     whole = torch.nn.functional.normalize(torch.cat([first, second], 1))
     loss = lesson.loss(whole, batch.classes)
     expected = 0.0
-    for part, centres in zip((first, second), lesson.centres, strict=True):
-        cosines = torch.nn.functional.normalize(part) @ torch.nn.functional.normalize(centres).T
+    for part, centers in zip((first, second), lesson.centers, strict=True):
+        cosines = torch.nn.functional.normalize(part) @ torch.nn.functional.normalize(centers).T
         for row, of in zip(cosines, batch.classes.flatten(), strict=True):
             row = row.clone()
             row[of] -= 0.25

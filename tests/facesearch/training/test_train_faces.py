@@ -149,11 +149,11 @@ def test_open_set_rates_agree_with_searches_done_one_by_one():
     on_top, found = [], []
     for split in random_open_set_splits(people, 10):
         gallery = [references[row] for row in split.gallery]
-        centre = (np.sum(gallery, axis=0) + 10.0 * cohort.mean) / (len(gallery) + 10.0)
+        center = (np.sum(gallery, axis=0) + 10.0 * cohort.mean) / (len(gallery) + 10.0)
 
-        def cosines(row, gallery=gallery, centre=centre):
-            probe = once[row] - centre
-            away = [one - centre for one in gallery]
+        def cosines(row, gallery=gallery, center=center):
+            probe = once[row] - center
+            away = [one - center for one in gallery]
             return [probe @ one / np.linalg.norm(probe) / np.linalg.norm(one) for one in away]
 
         tops = sorted((max(cosines(row)) for row in split.probes["non_mated"]), reverse=True)
