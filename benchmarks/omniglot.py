@@ -2,21 +2,21 @@
 
     python -m benchmarks.omniglot [--json]
 
-Trains what is not there yet, by these commands, into runs/ (git-ignored), and goes on
-where an earlier call was interrupted:
+Trains missing models by these commands into runs/ (git-ignored), and continues trainings that were
+interrupted:
 
     facesearch train omniglot --recipe modern --seed S --out runs/omniglot-modern-S    S = 0, 1, 2
     facesearch train omniglot --recipe koch --out runs/omniglot-koch
 
-Trained on the 30 background alphabets; chosen on the ten evaluation alphabets that are in no trial;
-measured here on the ten of Lake's trials, which nothing was chosen by. A tie counts as wrong.
+Models are trained on the 30 background alphabets, chosen on the ten evaluation alphabets that are
+in no trial, and measured here on the ten of Lake's trials. A tie counts as wrong.
 
 - `_400`: Lake's 400 trials: 20 runs of 20 characters of one alphabet, all of a run's support by one
   drawer, all its probes by another.
 - `_random_within_alphabet`: 400 random 20-way episodes for each of the ten alphabets, every picture
   by a drawer of its own; mean over alphabets. Harder.
 - `verification`: 20,000 pairs, half mated, the others half of one alphabet and half of two; the
-  share that the head decides rightly at even odds. No threshold was fitted on them.
+  share that the head decides correctly at even odds. No threshold was fitted to them.
 
 By the head unless it says cosine. The exported model folders are measured, 8-bit weights and all,
 by OpenCV's engine, as a user would run them.
@@ -38,7 +38,7 @@ RUNS = Path("runs")
 
 
 def trained(data: Path, recipe: str, seed: int, folder: Path) -> Model:
-    """Return the model of a training, done now if it was not yet."""
+    """Return the trained model in `folder`; train it first if it is missing."""
     if not (folder / "model.json").exists():
         command = [sys.executable, "-m", "facesearch_cli", "train", str(data), "--resume"]
         command += ["--recipe", recipe, "--seed", str(seed), "--out", str(folder)]
@@ -48,13 +48,13 @@ def trained(data: Path, recipe: str, seed: int, folder: Path) -> Model:
 
 
 def measured(model: Model, data: Path) -> Report:
-    """Return how `model` does on the alphabets of the trials."""
+    """Return the rates of `model` on the alphabets of the trials."""
     trials = read_pictures(data, model_cropper(model), unseen=True)
     return evaluate(model, trials, read_lake_trials(data, trials))
 
 
 def minutes(model: Model) -> float:
-    """Return how long the training of a model took."""
+    """Return the minutes that the training of a model took."""
     return float(model.manifest["training"]["minutes"])
 
 

@@ -1,4 +1,4 @@
-"""What each part of the recipe modern is worth, on Omniglot's validation alphabets.
+"""What each part of the recipe modern contributes, on Omniglot's validation alphabets.
 
     python -m benchmarks.omniglot_ablation [--json] [--steps 400]
 

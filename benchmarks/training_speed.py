@@ -31,7 +31,7 @@ ROUNDS, STEPS = 7, 4
 
 
 class PlainLoop:
-    """The training step as one writes it first."""
+    """The training step in its simplest form."""
 
     def __init__(self, lesson: Lesson) -> None:
         self.lesson = lesson

@@ -1,21 +1,20 @@
-"""Make SFace's head and calibration from development faces, and write them into its model folder.
+"""Fit SFace's head and calibration to development faces, and write them into its model folder.
 
     python scripts/calibrate.py                   # $FACESEARCH_DATA or ../shared/data; an hour
-    python scripts/calibrate.py --report          # also says how well it does on held-out people
-    python scripts/calibrate.py --figures         # only measures the model that ships, see below
+    python scripts/calibrate.py --report          # also report figures of held-out people
+    python scripts/calibrate.py --figures         # only measure the shipped model, see below
 
 Reads `faces/` of the data folder (never LFW), splits its people in two, fits on one half and
-reports on the other, as facesearch/training/calibration.py does. Embeddings are kept in runs/ and
-reused. Writes facesearch/models/sface: head.npz (the rotation code with its bias), model.json, and
-figures.json, curves of what the model does on the people that it was not calibrated on.
-What was tried: docs/decisions/0004-the-head.md and 0005-thresholds-from-the-gallery.md.
+reports on the other, see facesearch/training/calibration.py. Embeddings are cached in runs/.
+Writes facesearch/models/sface: head.npz (the rotation code with its bias), model.json, and
+figures.json, curves of the model on the people that it was not calibrated on.
+Alternatives: docs/decisions/0004-the-head.md and 0005-thresholds-from-the-gallery.md.
 
 Needs: pip install "facesearch[dev]"
 """
 
 import argparse
 import csv
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -31,6 +30,7 @@ from facesearch.evaluation.protocols import crops_in_parts
 from facesearch.identification import REFERENCE_VIEWS
 from facesearch.manifest import read_manifest
 from facesearch.training.calibration import calibrate_by_cosine
+from facesearch.training.export import hashes
 from facesearch.training.figures import measure, report
 from facesearch.training.searches import Searches
 from facesearch.vectors import Floats
@@ -41,18 +41,18 @@ ROTATIONS = 32
 
 
 def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[Floats, Floats]:
-    """Return unit embeddings (n, 128) of the crops: of one look at each, and as references."""
+    """Return unit embeddings (n, 128) of the crops as probes and as references."""
     if cache.exists():
         with np.load(cache) as stored:
             if len(stored["once"]) == len(rows):
                 return stored["once"], stored["references"]
     model = Model.load(FOLDER, engine_for_many())
 
-    def told(n_done: int) -> None:
+    def show_progress(n_done: int) -> None:
         print(f"\r{n_done:,} of {len(rows):,} crops", end="", flush=True)
 
     detector = model.detector
-    parts = crops_in_parts(folder, rows, told)
+    parts = crops_in_parts(folder, rows, show_progress)
     once, references = embed_by_views(model.embed, detector, parts, REFERENCE_VIEWS)
     print()
     cache.parent.mkdir(exist_ok=True)
@@ -60,7 +60,7 @@ def embeddings(rows: list[dict[str, str]], folder: Path, cache: Path) -> tuple[F
     return once, references
 
 
-def keep_figures(held_out: Searches) -> None:
+def write_figures(held_out: Searches) -> None:
     """Measure the model in FOLDER on people it was not calibrated on; write its figures.json."""
     model = Model.load(FOLDER)
     figures = measure(
@@ -78,12 +78,12 @@ def keep_figures(held_out: Searches) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--report", action="store_true", help="figures on held-out people")
+    parser.add_argument("--report", action="store_true", help="report figures of held-out people")
     parser.add_argument("--figures", action="store_true", help="write figures.json, nothing else")
     arguments = parser.parse_args()
     data = Path(os.environ.get("FACESEARCH_DATA", ROOT.parent / "shared" / "data")) / "faces"
     with (data / "index.csv").open() as stream:
-        # every second person of the training split is plenty, and the val people
+        # every second person of the training split is enough, plus the val people
         rows = [
             row
             for row in csv.DictReader(stream)
@@ -96,7 +96,7 @@ def main() -> None:
         Searches(people[part], looks[0][part], looks[1][part]) for part in (fitting, ~fitting)
     )
     if arguments.figures:
-        keep_figures(rest)
+        write_figures(rest)
         return
     head, calibration = calibrate_by_cosine(searches, ROTATIONS)
     head.save(FOLDER / "head.npz")
@@ -109,10 +109,7 @@ def main() -> None:
         "dim": 128,
         "input": {"side_px": 112, "colours": "RGB", "range": [0, 255]},
         "alignment": CROP_LANDMARKS.tolist(),
-        "sha256": {
-            file: hashlib.sha256((FOLDER / file).read_bytes()).hexdigest()
-            for file in ("branch.onnx", "head.npz")
-        },
+        "sha256": hashes(FOLDER),
         "licence": {
             "weights": "Apache-2.0 (OpenCV Zoo, SFace by Zhong and Deng)",
             "data": "public research face sets (Zhong et al., SFace, 2021); "
@@ -127,7 +124,7 @@ def main() -> None:
         for name, figure in manifest["figures"].items():
             print(f"{name:24} {figure}")
     (FOLDER / "model.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    keep_figures(rest)
+    write_figures(rest)
 
 
 if __name__ == "__main__":

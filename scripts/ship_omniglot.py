@@ -3,9 +3,9 @@
     facesearch train omniglot.npz.xz --recipe modern --seed 0 --out runs/omniglot-modern-0
     python scripts/ship_omniglot.py runs/omniglot-modern-0
 
-Measures the trained folder on the ten alphabets of Lake's trials and writes it, with these figures,
-its curves and its card, to facesearch/models/omniglot. Which of several trainings ships is no
-choice by figures: it is seed 0's. Needs Omniglot in $FACESEARCH_DATA or ../shared/data, and the
+Measures the trained model on the ten alphabets of Lake's trials and writes it, with these figures,
+its curves and its card, to facesearch/models/omniglot. Seed 0 ships, whatever the figures of other
+seeds. Needs Omniglot in $FACESEARCH_DATA or ../shared/data, and the
 extra `dev`.
 """
 

@@ -3,8 +3,8 @@
     facesearch train ../shared/data/faces --recipe face --out runs/twin
     python scripts/ship_twin.py runs/twin
 
-Measures the trained folder on people whom nobody trained on, by how far a face is turned and how
-large it was, and writes it, with its card, to facesearch/models/twin. Needs the crops of `faces/`
+Measures the trained model on people whom it was not trained on, by pose and size of their faces,
+and writes it, with its card, to facesearch/models/twin. Needs the crops of `faces/`
 in $FACESEARCH_DATA or ../shared/data, and the extra `dev`.
 """
 
@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = "twin"
 DATA = Path(os.environ.get("FACESEARCH_DATA", ROOT.parent / "shared" / "data")) / "faces"
 SPLITS, FPIR = 10, 0.01
-TURNS = ((0, 15), (15, 30), (30, 91))  # degrees, of the head to either side
+TURNS = ((0, 15), (15, 30), (30, 91))  # degrees of yaw, to either side
 SIZES = ((0, 60), (60, 80), (80, 9999))  # pixels, of the smaller side of a face in its photo
 SETS = {
     "val": "500 people, nearly all of CelebA",
@@ -111,7 +111,7 @@ def embedded(model: Model, rows: list[dict[str, str]]) -> tuple[Floats, Floats]:
 
 
 def found_at_fpir(model: Model, people: Ids, probes: Floats, references: Floats) -> Floats:
-    """Return for each row how often of its mated searches it found its person; nan without any."""
+    """Return each row's share of mated searches that find its person; nan if it has none."""
     asked, found = np.zeros(len(people)), np.zeros(len(people))
     for split in random_open_set_splits(people, SPLITS):
         scores = centred_scores(split, probes, references, model.cohort)
@@ -127,12 +127,12 @@ def found_at_fpir(model: Model, people: Ids, probes: Floats, references: Floats)
 def shares(
     found: Floats, values: NDArray[np.float64], ranges: Mapping[str, tuple[int, int]]
 ) -> list[str]:
-    """Return "from 15 to 30 | 89.1 %" for each of `ranges` of the rows' `values`."""
-    told = []
+    """Return table cells like "15 to 30 degrees | 89.1 % of 900" for `ranges` of `values`."""
+    cells = []
     for words, (low, high) in ranges.items():
         inside = (values >= low) & (values < high) & np.isfinite(found)
-        told.append(f"{words} | {100 * found[inside].mean():.1f} % of {inside.sum():,}")
-    return told
+        cells.append(f"{words} | {100 * found[inside].mean():.1f} % of {inside.sum():,}")
+    return cells
 
 
 def main() -> None:
@@ -159,21 +159,21 @@ def main() -> None:
     pairs = zip(
         shares(each, np.array(turned), turns), shares(each, np.array(sizes), pixels), strict=True
     )
-    told, training = model.manifest["figures"], model.manifest["training"]
+    figures, training = model.manifest["figures"], model.manifest["training"]
     card = CARD.format(
         faces=training["training_faces"],
         people=training["training_people"],
         steps=training["best_step"],
         sets="\n".join(
-            f"| {words} | {100 * told[f'{name}_rank1']:.1f} % "
-            f"| {100 * told[f'{name}_tpir_at_fpir_1pct']:.1f} % |"
+            f"| {words} | {100 * figures[f'{name}_rank1']:.1f} % "
+            f"| {100 * figures[f'{name}_tpir_at_fpir_1pct']:.1f} % |"
             for name, words in SETS.items()
         ),
         kinds="\n".join(f"| {left} | {right} |" for left, right in pairs),
-        ece_20=told["ece_n20"],
-        ece_100=told["ece_n100"],
-        fpir_5=100 * told["fpir_asked_0.05_n100"],
-        fpir_1=100 * told["fpir_asked_0.01_n100"],
+        ece_20=figures["ece_n20"],
+        ece_100=figures["ece_n100"],
+        fpir_5=100 * figures["fpir_asked_0.05_n100"],
+        fpir_1=100 * figures["fpir_asked_0.01_n100"],
     )
     print(card)
     target = SHIPPED / NAME

@@ -259,9 +259,9 @@ SKIPPED = (("a.jpg", "made up"),)
 
 
 def trained(accuracy: float):
-    from facesearch.training.loop import Trained
+    from facesearch.training.loop import TrainingResult
 
-    return Trained(None, accuracy, 50, 40, "done", 9.0, 12.04, 0.1)
+    return TrainingResult(None, accuracy, 50, 40, "done", 9.0, 12.04, 0.1)
 
 
 @needs_torch
@@ -272,8 +272,8 @@ def test_the_answer_of_a_training_on_pictures_is_the_stored_one(run, files, tmp_
     pictures = Pictures.__new__(Pictures)
     object.__setattr__(pictures, "skipped", SKIPPED)
     curves = tmp_path / "curves.png"
-    course = train_pictures.Course(trained(0.7123456), pictures, 8, 2, True, curves)
-    monkeypatch.setattr(train_pictures, "run_course", lambda *_, **__: course)
+    course = train_pictures.PictureTraining(trained(0.7123456), pictures, 8, 2, True, curves)
+    monkeypatch.setattr(train_pictures, "train_on_pictures", lambda *_, **__: course)
     files["letters"] = tmp_path
     case = CASES["train"]
     compare("train", run(Case(case.words, case.option, exit_code=3)))
@@ -281,22 +281,21 @@ def test_the_answer_of_a_training_on_pictures_is_the_stored_one(run, files, tmp_
 
 @needs_torch
 def test_the_answer_of_an_adaptation_is_the_stored_one(run, tmp_path, monkeypatch):
-    from facesearch.training.recipes import TrainingSet
-
     from facesearch.training import train_faces
+    from facesearch.training.data import TrainingSet
     from facesearch.training.faces import Faces
 
     def people(n):
         return TrainingSet(None, np.repeat(np.arange(n), 2), np.zeros(n, np.int64), drawn=False)
 
-    course = train_faces.FaceCourse(
+    course = train_faces.FaceTraining(
         trained=trained(0.6),
         faces=Faces(people(3), people(2), ("people",), SKIPPED),
         after={"people": train_faces.Rates(0.91, 0.7)},
         before={"people": train_faces.Rates(0.92, 0.5)},
         curves=tmp_path / "curves.png",
     )
-    monkeypatch.setattr(train_faces, "run_face_course", lambda *_, **__: course)
+    monkeypatch.setattr(train_faces, "train_on_faces", lambda *_, **__: course)
     case = CASES["train-faces"]
     compare("train-faces", run(Case(case.words, case.option, exit_code=3)))
 
