@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from facesearch.errors import TrainingError
 from facesearch.training.data import TrainingSet
+from facesearch.training.kernels import avoid_faulty_kernels
 from facesearch.training.network import SiameseNetwork
 from facesearch.training.recipe import Lesson, Recipe
 from facesearch.training.validation import embed, mixed_precision
@@ -89,6 +90,7 @@ def train(
     KeyboardInterrupt at once. Raises TrainingError if the loss is not finite, `folder` already
     holds a training, or the one to resume has other settings or data.
     """
+    avoid_faulty_kernels()
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(data, validation, recipe, "cuda" if torch.cuda.is_available() else "cpu")
     if resume and (folder / CHECKPOINT).exists():

@@ -37,6 +37,7 @@ from facesearch.training.face_network import CODE, FaceBranch
 from facesearch.training.face_recipe import Face
 from facesearch.training.faces import Faces, are_crops, read_people, read_shards
 from facesearch.training.figures import measure, report
+from facesearch.training.kernels import avoid_faulty_kernels
 from facesearch.training.loop import LOG, Progress, TrainingResult, train
 from facesearch.training.onnx_graph import face_onnx
 from facesearch.training.searches import Rates, Searches, open_set_rates
@@ -119,6 +120,7 @@ def train_on_faces(
     are those of `train_on_pictures`. DataError is also raised if there are too few people to
     validate with or to calibrate, or if the start already identifies all of them.
     """
+    avoid_faulty_kernels()
     model = model.resolve()
     check_destination(model, source, resume=resume)
     start = face_model(recipe.start)

@@ -26,6 +26,7 @@ from facesearch.ink import decode_for_ink, picture_crop
 from facesearch.photo import Photo
 from facesearch.training.data import Ids, TrainingSet
 from facesearch.training.export import About, check_replaceable, export
+from facesearch.training.kernels import avoid_faulty_kernels
 from facesearch.training.koch import Koch
 from facesearch.training.loop import LOG, Progress, TrainingResult, train
 from facesearch.training.modern import Modern
@@ -72,6 +73,7 @@ def train_on_pictures(
     Checkpoint, log and curves are in a folder next to it, "<model>-training". Raises DataError if
     the pictures cannot be used, TrainingError if the training fails or `model` cannot be written.
     """
+    avoid_faulty_kernels()
     model = model.resolve()
     check_destination(model, source, resume=resume)
     drawn = are_drawings(sample_photos(source, DRAWING_SAMPLE))
