@@ -166,7 +166,7 @@ def files(_pictures, enrolled_gallery, portraits, own_home, tmp_path):
     """What `$name` in a command stands for; the gallery of two is the user's own."""
     own_home.mkdir()
     damaged = Path(shutil.copy(enrolled_gallery, tmp_path / "damaged.db"))
-    enrolled_gallery.people.rename(own_home / "gallery.db")
+    enrolled_gallery.rename(own_home / "gallery.db")
     shutil.copytree(_pictures, tmp_path / "pictures")
     pictures = tmp_path / "pictures"
     album = pictures / "album"

@@ -57,7 +57,7 @@ def test_the_undo_command_does_not_name_the_users_own_gallery(
     facesearch, enrolled_gallery, own_home
 ):
     own_home.mkdir()
-    enrolled_gallery.people.rename(own_home / "gallery.db")
+    enrolled_gallery.rename(own_home / "gallery.db")
     result = facesearch("people", "rename", "Grace Hopper", "Amazing Grace")
     assert result.stderr == "To undo: facesearch undo 3\n"
 
