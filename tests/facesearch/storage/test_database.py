@@ -204,7 +204,7 @@ def test_a_copy_has_every_row_but_for_the_change(db, tmp_path):
     db.copy(target, "UPDATE person SET name = ? WHERE name = 'Grace'", "Hedy")
     assert [file.name for file in target.parent.iterdir()] == ["copy.db"]
     with closing(SQLiteFile.open(target, create=False)) as copy:
-        assert (names(copy), copy.upkeep.check(), copy.schema_version) == (
+        assert (names(copy), copy.check(), copy.schema_version) == (
             ["Ada", "Hedy"],
             [],
             SCHEMA_VERSION,
