@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from facesearch.manifest import subject
 from facesearch.model import Model
 from facesearch.parallel import in_order
 from facesearch.photo import read_photo
-from facesearch.storage.verdicts import PhotoVerdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +90,7 @@ def identify_faces(session: Session, seen: Seen, fpir: float, prior: float) -> l
         candidates = view.candidates(seen.embeddings)
         names = session.store.people.names_of({p for found in candidates for p in found})
         said = session.store.verdicts.of_photo(seen.content_hash)
+        verdicts = Verdicts(*said.by_place([face.box for face in seen.faces]))
         strangers = view.strangers
     return name_faces(
         seen,
@@ -100,21 +100,8 @@ def identify_faces(session: Session, seen: Seen, fpir: float, prior: float) -> l
         session.model,
         fpir=fpir,
         prior=prior,
-        verdicts=verdicts_by_place(said, seen.faces),
+        verdicts=verdicts,
     )
-
-
-def verdicts_by_place(said: PhotoVerdicts, faces: Sequence[Face]) -> Verdicts:
-    """Return what humans said of each of `faces`; a name outranks a dismissal."""
-    named, dismissed = {}, {}
-    for place, face in enumerate(faces):
-        known, verdict = said.assigned_at(face.box), said.dismissed_at(face.box)
-        if known is not None:
-            named[place] = known.person
-        elif verdict is not None:
-            dismissed[place] = verdict
-    rejected = {place: said.rejected_at(face.box) for place, face in enumerate(faces)}
-    return Verdicts(named, rejected, dismissed)
 
 
 def search(session: Session, photo: Path, k: int) -> list[tuple[Face, list[Neighbor]]]:

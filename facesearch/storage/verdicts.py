@@ -1,5 +1,6 @@
 """What humans said: of the faces of a photo, of two people, of two photos."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facesearch.boxes import Box, same_place
@@ -16,14 +17,32 @@ class PhotoVerdicts:
     rejections: tuple[Rejection, ...]  # in the order they were made
     dismissals: tuple[Dismissal, ...]  # in the order they were made
 
+    def by_place(
+        self, boxes: Sequence[Box]
+    ) -> tuple[dict[int, str], dict[int, set[int]], dict[int, str]]:
+        """Return what humans said of the faces at `boxes`, by their places in it.
+
+        That is the names they have, the ids of the people they are not, and as what they are
+        dismissed; a name outranks a dismissal.
+        """
+        named: dict[int, str] = {}
+        rejected: dict[int, set[int]] = {}
+        dismissed: dict[int, str] = {}
+        for place, box in enumerate(boxes):
+            for known in self.enrolled:
+                if known.assigned_by == "human" and same_place(known.box, box):
+                    named[place] = known.person
+            for rejection in self.rejections:
+                if same_place(rejection.box, box):
+                    rejected.setdefault(place, set()).add(rejection.person_id)
+            for dismissal in self.dismissals:
+                if place not in named and same_place(dismissal.box, box):
+                    dismissed[place] = dismissal.verdict
+        return named, rejected, dismissed
+
     def enrolled_at(self, box: Box) -> KnownFace | None:
         """Return the enrolled face at `box`, None if none is."""
         return next((face for face in self.enrolled if same_place(face.box, box)), None)
-
-    def assigned_at(self, box: Box) -> KnownFace | None:
-        """Return the enrolled face at `box` if a human said whose it is, else None."""
-        theirs = (face for face in reversed(self.enrolled) if same_place(face.box, box))
-        return next((face for face in theirs if face.assigned_by == "human"), None)
 
     def rejected_at(self, box: Box) -> set[int]:
         """Return the ids of the people who the face at `box` is not."""

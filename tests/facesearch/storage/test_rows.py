@@ -49,11 +49,18 @@ def test_verdicts_are_found_by_the_place_of_the_face():
         rejections=(Rejection(1, HASH, HERE, 7), Rejection(2, HASH, NEARLY, 8)),
         dismissals=(Dismissal(1, HASH, ELSEWHERE, "stranger"),),
     )
-    assert said.enrolled_at(NEARLY) == said.assigned_at(NEARLY) == known("Ada", HERE)
+    assert said.enrolled_at(NEARLY) == known("Ada", HERE)
     assert said.enrolled_at(ELSEWHERE).person == "Grace"
-    assert said.assigned_at(ELSEWHERE) is None, "the machine is no human"
+    # the machine's "Grace" does not count
+    named, rejected, dismissed = said.by_place([NEARLY, ELSEWHERE])
+    assert (named, rejected, dismissed) == ({0: "Ada"}, {0: {7, 8}}, {1: "stranger"})
     assert (said.rejected_at(HERE), said.rejected_at(ELSEWHERE)) == ({7, 8}, set())
     assert (said.dismissed_at(HERE), said.dismissed_at(ELSEWHERE)) == (None, "stranger")
+
+
+def test_a_name_outranks_a_dismissal_of_the_same_place():
+    said = PhotoVerdicts((known("Ada", HERE),), (), (Dismissal(1, HASH, HERE, "no face"),))
+    assert said.by_place([HERE]) == ({0: "Ada"}, {}, {})
 
 
 def test_nothing_was_said_of_a_photo_that_nobody_knows(home):
