@@ -25,7 +25,7 @@ MAX_PARAMETERS = 8  # without self and cls; options of a command are parameters,
 
 # Exceptions: module, or module:function -> why it may break the ceiling.
 LONG_FILES: dict[str, str] = {}
-LONG_FUNCTIONS = {}
+LONG_FUNCTIONS: dict[str, str] = {}
 MANY_PARAMETERS: dict[str, str] = {}
 CIRCULAR_IMPORTS: dict[tuple[str, str], str] = {}  # (importing, imported) module -> why
 SQL_ELSEWHERE = {"facesearch.duplicates.photo_cache": "a cache with a database of its own"}
