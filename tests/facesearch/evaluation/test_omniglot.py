@@ -335,7 +335,7 @@ def test_odd_names_and_a_bomb_in_a_zip_are_skipped(tmp_path):
     assert len(reasons) == 5
     assert "too large for a drawing" in reasons[f"/{inside}/0011_90.png"]
     assert "more than the limit" in reasons[f"/{inside}/0011_91.png"]
-    assert "no picture" in reasons[f"/{inside}/0011_92.png"]
+    assert "not a picture" in reasons[f"/{inside}/0011_92.png"]
     assert reasons["/../../etc/passwd.png"] == "Omniglot has no drawing of that name"
 
 
