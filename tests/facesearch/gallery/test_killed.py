@@ -96,7 +96,7 @@ def rounds(home, ask, rng, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)  # half a minute where the cores are not busy
-def test_killed_100_times_every_acknowledged_face_is_found_and_no_name_is_wrong(
+def test_after_100_kills_every_acknowledged_face_is_found_and_no_name_is_wrong(
     tmp_path, ask, monkeypatch
 ):
     seed = random.SystemRandom().randrange(10**6)
@@ -133,7 +133,7 @@ def rows(path):
         *("undo a merge", "undo a rejection", "undo an enrollment"),
     ],
 )
-def test_killed_at_any_statement_of_a_decision_all_of_it_is_stored_or_nothing(tmp_path, ask, verb):
+def test_a_decision_killed_at_any_statement_is_stored_whole_or_not_at_all(tmp_path, ask, verb):
     gallery_file, log = tmp_path / "gallery.db", tmp_path / "done"
     photos = {
         (person, k): save_photo(tmp_path / f"{person}-{k}.png", (person, k))
