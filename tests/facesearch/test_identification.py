@@ -1,3 +1,5 @@
+"""Naming the faces of one photo from their candidates."""
+
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +24,7 @@ STRANGERS = Strangers(people=3, center=np.zeros(DIM, np.float32), score_mean=0.0
 
 
 class FakeModel(SimpleNamespace):
-    """What `name_faces` needs of a model; `again` is what a second look sees."""
+    """The parts of a model that `name_faces` uses; more views have the embedding `again`."""
 
     def embed(self, crops):
         self.looked_again.append(len(crops))
@@ -45,7 +47,7 @@ def model(again=PEOPLE[1]):
 
 
 def like(person: int, cosine: float, seed: int = 0) -> np.ndarray:
-    """A probe with this cosine to a person and none to the others."""
+    """Return a probe (DIM,) at this cosine to a person and orthogonal to the others."""
     others = np.stack(list(PEOPLE.values()))
     noise = np.random.default_rng(100 + seed).normal(size=DIM)
     noise -= others.T @ np.linalg.lstsq(others.T, noise, rcond=None)[0]
@@ -85,7 +87,7 @@ def test_each_name_is_given_once_in_a_photo_compreface_1310():
     assert [face.person for face in faces] == [None, "Ann", None, None]
     for face in faces:
         if face.person is None:
-            # she is over there, so she is not here
+            # Ann is another face in the photo, so she is not this one
             assert face.unknown_probability > 0.9
 
 
@@ -133,7 +135,7 @@ def test_only_faces_near_the_threshold_get_more_views_which_can_change_the_resul
     limit = STRANGERS.threshold(0.01) / 10
     fake = model(again=like(1, 0.0, seed=7))
     sure, open_, hopeless = named([like(1, 0.9), like(2, limit - 0.03), like(3, 0.1)], fake=fake)
-    assert fake.looked_again == [1] * 3  # one face, three more views
+    assert fake.looked_again == [1] * 3  # one face, from three more views
     assert (sure.person, open_.person, hopeless.person) == ("Ann", None, None)
     seen_better = model(again=PEOPLE[2])
     assert named([like(2, limit - 0.03)], fake=seen_better)[0].person == "Bea"

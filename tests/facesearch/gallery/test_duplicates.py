@@ -14,7 +14,7 @@ from facesearch.errors import Refused, UnknownPerson
 
 @pytest.fixture
 def crowd(fake_gallery, shoot):
-    """A gallery of P1 to P40, three pictures each, and Ada, twice: as Ada and as Annie."""
+    """A gallery of P1 to P40, three pictures each, and of one woman as both Ada and Annie."""
     pairs = [(f"P{p}", shoot((100 + p, k))) for p in range(1, 41) for k in (1, 2, 3)]
     pairs += [("Ada", shoot((ADA, k))) for k in (1, 2)]
     pairs += [("Annie", shoot((ADA, k))) for k in (3, 4, 5)]
@@ -23,7 +23,7 @@ def crowd(fake_gallery, shoot):
 
 
 def proposed(gallery, **options):
-    """Return whom a merge into whom is proposed, as (kept name, other names)."""
+    """Return the proposed merges as (kept name, other names)."""
     return [
         (group.keep, group.others) for group in gallery.duplicates.same_people(**options).groups
     ]
@@ -53,7 +53,7 @@ def test_if_two_names_have_equally_many_photos_the_first_enrolled_is_kept(crowd,
 
 
 def test_a_proposed_merge_affects_no_third_person_immich_6374(crowd):
-    """immich #6374: a merge took a third person with it and hid it."""
+    """immich #6374: a merge included a third person and hid them."""
     others = {row.name: row for row in crowd.people.all() if row.name.startswith("P")}
     crowd.people.merge_all((g.others, g.keep) for g in crowd.duplicates.same_people().groups)
     left = {row.name: row for row in crowd.people.all()}
@@ -65,7 +65,7 @@ def test_a_proposed_merge_affects_no_third_person_immich_6374(crowd):
 def test_people_called_not_the_same_are_never_proposed_even_after_a_merge_with_a_third(
     crowd, shoot
 ):
-    """immich #8956, photoprism #3654: what a human said has to stick."""
+    """immich #8956, photoprism #3654: a human's decision has to be permanent."""
     crowd.people.not_same("Ada", "Annie")
     assert proposed(crowd, at_least=0.01) == []
     enroll(crowd, ("Third", shoot((ADA, 7))), ("Third", shoot((ADA, 8))))
@@ -77,7 +77,7 @@ def test_people_called_not_the_same_are_never_proposed_even_after_a_merge_with_a
 
 
 def test_a_merge_that_a_rejection_forbids_is_not_proposed(crowd, shoot):
-    """One such pair would stop all others that are merged with it."""
+    """One such pair would cause all merges of the same decision to be refused."""
     photo = shoot((ADA, 1))
     reject(crowd, photo, "Annie")
     assert proposed(crowd) == []
@@ -105,7 +105,7 @@ def test_a_gallery_of_no_or_one_person_has_no_duplicates(fake_gallery, shoot):
 
 @pytest.fixture
 def two_as_one(crowd, shoot):
-    """The crowd, with Zoe, under whose name are three pictures of hers and two of Hedy."""
+    """The crowd and Zoe, whose name holds three pictures of Grace and two of Hedy."""
     pairs = [("Zoe", shoot((GRACE, k))) for k in (1, 2, 3)]
     pairs += [("Zoe", shoot((HEDY, k))) for k in (1, 2)]
     assert statuses(enroll(crowd, *pairs)) == ["enrolled"] * 5
@@ -155,7 +155,7 @@ def test_a_name_is_not_reported_once_a_face_of_each_camp_is_confirmed(two_as_one
 
 
 def test_a_named_group_is_reported_until_a_face_of_each_camp_is_confirmed(crowd, shoot):
-    """Who names a group has not looked at every face of it."""
+    """A human who names a group has not looked at each of its faces."""
     photos = [shoot((person, k)) for person, k in ((GRACE, 1), (GRACE, 2), (HEDY, 1), (HEDY, 2))]
     one, other = crowd.review.cluster(photos).groups
     crowd.review.name_group(replace(one, faces=one.faces + other.faces), "Zoe")
@@ -221,7 +221,7 @@ def test_look_alikes_are_listed_with_probabilities_nearest_first(crowd):
 
 
 def test_look_alike_probabilities_match_those_of_all_pairs_but_for_the_share_of_duplicates(crowd):
-    """The oracle is `same_people`, which compares everybody and so knows that share."""
+    """The oracle is `same_people`, which compares all pairs and so measures that share."""
     with crowd.duplicates._finding() as finder:
         enrolled, judge = finder._enrolled, finder.judge()
     found = same_people(enrolled, judge, at_least=0.0)

@@ -33,7 +33,7 @@ def test_a_group_photo_gives_a_person_one_face_even_if_the_choice_changes(
 ):
     monkeypatch.setattr(enrolling, "COMMIT_PHOTOS", 1)
     group, portrait = shoot((GRACE, 3), (ADA, 3)), shoot((ADA, 1))
-    monkeypatch.setattr("facesearch.face_choice.LARGEST_BY", 1.0)  # takes Grace for Ada
+    monkeypatch.setattr("facesearch.face_choice.LARGEST_BY", 1.0)  # chooses Grace's face
     photos = [("Ada", path) for path in (group, portrait, portrait, group)]
     done = statuses(enroll(fake_gallery, *photos))
     assert done == ["enrolled", "enrolled", "already", "already"]
@@ -43,9 +43,9 @@ def test_a_group_photo_gives_a_person_one_face_even_if_the_choice_changes(
 def test_the_same_bytes_under_another_name_are_skipped_and_rename_nobody_photoprism_3292(
     trio, shoot
 ):
-    (told,) = enroll(trio, ("Somebody else", shoot((ADA, 1))))
-    assert told.status == "skipped"
-    assert "enrolled as Ada" in told.remark
+    (enrollment,) = enroll(trio, ("Somebody else", shoot((ADA, 1))))
+    assert enrollment.status == "skipped"
+    assert "enrolled as Ada" in enrollment.remark
     assert [person.name for person in trio.people.all()] == ["Ada", "Grace", "Hedy"]
 
 
@@ -60,10 +60,10 @@ def test_a_group_photo_can_be_enrolled_for_each_person_in_it(trio, shoot):
 
 
 def test_enrolling_reports_enrolled_people_who_look_alike(trio, shoot):
-    (told,) = enroll(trio, ("Augusta", shoot((ADA, 7))))
-    assert [name for name, _ in told.look_alikes] == ["Ada"]
-    (told,) = enroll(trio, ("Mary", shoot((STRANGER, 1))))
-    assert told.look_alikes == ()
+    (enrollment,) = enroll(trio, ("Augusta", shoot((ADA, 7))))
+    assert [name for name, _ in enrollment.look_alikes] == ["Ada"]
+    (enrollment,) = enroll(trio, ("Mary", shoot((STRANGER, 1))))
+    assert enrollment.look_alikes == ()
 
 
 def test_an_unusable_photo_does_not_stop_the_run_omoide_29(fake_gallery, shoot, tmp_path):
@@ -150,7 +150,7 @@ def test_a_dismissed_face_is_not_enrolled(trio, shoot):
 
 
 def test_photos_of_a_merged_person_are_enrolled_under_the_name_that_was_kept(trio, shoot):
-    """The folder of photos is still called Grace; the human's word is that she is Ada."""
+    """The folder is still called Grace, but a human decided that she is Ada."""
     merge = trio.people.merge(["Grace"], "Ada")
     again, new, newer = trio.enroll([("Grace", shoot((GRACE, k))) for k in (1, 3, 4)])
     assert (again.person, again.status) == ("Ada", "already")

@@ -99,7 +99,7 @@ def test_a_rejection_concerns_one_face_and_one_person(trio, shoot):
 
 
 def test_a_rejection_is_permanent_photoprism_3654(trio, make_gallery, shoot, home, fake_model):
-    """Through another enrollment of the same photos, a copy, and another program."""
+    """It survives enrolling the photo again, another program, and an export."""
     photo = shoot((ADA, 1))
     before = rows(trio)
     decision = reject(trio, photo, "Ada")
@@ -180,16 +180,16 @@ def test_a_photo_of_several_faces_needs_the_number_of_a_face(trio, shoot, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("verdict", "told"),
+    ("verdict", "summary"),
     [
         ("stranger", "said that a face is a stranger's"),
         ("no face", "said that what was taken for a face is none"),
     ],
 )
-def test_a_dismissed_face_is_unknown_by_a_humans_decision(trio, shoot, verdict, told):
+def test_a_dismissed_face_is_unknown_by_a_humans_decision(trio, shoot, verdict, summary):
     photo, before = shoot((ADA, 9), (GRACE, 9)), rows(trio)
     decision = dismiss(trio, photo, verdict, 1)
-    assert (decision.summary, decision.kind, decision.photo) == (told, "dismiss", str(photo))
+    assert (decision.summary, decision.kind, decision.photo) == (summary, "dismiss", str(photo))
     assert decision.changed == {"dismissal": 1}
     (seen,) = trio.identify([photo])
     one, other = seen.faces

@@ -171,7 +171,7 @@ def test_asking_for_a_merged_person_names_the_person_they_were_merged_into(trio)
 
 @pytest.fixture
 def batch(fake_gallery, shoot, monkeypatch):
-    """A gallery of six people, enrolled in one run that was stored in many transactions."""
+    """A gallery of six people, enrolled in one run of many transactions."""
     monkeypatch.setattr(enrolling, "COMMIT_PHOTOS", 1)
     names = ["Ada", "Ada", "Bea", "Cleo", "Dora", "Emmy", "Fay"]
     pairs = [(name, shoot((10 * ord(name[0]), k))) for k, name in enumerate(names)]
@@ -194,8 +194,8 @@ def test_photos_enrolled_in_one_run_are_one_entry_and_one_undo(batch, shoot):
     before = rows(batch)
     undoing = batch.history.undo()
     assert all(not found for found in rows(batch).values())
-    told = [(d.id, d.summary, d.undoes, d.undone_by) for d in batch.history.list(limit=1)]
-    assert told == [(undoing.id, "undid 1: " + run.summary, 1, None)]
+    entries = [(d.id, d.summary, d.undoes, d.undone_by) for d in batch.history.list(limit=1)]
+    assert entries == [(undoing.id, "undid 1: " + run.summary, 1, None)]
     assert batch.history.list()[-1].undone_by == undoing.id
     assert batch.upkeep.check() == []
     again = batch.history.undo(undoing.id)
@@ -207,7 +207,7 @@ def test_photos_enrolled_in_one_run_are_one_entry_and_one_undo(batch, shoot):
 def test_a_decision_made_during_an_enrollment_can_be_undone_in_its_turn(
     fake_gallery, make_gallery, shoot, monkeypatch
 ):
-    """Otherwise neither could be undone before the other."""
+    """If the whole run were one entry, neither it nor the split could be undone first."""
     monkeypatch.setattr(enrolling, "COMMIT_PHOTOS", 1)
     other = make_gallery()
     photos = [("Ada", shoot((ADA, k))) for k in (1, 2)]

@@ -48,7 +48,7 @@ def all_faces(gallery, name):
 
 
 def act(gallery, photos, verb, *arguments):
-    """Do one thing; return whether it was done."""
+    """Make one decision; return whether it was made."""
     paths = {
         "split": lambda name, some, new: (name, [photos[p] for p in some], new),
         "move": lambda some, name, to: ([photos[p] for p in some], name, to),

@@ -48,7 +48,7 @@ def test_a_head_with_its_own_order_finds_people_whom_the_cosine_ranks_far_behind
     make_gallery, shoot
 ):
     weights = np.zeros(FakeModel().dim, np.float32)
-    weights[:8] = 1  # of 64: so this head and the cosine agree on little
+    weights[:8] = 1  # only 8 of 64 count, so this head's order differs much from the cosine's
     head = L1SigmoidHead(None, weights, 1.0, 1.0, exponent=1.0, follows_cosine=False)
     gallery = make_gallery(model=FakeModel(head=head))
     enroll(gallery, *((f"{person:02}", shoot((person, 1))) for person in range(45)))
@@ -60,7 +60,7 @@ def test_a_head_with_its_own_order_finds_people_whom_the_cosine_ranks_far_behind
         far += int((templates @ probe > templates[first] @ probe).sum()) >= 10
         (photo,) = gallery.identify([shoot((person, 1))])
         assert photo.faces[0].candidates[0].person == f"{first:02}"
-    assert far  # the first of the head is not among the first ten of the cosine
+    assert far  # the head's first is not among the cosine's first ten
 
 
 def test_a_group_photo_names_each_person_once_compreface_1310(trio, shoot):
@@ -69,7 +69,7 @@ def test_a_group_photo_names_each_person_once_compreface_1310(trio, shoot):
 
 
 def test_an_enrolled_photo_keeps_the_name_a_human_gave_even_if_the_machine_disagrees(trio, shoot):
-    odd = shoot((STRANGER, 1))  # Ada as nobody would know her
+    odd = shoot((STRANGER, 1))  # enrolled as Ada, but looks like a stranger
     enroll(trio, ("Ada", odd))
     (photo,) = trio.identify([odd])
     assert (photo.faces[0].person, photo.faces[0].decided_by) == ("Ada", "human")
@@ -95,7 +95,7 @@ def test_forgetting_a_person_while_a_photo_is_being_identified_causes_no_error(
 
     with monkeypatch.context() as patched:
         patched.setattr(View, "candidates", forgotten_meanwhile)
-        assert who(trio, shoot((ADA, 9))) == ["Ada"]  # as it was when we began to look
+        assert who(trio, shoot((ADA, 9))) == ["Ada"]  # as the gallery was when identifying began
     assert who(trio, shoot((ADA, 9))) == [None]
 
 

@@ -19,11 +19,11 @@ def test_impostor_statistics_are_refitted_once_enough_templates_are_new(trio, sh
     live = live_index_of(trio)
     fit = live._fit
     monkeypatch.setattr(live, "_fit", lambda: fits.append(1) or fit())
-    monkeypatch.setattr(live_index, "REBUILD_SHARE", 10)  # enrolling measures nothing here
+    monkeypatch.setattr(live_index, "REBUILD_SHARE", 10)  # enrolling does not refit here
     enroll(trio, ("Mary", shoot((50, 1))))
     who(trio, shoot((ADA, 3)))
-    assert len(fits) == 1  # a small gallery is measured after every change
-    monkeypatch.setattr(live_index, "REFIT_SHARE", 0.3)  # as if it were of thousands
+    assert len(fits) == 1  # a small gallery is refitted after every change
+    monkeypatch.setattr(live_index, "REFIT_SHARE", 0.3)  # as if the gallery held thousands
     enroll(trio, ("Kay", shoot((60, 1))))
     assert who(trio, shoot((60, 2))) == ["Kay"]
     assert len(fits) == 1
@@ -57,7 +57,7 @@ def test_an_open_gallery_answers_like_one_that_was_just_opened(trio, make_galler
 
 @pytest.fixture
 def filed(make_gallery, shoot, monkeypatch):
-    """A gallery of 20 people that keeps an index file, one picture each; closed."""
+    """The path of a closed gallery of 20 people, one picture each, with an index file."""
     monkeypatch.setattr(live_index, "INDEX_FILE_FROM", 5)
     gallery = make_gallery()
     enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
@@ -71,7 +71,7 @@ def index_files(path):
 
 
 def assert_right(gallery, shoot, people=range(1, 21)):
-    """Every enrolled face is at rank 1, no stranger gets a name, and the gallery is sound."""
+    """Assert that `people` are at rank 1, a stranger gets no name, and `check` finds nothing."""
     (*found, stranger) = gallery.identify([*(shoot((p, 9)) for p in people), shoot((99, 9))])
     assert [photo.faces[0].candidates[0].person for photo in found] == [f"P{p}" for p in people]
     assert stranger.faces[0].person is None
@@ -82,7 +82,7 @@ def test_an_intact_index_file_is_used(filed, make_gallery, shoot, monkeypatch):
     (file,) = index_files(filed)
     monkeypatch.setattr(
         "facesearch.storage.templates.Templates.all", None
-    )  # only a rebuild reads all
+    )  # only a rebuild reads all templates
     gallery = make_gallery()
     with store_of(gallery).snapshot():
         assert len(live_index_of(gallery)._load().index) == 20
@@ -133,15 +133,15 @@ def test_an_index_file_is_renewed_once_a_tenth_of_the_gallery_is_newer(filed, ma
 
 
 def restore(copy, path):
-    """Do what people do: put an older copy of the file in the gallery's place."""
+    """Replace the gallery file with an older copy, as people do."""
     path.write_bytes(copy)
 
 
 @pytest.mark.parametrize("again", [0, 5, 12], ids=["fewer", "as many", "more"])
 def test_an_index_ahead_of_its_database_is_never_used_mem0_7117(filed, make_gallery, shoot, again):
-    """A copy of the database comes back, the index file of the lost faces stays.
+    """An old copy of the database is restored, but the index file of the lost faces stays.
 
-    What is enrolled then takes the numbers of what was lost.
+    Faces enrolled after that get the ids of the lost ones.
     """
     copy = filed.read_bytes()
     gallery = make_gallery()
@@ -162,7 +162,7 @@ def test_an_open_gallery_notices_that_its_file_was_restored(filed, make_gallery,
     gallery = make_gallery()
     enroll(gallery, ("Lost", shoot((31, 1))))
     assert who(gallery, shoot((31, 9))) == ["Lost"]
-    # the same as a restore by SQLite's own means: the change is gone, its number is used again
+    # like a restore by SQLite's backup: the change is gone and its number is used again
     run_script(
         gallery,
         "PRAGMA foreign_keys = OFF; DELETE FROM template WHERE id = 21;"

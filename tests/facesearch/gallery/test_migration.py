@@ -1,6 +1,6 @@
-"""A gallery goes from one model to another: people and decisions stay, templates are made anew.
+"""Migrating a gallery to another model keeps people and decisions and computes new templates.
 
-Faces are made up (fake_model.py); the other model sees the same, numbers in another order.
+Faces are made up (fake_model.py); the other model permutes the numbers of an embedding.
 """
 
 import numpy as np
@@ -45,8 +45,8 @@ def test_everyone_is_found_with_the_other_model_and_after_migrating_back(
 ):
     before = store_of(duo).templates.all()
     assert photos_to_see(duo.path, OTHER) == 4
-    told = migrate_gallery(duo.path, OTHER)
-    assert (told.former, told.templates, told.left_out) == ("fake", 4, ())
+    migration = migrate_gallery(duo.path, OTHER)
+    assert (migration.former, migration.templates, migration.left_out) == ("fake", 4, ())
     migrated = make_gallery(model=OTHER, create=False)
     assert who(migrated, shoot((ADA, 9), (STRANGER, 9), (GRACE, 9))) == ["Ada", None, "Grace"]
     assert migrated.upkeep.check() == []
@@ -74,7 +74,7 @@ def test_human_decisions_hold_with_the_other_model(duo, make_gallery, shoot):
 
 def test_a_decision_made_before_the_migration_can_be_undone_after_it(duo, make_gallery, shoot):
     confirmed = confirm(duo, shoot((STRANGER, 1)), "Ada", 1)
-    undone = duo.history.undo(confirmed.id)  # takes the face out, template and all
+    undone = duo.history.undo(confirmed.id)  # deletes the face and its template
     migrate_gallery(duo.path, OTHER)
     migrated = make_gallery(model=OTHER, create=False)
     assert who(migrated, shoot((STRANGER, 2))) == [None]
@@ -90,8 +90,8 @@ def test_a_dismissal_survives_the_migration_until_it_is_undone(duo, make_gallery
     migrate_gallery(duo.path, OTHER)
     migrated = make_gallery(model=OTHER, create=False)
     photos = [shoot((ADA, 1)), shoot((GRACE, 1))]
-    told = [photo.faces[0].dismissed_as for photo in migrated.identify(photos)]
-    assert told == ["stranger", "no face"]
+    verdicts = [photo.faces[0].dismissed_as for photo in migrated.identify(photos)]
+    assert verdicts == ["stranger", "no face"]
     with pytest.raises(Refused, match="came later"):
         migrated.history.undo(taken_out.id)
     for decision in (dismissed.id, None, taken_out.id):
@@ -134,7 +134,7 @@ def test_a_path_that_held_two_enrolled_photos_is_not_used_for_the_first(duo, sho
     list(duo.enroll([("Ada", file)]))
     file.write_bytes(shoot((STRANGER, 1)).read_bytes())
     list(duo.enroll([("Hedy", file)]))
-    for _ in range(2):  # the second time from what was kept of the first
+    for _ in range(2):  # the second attempt reads the first one's cache
         with pytest.raises(Refused, match=r"1 face cannot be seen again \(Ada: "):
             migrate_gallery(duo.path, OTHER)
 
@@ -143,8 +143,8 @@ def test_left_out_faces_come_back_with_their_photo(duo, shoot, make_gallery, fak
     photo = shoot((ADA, 2))
     data = photo.read_bytes()
     photo.unlink()
-    told = migrate_gallery(duo.path, OTHER, leave_out=True)
-    assert (told.templates, [(f.person, f.photo) for f in told.left_out]) == (
+    migration = migrate_gallery(duo.path, OTHER, leave_out=True)
+    assert (migration.templates, [(f.person, f.photo) for f in migration.left_out]) == (
         3,
         [("Ada", str(photo))],
     )
@@ -186,7 +186,7 @@ def test_an_interrupted_migration_changes_nothing_and_resumes_where_it_stopped(
         migrate_gallery(duo.path, OTHER, advance=interrupt)
     assert who(make_gallery(), shoot((ADA, 9))) == ["Ada"]
     migrate_gallery(duo.path, OTHER, workers=2)
-    assert OtherModel.looks == 4 * 2  # each photo once, in two views
+    assert OtherModel.looks == 4 * 2  # each photo once, from two views
     assert not list(make_gallery(model=OTHER).upkeep.index_folder.glob("*"))
 
 

@@ -296,7 +296,7 @@ def test_a_deleted_photo_is_recognized_by_any_path_to_its_place(trio, shoot, tmp
 
 
 def test_a_different_picture_at_an_enrolled_path_is_noticed_deepface_1061(trio, shoot):
-    """Another picture lies where Ada's was: she is not moved by pointing at it."""
+    """A different picture replaced Ada's file, so its path does not mean her photo."""
     hashed, photo = trio.people.faces_of("Ada")[0][1].content_hash, shoot((ADA, 1))
     save_photo(photo, (STRANGER, 1))
     with pytest.raises(FaceError, match=f"is not the picture that Ada .* its hash, {hashed}"):
@@ -353,11 +353,11 @@ def test_a_person_whose_last_face_is_taken_out_keeps_their_name_and_history(trio
 def test_repeating_what_the_gallery_knows_is_not_a_decision(trio, shoot):
     confirm(trio, shoot((ADA, 1)), "Ada")
     history = trio.history.list()
-    for said in (
+    for decision in (
         confirm(trio, shoot((ADA, 1)), "Ada"),
         trio.people.rename("Ada", " Ada "),
     ):
-        assert (said.id, said.changed) == (None, {})
+        assert (decision.id, decision.changed) == (None, {})
     assert trio.history.list() == history
     trio.people.not_same("Ada", "Grace")
     assert trio.people.not_same("Grace", "Ada").id is None

@@ -1,7 +1,7 @@
-"""A model whose template is two codes: the first finds who may be meant, the whole says who it is.
+"""A model of two codes: the first finds candidates, the whole template decides who it is.
 
-`painted` is a real model folder, whose codes are painted into pictures; elsewhere faces are made up
-(fake_model.py) and the first SEARCH_DIM of their 64 numbers are what the index knows.
+`painted` is a real model folder whose codes are painted into pictures. Elsewhere faces are made up
+(fake_model.py), and the index holds the first SEARCH_DIM of their 64 numbers.
 """
 
 import signal
@@ -39,14 +39,14 @@ def enroll(gallery, *photos):
 
 
 def code(row, dim=SEARCH_DIM):
-    """Return the search code of a template (..., 64), by other means than the model."""
+    """Return the search code of a template (..., 64), computed without the model."""
     first = np.asarray(row, np.float64)[..., :dim]
     return first / np.sqrt((first**2).sum(-1, keepdims=True))
 
 
 @pytest.fixture
 def gallery(make_gallery, shoot):
-    """A gallery of 20 people, a picture each, searched by the first of two codes."""
+    """A gallery of 20 people, a picture each, searched by the first code."""
     gallery = make_gallery(model=TWO_CODES)
     enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
     return gallery
@@ -86,7 +86,7 @@ def paint(file, first, second):
 
 
 def at(cosine, row, rng):
-    """Return a unit row (16,) whose cosine with the unit `row` is that."""
+    """Return a unit row (16,) at this cosine to the unit `row` (16,)."""
     other = rng.normal(size=16)
     other -= (other @ row) * row
     return cosine * row + (1 - cosine**2) ** 0.5 * unit(other)
@@ -108,7 +108,7 @@ def test_the_search_ranks_one_person_first_and_the_head_names_the_other(painted,
         (face,) = photo.faces
         assert face.person == "Meant"
         assert face.candidates[0].probability > 0.9
-        # the head's score follows the cosine of whole templates, less what the gallery shares
+        # the head's score follows the cosine of whole templates, centered on the gallery
         people, whole = np.stack([np.concatenate(pair) for pair in codes.values()]), 2**-0.5
         center = whole * people.sum(0) / (len(people) + 10)
         a, b = (unit(whole * np.concatenate(pair) - center) for pair in (asked, codes["Meant"]))
@@ -167,7 +167,7 @@ def test_check_reports_an_index_that_holds_another_persons_search_code(gallery):
 
 
 def test_the_head_is_given_people_whom_the_search_ranks_far_behind(make_gallery, shoot):
-    gallery = make_gallery(model=FakeModel(search_dim=3))  # a poor search
+    gallery = make_gallery(model=FakeModel(search_dim=3))  # finds people poorly
     enroll(gallery, *((f"{person:03}", shoot((person, 1))) for person in range(120)))
     templates = np.stack([embedding(person, 1) for person in range(120)])
     ranks = []
@@ -202,7 +202,7 @@ def test_the_head_is_given_the_people_most_alike_by_whole_templates(make_gallery
 
 @pytest.fixture
 def filed(gallery, monkeypatch):
-    """The path of that gallery, closed, with an index file."""
+    """The path of `gallery`, which is closed and has an index file."""
     monkeypatch.setattr(live_index, "INDEX_FILE_FROM", 5)
     assert gallery.upkeep.rebuild() == 20
     gallery.close()
@@ -214,7 +214,7 @@ def index_files(path):
 
 
 def assert_right(gallery, shoot):
-    """Every enrolled face is at rank 1, no stranger gets a name, and the gallery is sound."""
+    """Assert that all people are at rank 1, a stranger gets no name, and `check` finds nothing."""
     (*found, stranger) = gallery.identify([*(shoot((p, 9)) for p in range(1, 21)), shoot((99, 9))])
     names = [photo.faces[0].candidates[0].person for photo in found]
     assert names == [f"P{p}" for p in range(1, 21)]
@@ -298,13 +298,13 @@ def test_a_gallery_migrates_to_a_model_of_two_codes_and_back(make_gallery, shoot
     assert make_gallery(create=False).upkeep.info()["index_dim"] == 64
 
 
-# Who is enrolled twice
+# Duplicates and groups
 
 
 def test_copies_of_a_picture_are_found_by_their_search_codes(gallery, shoot):
     enroll(gallery, ("Copy", shoot((7, 1), salt=1)))
     template = store_of(gallery).templates.all()[1][6]
-    lit = unit(template + np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)])  # the rest sees it odd
+    lit = unit(template + np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)])  # same search code
     assert template @ lit < 0.8
     blob = lit.astype("<f2").tobytes()
     execute(gallery, "UPDATE template SET vector = ? WHERE id = 21", (blob,))
@@ -315,12 +315,12 @@ def test_copies_of_a_picture_are_found_by_their_search_codes(gallery, shoot):
 
 
 def test_copies_of_a_photo_do_not_teach_how_alike_two_photos_are(make_gallery, shoot):
-    """Of a person with a copy of a photo, nothing is learned of how alike two photos are."""
+    """A photo and its copy are no evidence of how alike two photos of a person are."""
     gallery = make_gallery(model=TWO_CODES)
     enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
     with live_index_of(gallery).reading() as view:
         judge = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, view.index).judge()
-        assert judge.mates == judge.model_mates  # nobody has two
+        assert judge.mates == judge.model_mates  # nobody has two photos
     enroll(gallery, *((f"P{p}", shoot((p, 1), salt=1)) for p in range(1, 21)))
     odd = np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)]
     for number, row in zip(*store_of(gallery).templates.with_ids(range(21, 41)), strict=True):
