@@ -1,3 +1,5 @@
+"""Naming the faces of one photo from their candidates."""
+
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +24,7 @@ STRANGERS = Strangers(people=3, center=np.zeros(DIM, np.float32), score_mean=0.0
 
 
 class FakeModel(SimpleNamespace):
-    """What `name_faces` needs of a model; `again` is what a second look sees."""
+    """The parts of a model that `name_faces` uses; more views have the embedding `again`."""
 
     def embed(self, crops):
         self.looked_again.append(len(crops))
@@ -45,7 +47,7 @@ def model(again=PEOPLE[1]):
 
 
 def like(person: int, cosine: float, seed: int = 0) -> np.ndarray:
-    """A probe with this cosine to a person and none to the others."""
+    """Return a probe (DIM,) at this cosine to a person and orthogonal to the others."""
     others = np.stack(list(PEOPLE.values()))
     noise = np.random.default_rng(100 + seed).normal(size=DIM)
     noise -= others.T @ np.linalg.lstsq(others.T, noise, rcond=None)[0]
@@ -71,7 +73,7 @@ def named(probes, candidates=None, fake=None, decided=None, fpir=0.01, strangers
     )
 
 
-def test_who_is_alike_gets_the_name_and_who_is_not_is_unknown():
+def test_a_face_like_an_enrolled_person_gets_the_name_and_another_is_unknown():
     ann, nobody = named([like(1, 0.8), like(2, 0.05)])
     assert (ann.person, ann.decided_by) == ("Ann", "machine")
     assert ann.probability > 0.99
@@ -80,22 +82,22 @@ def test_who_is_alike_gets_the_name_and_who_is_not_is_unknown():
     assert ann.box == (0.0, 0.0, 8.0, 9.0)
 
 
-def test_one_name_once_compreface_1310():
+def test_each_name_is_given_once_in_a_photo_compreface_1310():
     faces = named([like(1, 0.6, 1), like(1, 0.9, 2), like(1, 0.7, 3), like(1, 0.5, 4)])
     assert [face.person for face in faces] == [None, "Ann", None, None]
     for face in faces:
         if face.person is None:
-            # she is over there, so she is not here
+            # Ann is another face in the photo, so she is not this one
             assert face.unknown_probability > 0.9
 
 
-def test_a_face_that_must_give_way_takes_its_own_second_choice():
+def test_a_face_that_loses_its_first_choice_gets_its_second():
     both = unit(0.72 * PEOPLE[1] + 0.62 * PEOPLE[2]).astype(np.float32)
     faces = named([both, like(1, 0.95)])
     assert [face.person for face in faces] == ["Bea", "Ann"]
 
 
-def test_twins_come_out_as_one_or_the_other_never_as_a_coin_toss_immich_12921():
+def test_twins_get_both_names_as_alternatives_and_no_coin_toss_immich_12921():
     both = unit(PEOPLE[1] + PEOPLE[2]).astype(np.float32)
     (face,) = named([both])
     assert face.person is None
@@ -104,13 +106,13 @@ def test_twins_come_out_as_one_or_the_other_never_as_a_coin_toss_immich_12921():
     assert sum(c.probability for c in face.candidates[:2]) > 0.95
 
 
-def test_a_humans_decision_outranks_the_machine_and_takes_the_name_away():
+def test_a_humans_decision_outranks_the_machine_and_reserves_the_name():
     decided, other = named([like(3, 0.1), like(1, 0.95)], decided={0: "Ann"})
     assert (decided.person, decided.probability, decided.decided_by) == ("Ann", 1.0, "human")
     assert other.person is None
 
 
-def test_evidence_that_is_not_enough_for_the_asked_rate_gives_no_name():
+def test_evidence_too_weak_for_the_requested_rate_gives_no_name():
     same = model(again=like(1, 0.34))
     (strict,) = named([like(1, 0.34)], fpir=0.0001, fake=same)
     (loose,) = named([like(1, 0.34)], fpir=0.2, fake=same)
@@ -119,7 +121,7 @@ def test_evidence_that_is_not_enough_for_the_asked_rate_gives_no_name():
     assert strict.probability == pytest.approx(loose.probability, abs=1e-6)
 
 
-def test_the_same_face_is_less_sure_in_a_larger_gallery_deepface_1523():
+def test_a_larger_gallery_makes_the_same_face_less_probable_deepface_1523():
     large = Strangers(20_000, STRANGERS.center, 0.0, 0.1)
     same = model(again=like(1, 0.45))
     (small,) = named([like(1, 0.45)], fake=same)
@@ -129,11 +131,11 @@ def test_the_same_face_is_less_sure_in_a_larger_gallery_deepface_1523():
     assert many.probability < small.probability
 
 
-def test_only_faces_near_the_threshold_are_looked_at_again_and_it_can_turn_the_matter():
+def test_only_faces_near_the_threshold_get_more_views_which_can_change_the_result():
     limit = STRANGERS.threshold(0.01) / 10
     fake = model(again=like(1, 0.0, seed=7))
     sure, open_, hopeless = named([like(1, 0.9), like(2, limit - 0.03), like(3, 0.1)], fake=fake)
-    assert fake.looked_again == [1] * 3  # one face, three more views
+    assert fake.looked_again == [1] * 3  # one face, from three more views
     assert (sure.person, open_.person, hopeless.person) == ("Ann", None, None)
     seen_better = model(again=PEOPLE[2])
     assert named([like(2, limit - 0.03)], fake=seen_better)[0].person == "Bea"
@@ -146,7 +148,7 @@ def test_a_face_without_candidates_is_unknown():
     assert face.margin == float("inf")
 
 
-def test_people_whom_the_index_did_not_propose_are_no_candidates():
+def test_people_the_index_did_not_propose_are_not_candidates():
     (face, other) = named(
         [like(1, 0.9), like(2, 0.9)], candidates=[{1: PEOPLE[1]}, {2: PEOPLE[2], 3: PEOPLE[3]}]
     )
@@ -156,7 +158,7 @@ def test_people_whom_the_index_did_not_propose_are_no_candidates():
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.floats(-0.2, 0.99)), min_size=1, max_size=5))
-def test_names_are_given_once_and_probabilities_are_shares(wanted):
+def test_names_are_given_once_and_probabilities_sum_to_one(wanted):
     faces = named([like(person, cosine, i) for i, (person, cosine) in enumerate(wanted)])
     given_names = [face.person for face in faces if face.person]
     assert len(given_names) == len(set(given_names))

@@ -1,4 +1,4 @@
-"""Two writers and a reader on one gallery, killed at random moments: what was said stays true."""
+"""Two writers and a reader on one gallery, killed at random: acknowledged faces are kept."""
 
 import json
 import os
@@ -18,16 +18,16 @@ from gallery_rows import select
 from facesearch.gallery import Gallery, live_index
 
 KILLS = 100
-KILLS_OF_A_GALLERY = 20  # then a new one, so that its making is killed too
-BORN_S = 0.12  # about the time until a writer has opened the gallery and stored a face
-WRITING_S = 0.15
+KILLS_OF_A_GALLERY = 20  # then a new one, so that kills also hit its creation
+BORN_S = 0.12  # seconds, about as long as a writer takes to open the gallery and store a face
+WRITING_S = 0.15  # seconds, at most, from a writer's next face to its kill
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 
 
 @pytest.fixture
 def ask():
-    """Give a job to workers.py; return the number that it answers."""
+    """Send a job to workers.py; return the number that it answers with."""
     env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     path = [str(Path(workers.__file__).parent), *sys.path]
     command = [sys.executable, workers.__file__]
@@ -45,14 +45,17 @@ def ask():
 
 
 def wait_for_more(log):
-    """Wait until a writer acknowledged another face, or seems to have been killed."""
+    """Wait until a writer acknowledges another face, at most a second."""
     before, deadline = len(workers.acknowledged(log)), time.monotonic() + 1
     while len(workers.acknowledged(log)) == before and time.monotonic() < deadline:
         time.sleep(0.005)
 
 
 def rounds(home, ask, rng, monkeypatch):
-    """Kill writers two by two; check after each pair of them all that they had said before."""
+    """Kill pairs of writers with a reader; check what was acknowledged after each pair.
+
+    Return the number of acknowledged faces and of answers to the reader.
+    """
     monkeypatch.setattr(live_index, "INDEX_FILE_FROM", workers.live_index.INDEX_FILE_FROM)
     job = {
         "gallery": str(home / "gallery.db"),
@@ -71,7 +74,7 @@ def rounds(home, ask, rng, monkeypatch):
         ]
         pids.append(ask(role="read", seed=seed, **job))
         *writers, reader = pids
-        for pid in (writers[0], reader, writers[1]):  # the last writer still writes
+        for pid in (writers[0], reader, writers[1]):  # one writer survives the reader
             if rng.random() < 0.7:
                 wait_for_more(job["log"])
                 time.sleep(rng.uniform(0, WRITING_S))
@@ -79,8 +82,10 @@ def rounds(home, ask, rng, monkeypatch):
                 time.sleep(rng.uniform(0, BORN_S))
             os.kill(pid, signal.SIGKILL)
             ended = ask(role="wait", pid=pid)
-            told = Path(job["complaints"]).read_text() if Path(job["complaints"]).exists() else ""
-            assert (ended, told) == (-signal.SIGKILL, ""), f"seed {seed}"
+            complaints = (
+                Path(job["complaints"]).read_text() if Path(job["complaints"]).exists() else ""
+            )
+            assert (ended, complaints) == (-signal.SIGKILL, ""), f"seed {seed}"
         said = workers.acknowledged(job["log"])
         with Gallery(job["gallery"], FakeModel()) as gallery:
             assert gallery.upkeep.check() == [], f"seed {seed}"
@@ -95,8 +100,8 @@ def rounds(home, ask, rng, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # half a minute where the cores are not busy
-def test_killed_100_times_every_acknowledged_face_is_found_and_no_name_is_wrong(
+@pytest.mark.timeout(300)  # half a minute on idle cores
+def test_after_100_kills_every_acknowledged_face_is_found_and_no_name_is_wrong(
     tmp_path, ask, monkeypatch
 ):
     seed = random.SystemRandom().randrange(10**6)
@@ -113,7 +118,7 @@ def test_killed_100_times_every_acknowledged_face_is_found_and_no_name_is_wrong(
     assert answers > KILLS
 
 
-STATEMENTS = 200  # more than any verb below takes
+STATEMENTS = 200  # more than any decision below needs
 
 
 def rows(path):
@@ -133,7 +138,7 @@ def rows(path):
         *("undo a merge", "undo a rejection", "undo an enrollment"),
     ],
 )
-def test_killed_at_any_statement_of_a_decision_all_of_it_is_stored_or_nothing(tmp_path, ask, verb):
+def test_a_decision_killed_at_any_statement_is_stored_whole_or_not_at_all(tmp_path, ask, verb):
     gallery_file, log = tmp_path / "gallery.db", tmp_path / "done"
     photos = {
         (person, k): save_photo(tmp_path / f"{person}-{k}.png", (person, k))

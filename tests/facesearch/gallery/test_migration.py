@@ -1,6 +1,6 @@
-"""A gallery goes from one model to another: people and decisions stay, templates are made anew.
+"""Migrating a gallery to another model keeps people and decisions and computes new templates.
 
-Faces are made up (fake_model.py); the other model sees the same, numbers in another order.
+Faces are made up (fake_model.py); the other model permutes the numbers of an embedding.
 """
 
 import numpy as np
@@ -40,11 +40,13 @@ def who(gallery, photo):
     return [face.person for face in seen.faces]
 
 
-def test_everybody_is_known_to_the_other_model_and_back_again(duo, make_gallery, shoot, fake_model):
+def test_everyone_is_found_with_the_other_model_and_after_migrating_back(
+    duo, make_gallery, shoot, fake_model
+):
     before = store_of(duo).templates.all()
     assert photos_to_see(duo.path, OTHER) == 4
-    told = migrate_gallery(duo.path, OTHER)
-    assert (told.former, told.templates, told.left_out) == ("fake", 4, ())
+    migration = migrate_gallery(duo.path, OTHER)
+    assert (migration.former, migration.templates, migration.left_out) == ("fake", 4, ())
     migrated = make_gallery(model=OTHER, create=False)
     assert who(migrated, shoot((ADA, 9), (STRANGER, 9), (GRACE, 9))) == ["Ada", None, "Grace"]
     assert migrated.upkeep.check() == []
@@ -56,11 +58,11 @@ def test_everybody_is_known_to_the_other_model_and_back_again(duo, make_gallery,
         assert np.array_equal(mine, theirs)
 
 
-def test_the_same_model_has_nothing_to_do(duo, fake_model):
+def test_migrating_to_the_same_model_does_nothing(duo, fake_model):
     assert migrate_gallery(duo.path, fake_model).templates == 0
 
 
-def test_what_humans_decided_is_true_of_the_other_model_too(duo, make_gallery, shoot):
+def test_human_decisions_hold_with_the_other_model(duo, make_gallery, shoot):
     group = shoot((STRANGER, 1), (GRACE, 3))
     confirm(duo, group, "Ada", 1)
     reject(duo, group, "Grace", 2)
@@ -70,9 +72,9 @@ def test_what_humans_decided_is_true_of_the_other_model_too(duo, make_gallery, s
     assert [(f.person, f.decided_by) for f in photo.faces] == [("Ada", "human"), (None, "machine")]
 
 
-def test_a_decision_from_before_is_undone_after(duo, make_gallery, shoot):
+def test_a_decision_made_before_the_migration_can_be_undone_after_it(duo, make_gallery, shoot):
     confirmed = confirm(duo, shoot((STRANGER, 1)), "Ada", 1)
-    undone = duo.history.undo(confirmed.id)  # takes the face out, template and all
+    undone = duo.history.undo(confirmed.id)  # deletes the face and its template
     migrate_gallery(duo.path, OTHER)
     migrated = make_gallery(model=OTHER, create=False)
     assert who(migrated, shoot((STRANGER, 2))) == [None]
@@ -81,15 +83,15 @@ def test_a_decision_from_before_is_undone_after(duo, make_gallery, shoot):
     assert migrated.upkeep.check() == []
 
 
-def test_who_was_dismissed_before_is_so_after_until_that_is_undone(duo, make_gallery, shoot):
+def test_a_dismissal_survives_the_migration_until_it_is_undone(duo, make_gallery, shoot):
     dismissed = dismiss(duo, shoot((ADA, 1)), "stranger")
     taken_out = duo.people.take_out([shoot((GRACE, 1))], "Grace")
     dismiss(duo, shoot((GRACE, 1)), "no face")
     migrate_gallery(duo.path, OTHER)
     migrated = make_gallery(model=OTHER, create=False)
     photos = [shoot((ADA, 1)), shoot((GRACE, 1))]
-    told = [photo.faces[0].dismissed_as for photo in migrated.identify(photos)]
-    assert told == ["stranger", "no face"]
+    verdicts = [photo.faces[0].dismissed_as for photo in migrated.identify(photos)]
+    assert verdicts == ["stranger", "no face"]
     with pytest.raises(Refused, match="came later"):
         migrated.history.undo(taken_out.id)
     for decision in (dismissed.id, None, taken_out.id):
@@ -99,7 +101,9 @@ def test_who_was_dismissed_before_is_so_after_until_that_is_undone(duo, make_gal
     assert migrated.upkeep.check() == []
 
 
-def test_a_decision_whose_photo_is_gone_waits_for_its_model(duo, make_gallery, shoot, fake_model):
+def test_undoing_a_decision_whose_photo_is_gone_needs_its_model(
+    duo, make_gallery, shoot, fake_model
+):
     photo = shoot((STRANGER, 1))
     undone = duo.history.undo(confirm(duo, photo, "Ada", 1).id)
     photo.unlink()
@@ -112,25 +116,25 @@ def test_a_decision_whose_photo_is_gone_waits_for_its_model(duo, make_gallery, s
     assert back.upkeep.check() == []
 
 
-def test_faces_whose_photos_are_gone_stand_in_the_way(duo, shoot, make_gallery):
+def test_faces_whose_photos_are_gone_prevent_the_migration(duo, shoot, make_gallery):
     shoot((ADA, 2)).unlink()
     with pytest.raises(Refused, match=r"1 face cannot be seen again \(Ada: .*nothing was changed"):
         migrate_gallery(duo.path, OTHER)
     assert who(make_gallery(), shoot((ADA, 9))) == ["Ada"]
 
 
-def test_a_photo_that_is_another_by_now_is_not_taken_for_the_face(duo, shoot):
+def test_a_photo_file_that_has_changed_is_not_used(duo, shoot):
     shoot((ADA, 2)).write_bytes(shoot((STRANGER, 2)).read_bytes())
     with pytest.raises(Refused, match="the file has changed since"):
         migrate_gallery(duo.path, OTHER)
 
 
-def test_a_file_that_held_two_enrolled_photos_is_not_taken_for_the_first(duo, shoot, make_gallery):
+def test_a_path_that_held_two_enrolled_photos_is_not_used_for_the_first(duo, shoot, make_gallery):
     file = shoot((ADA, 3), name="same.png")
     list(duo.enroll([("Ada", file)]))
     file.write_bytes(shoot((STRANGER, 1)).read_bytes())
     list(duo.enroll([("Hedy", file)]))
-    for _ in range(2):  # the second time from what was kept of the first
+    for _ in range(2):  # the second attempt reads the first one's cache
         with pytest.raises(Refused, match=r"1 face cannot be seen again \(Ada: "):
             migrate_gallery(duo.path, OTHER)
 
@@ -139,8 +143,8 @@ def test_left_out_faces_come_back_with_their_photo(duo, shoot, make_gallery, fak
     photo = shoot((ADA, 2))
     data = photo.read_bytes()
     photo.unlink()
-    told = migrate_gallery(duo.path, OTHER, leave_out=True)
-    assert (told.templates, [(f.person, f.photo) for f in told.left_out]) == (
+    migration = migrate_gallery(duo.path, OTHER, leave_out=True)
+    assert (migration.templates, [(f.person, f.photo) for f in migration.left_out]) == (
         3,
         [("Ada", str(photo))],
     )
@@ -158,7 +162,7 @@ def test_left_out_faces_come_back_with_their_photo(duo, shoot, make_gallery, fak
     assert make_gallery().upkeep.info()["template"] == 4
 
 
-def test_forgetting_somebody_takes_what_was_left_out_of_them(duo, shoot, make_gallery):
+def test_forgetting_a_person_also_deletes_their_left_out_faces(duo, shoot, make_gallery):
     for name in ((ADA, 2), (GRACE, 2)):
         shoot(name).unlink()
     migrate_gallery(duo.path, OTHER, leave_out=True)
@@ -171,7 +175,7 @@ def test_forgetting_somebody_takes_what_was_left_out_of_them(duo, shoot, make_ga
     assert reopened.history.list("Grace", 1)[0].summary.startswith("left out 1 face of Grace")
 
 
-def test_an_interrupted_migration_changes_nothing_and_goes_on_where_it_stopped(
+def test_an_interrupted_migration_changes_nothing_and_resumes_where_it_stopped(
     duo, shoot, make_gallery
 ):
     def interrupt():
@@ -182,17 +186,17 @@ def test_an_interrupted_migration_changes_nothing_and_goes_on_where_it_stopped(
         migrate_gallery(duo.path, OTHER, advance=interrupt)
     assert who(make_gallery(), shoot((ADA, 9))) == ["Ada"]
     migrate_gallery(duo.path, OTHER, workers=2)
-    assert OtherModel.looks == 4 * 2  # each photo once, in two views
+    assert OtherModel.looks == 4 * 2  # each photo once, from two views
     assert not list(make_gallery(model=OTHER).upkeep.index_folder.glob("*"))
 
 
-def test_who_is_enrolled_meanwhile_is_migrated_too(duo, shoot, make_gallery):
+def test_people_enrolled_during_the_migration_are_migrated_too(duo, shoot, make_gallery):
     late = iter([("Hedy", shoot((STRANGER, 1)))])
     migrate_gallery(duo.path, OTHER, advance=lambda: list(duo.enroll(late)))
     assert who(make_gallery(model=OTHER, create=False), shoot((STRANGER, 9))) == ["Hedy"]
 
 
-def test_a_page_that_has_the_gallery_open_gives_no_wrong_name(duo, shoot):
+def test_a_gallery_opened_before_the_migration_refuses_to_answer(duo, shoot):
     assert who(duo, shoot((ADA, 9))) == ["Ada"]
     migrate_gallery(duo.path, OTHER)
     with pytest.raises(EmbeddingMismatch):
@@ -203,7 +207,7 @@ def test_a_page_that_has_the_gallery_open_gives_no_wrong_name(duo, shoot):
         confirm(duo, shoot((STRANGER, 1)), "Ada", 1)
 
 
-def test_a_gallery_that_is_not_there_is_not_made(home):
+def test_migrating_a_missing_gallery_does_not_create_it(home):
     with pytest.raises(GalleryError, match="there is no gallery"):
         migrate_gallery(home / "none.db", OTHER)
 

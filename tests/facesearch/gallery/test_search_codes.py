@@ -1,7 +1,7 @@
-"""A model whose template is two codes: the first finds who may be meant, the whole says who it is.
+"""A model of two codes: the first finds candidates, the whole template decides who it is.
 
-`painted` is a real model folder, whose codes are painted into pictures; elsewhere faces are made up
-(fake_model.py) and the first SEARCH_DIM of their 64 numbers are what the index knows.
+`painted` is a real model folder whose codes are painted into pictures. Elsewhere faces are made up
+(fake_model.py), and the index holds the first SEARCH_DIM of their 64 numbers.
 """
 
 import signal
@@ -15,6 +15,7 @@ from gallery_rows import execute, live_index_of, store_of
 
 pytest.importorskip("onnx", reason="onnx, which writes the model of these tests, is not installed")
 
+import fake_model
 from fake_model import FakeModel, embedding
 from image_model import SIDE_PX, pooled, write_model
 from PIL import Image
@@ -38,14 +39,14 @@ def enroll(gallery, *photos):
 
 
 def code(row, dim=SEARCH_DIM):
-    """Return the search code of a template (..., 64), by other means than the model."""
+    """Return the search code of a template (..., 64), computed without the model."""
     first = np.asarray(row, np.float64)[..., :dim]
     return first / np.sqrt((first**2).sum(-1, keepdims=True))
 
 
 @pytest.fixture
 def gallery(make_gallery, shoot):
-    """A gallery of 20 people, a picture each, searched by the first of two codes."""
+    """A gallery of 20 people, a picture each, searched by the first code."""
     gallery = make_gallery(model=TWO_CODES)
     enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
     return gallery
@@ -85,13 +86,13 @@ def paint(file, first, second):
 
 
 def at(cosine, row, rng):
-    """Return a unit row (16,) whose cosine with the unit `row` is that."""
+    """Return a unit row (16,) at this cosine to the unit `row` (16,)."""
     other = rng.normal(size=16)
     other -= (other @ row) * row
     return cosine * row + (1 - cosine**2) ** 0.5 * unit(other)
 
 
-def test_the_search_puts_one_first_and_the_head_names_the_other(painted, tmp_path):
+def test_the_search_ranks_one_person_first_and_the_head_names_the_other(painted, tmp_path):
     rng = np.random.default_rng(0)
     codes = {f"S{number}": unit(rng.normal(size=(2, 16))) for number in range(12)}
     asked = unit(rng.normal(size=(2, 16)))
@@ -107,7 +108,7 @@ def test_the_search_puts_one_first_and_the_head_names_the_other(painted, tmp_pat
         (face,) = photo.faces
         assert face.person == "Meant"
         assert face.candidates[0].probability > 0.9
-        # the head's score follows the cosine of whole templates, less what the gallery shares
+        # the head's score follows the cosine of whole templates, centered on the gallery
         people, whole = np.stack([np.concatenate(pair) for pair in codes.values()]), 2**-0.5
         center = whole * people.sum(0) / (len(people) + 10)
         a, b = (unit(whole * np.concatenate(pair) - center) for pair in (asked, codes["Meant"]))
@@ -134,7 +135,9 @@ def test_search_scores_are_cosines_of_search_codes(gallery, shoot):
     assert [n.score for n in nearest] == pytest.approx(sorted(cosines.values())[::-1], abs=1e-3)
 
 
-def test_who_comes_goes_and_changes_is_known_to_an_open_gallery(gallery, make_gallery, shoot):
+def test_an_open_gallery_sees_people_enrolled_and_forgotten_by_another(
+    gallery, make_gallery, shoot
+):
     def who(photo):
         (seen,) = gallery.identify([photo])
         return [face.person for face in seen.faces]
@@ -149,7 +152,7 @@ def test_who_comes_goes_and_changes_is_known_to_an_open_gallery(gallery, make_ga
     assert who(shoot((3, 9), (21, 9))) == [None, "P21"]
 
 
-def test_templates_that_share_a_search_code_are_no_fault(gallery, make_gallery):
+def test_check_accepts_templates_that_share_a_search_code(gallery, make_gallery):
     first = embedding(1, 1)
     twin = unit(np.concatenate([first[:SEARCH_DIM], -first[SEARCH_DIM:]]))
     blob = twin.astype("<f2").tobytes()
@@ -157,14 +160,14 @@ def test_templates_that_share_a_search_code_are_no_fault(gallery, make_gallery):
     assert make_gallery(model=TWO_CODES).upkeep.check() == []
 
 
-def test_check_tells_of_an_index_that_holds_anothers_search_code(gallery):
+def test_check_reports_an_index_that_holds_another_persons_search_code(gallery):
     with live_index_of(gallery).reading() as view:
         view.index.upsert(np.array([1]), code(embedding(40, 1))[None].astype(np.float32))
     assert gallery.upkeep.check() == ["1 of 20 templates are not found by the index"]
 
 
-def test_whom_the_search_puts_far_behind_is_still_seen_by_the_head(make_gallery, shoot):
-    gallery = make_gallery(model=FakeModel(search_dim=3))  # a poor search
+def test_the_head_is_given_people_whom_the_search_ranks_far_behind(make_gallery, shoot):
+    gallery = make_gallery(model=FakeModel(search_dim=3))  # finds people poorly
     enroll(gallery, *((f"{person:03}", shoot((person, 1))) for person in range(120)))
     templates = np.stack([embedding(person, 1) for person in range(120)])
     ranks = []
@@ -177,7 +180,7 @@ def test_whom_the_search_puts_far_behind_is_still_seen_by_the_head(make_gallery,
     assert [photo.faces[0].candidates[0].person for photo in photos] == [f"{p:03}" for p in between]
 
 
-def test_the_head_is_given_those_most_alike_by_whole_templates(make_gallery, shoot):
+def test_the_head_is_given_the_people_most_alike_by_whole_templates(make_gallery, shoot):
     gallery = make_gallery(model=FakeModel(search_dim=3))
     enroll(gallery, *((f"{person:03}", shoot((person, 1))) for person in range(40)))
     probe = embedding(7, 9).astype(np.float64)
@@ -199,7 +202,7 @@ def test_the_head_is_given_those_most_alike_by_whole_templates(make_gallery, sho
 
 @pytest.fixture
 def filed(gallery, monkeypatch):
-    """The path of that gallery, closed, with an index file."""
+    """The path of `gallery`, which is closed and has an index file."""
     monkeypatch.setattr(live_index, "INDEX_FILE_FROM", 5)
     assert gallery.upkeep.rebuild() == 20
     gallery.close()
@@ -211,7 +214,7 @@ def index_files(path):
 
 
 def assert_right(gallery, shoot):
-    """Every enrolled face is at rank 1, no stranger gets a name, and the gallery is sound."""
+    """Assert that all people are at rank 1, a stranger gets no name, and `check` finds nothing."""
     (*found, stranger) = gallery.identify([*(shoot((p, 9)) for p in range(1, 21)), shoot((99, 9))])
     names = [photo.faces[0].candidates[0].person for photo in found]
     assert names == [f"P{p}" for p in range(1, 21)]
@@ -231,7 +234,7 @@ def test_an_index_file_of_search_codes_is_used(filed, make_gallery, shoot, monke
 
 
 @pytest.mark.parametrize("dim", [SEARCH_DIM // 2, 64], ids=["a shorter code", "whole templates"])
-def test_an_index_file_whose_rows_are_of_another_model_is_not_read(
+def test_an_index_file_with_rows_of_another_length_is_not_used(
     filed, make_gallery, shoot, dim, caplog
 ):
     (file,) = index_files(filed)
@@ -246,7 +249,7 @@ def test_an_index_file_whose_rows_are_of_another_model_is_not_read(
     assert foreign != file
 
 
-def test_a_spoilt_index_file_is_made_anew(filed, make_gallery, shoot):
+def test_a_damaged_index_file_is_rebuilt(filed, make_gallery, shoot):
     (file,) = index_files(filed)
     content = file.read_bytes()
     file.write_bytes(content[:-200] + bytes(200))
@@ -273,10 +276,10 @@ facesearch.gallery.Gallery(Path({path!r}), FakeModel(search_dim={search_dim})).u
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot be killed like that")
 @pytest.mark.parametrize("after", [False, True], ids=["before it is there", "once it is there"])
-def test_killed_while_the_index_file_is_kept_everyone_is_still_found(
+def test_everyone_is_found_after_being_killed_while_saving_the_index_file(
     filed, make_gallery, shoot, after
 ):
-    tests = str(Path(__file__).parent)
+    tests = str(Path(fake_model.__file__).parent)
     code = REBUILD_AND_DIE.format(tests=tests, after=after, path=str(filed), search_dim=SEARCH_DIM)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -285,7 +288,7 @@ def test_killed_while_the_index_file_is_kept_everyone_is_still_found(
     assert len(index_files(filed)) == 1
 
 
-def test_a_gallery_goes_to_a_model_of_two_codes_and_back(make_gallery, shoot):
+def test_a_gallery_migrates_to_a_model_of_two_codes_and_back(make_gallery, shoot):
     one = make_gallery()
     enroll(one, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
     two = FakeModel(name="two", fingerprint="2c0de00000000000", search_dim=SEARCH_DIM)
@@ -295,13 +298,13 @@ def test_a_gallery_goes_to_a_model_of_two_codes_and_back(make_gallery, shoot):
     assert make_gallery(create=False).upkeep.info()["index_dim"] == 64
 
 
-# Who is enrolled twice
+# Duplicates and groups
 
 
 def test_copies_of_a_picture_are_found_by_their_search_codes(gallery, shoot):
     enroll(gallery, ("Copy", shoot((7, 1), salt=1)))
     template = store_of(gallery).templates.all()[1][6]
-    lit = unit(template + np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)])  # the rest sees it odd
+    lit = unit(template + np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)])  # same search code
     assert template @ lit < 0.8
     blob = lit.astype("<f2").tobytes()
     execute(gallery, "UPDATE template SET vector = ? WHERE id = 21", (blob,))
@@ -311,13 +314,13 @@ def test_copies_of_a_picture_are_found_by_their_search_codes(gallery, shoot):
     assert same.cosine == pytest.approx(1, abs=1e-3)
 
 
-def test_copies_are_no_two_photos_by_which_mates_are_judged(make_gallery, shoot):
-    """Of a person with a copy of a photo, nothing is learned of how alike two photos are."""
+def test_copies_of_a_photo_do_not_teach_how_alike_two_photos_are(make_gallery, shoot):
+    """A photo and its copy are no evidence of how alike two photos of a person are."""
     gallery = make_gallery(model=TWO_CODES)
     enroll(gallery, *((f"P{p}", shoot((p, 1))) for p in range(1, 21)))
     with live_index_of(gallery).reading() as view:
         judge = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, view.index).judge()
-        assert judge.mates == judge.model_mates  # nobody has two
+        assert judge.mates == judge.model_mates  # nobody has two photos
     enroll(gallery, *((f"P{p}", shoot((p, 1), salt=1)) for p in range(1, 21)))
     odd = np.r_[np.zeros(SEARCH_DIM), np.full(48, 0.15)]
     for number, row in zip(*store_of(gallery).templates.with_ids(range(21, 41)), strict=True):
@@ -342,7 +345,7 @@ def test_one_person_under_two_names_is_proposed_with_and_without_the_index(galle
     assert (alike.person, alike.probability > 0.5) == ("Again", True)
 
 
-def test_faces_without_a_name_are_grouped_by_the_whole_template(gallery, shoot):
+def test_unnamed_faces_are_grouped_by_whole_templates(gallery, shoot):
     photos = [shoot((person, k)) for person in (50, 51) for k in (1, 2, 3)]
     groups = gallery.review.cluster(photos).groups
     assert sorted({Path(f.photo).name[:2] for f in group.faces} for group in groups) == [
