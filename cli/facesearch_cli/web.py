@@ -104,6 +104,7 @@ def web(
 def check_extra() -> None:
     """Raise typer.Exit unless the page's packages are installed."""
     try:
+        import facesearch.serving.server
         import facesearch.web.app  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name not in WEB_PACKAGES:

@@ -40,8 +40,10 @@ def connect(
     unjoined: list[tuple[int, int, float]] = []
     for score, first, second in sorted(weak, reverse=True):
         one, two = set_of[first], set_of[second]
+        if one is two:
+            continue
         links = sum({id(set_of[a]), id(set_of[b])} == {id(one), id(two)} for _, a, b in weak)
-        if one is not two and min(len(one), len(two)) > 1 and links < 2:
+        if min(len(one), len(two)) > 1 and links < 2:
             unjoined.append((first, second, score))
         else:
             join(set_of, first, second, apart)

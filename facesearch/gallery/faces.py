@@ -165,6 +165,7 @@ class Faces:
             if as_group:
                 group = [face for face in chosen if isinstance(face, PhotoFace)]
                 return self._confirm_group(journal, person, group)
+            chosen = list(dict.fromkeys(chosen))
             enrolled = [face for face in chosen if isinstance(face, KnownFace)]
             if enrolled:
                 enrolled_faces_in(self._session, person, enrolled)
@@ -191,14 +192,15 @@ class Faces:
             drop_rejections(self._store, journal, person)
             self._drop_dismissals(journal, face.content_hash, face.box)
             where = face.where if isinstance(face, PhotoFace) else None
-            if not journal.changes:
-                path = where[1] if where else None
-                return Decision(None, now(), "human", "confirm", summary, path, None, None, {})
-            row = self._decisions.append(
-                "confirm", journal, person, others, summary=summary, photo=where, run=run
-            )
-            run.append(row)
-            journal = self._store.journal()
+            if journal.changes:
+                row = self._decisions.append(
+                    "confirm", journal, person, others, summary=summary, photo=where, run=run
+                )
+                run.append(row)
+                journal = self._store.journal()
+        if not run:  # all of them are confirmed already
+            path = where[1] if where else None
+            return Decision(None, now(), "human", "confirm", summary, path, None, None, {})
         return self._decisions.entry(run)
 
     def _confirm_group(self, journal: Journal, person: int, faces: Sequence[PhotoFace]) -> Decision:

@@ -47,6 +47,7 @@ class Desk:
         """
         self.gallery = gallery  # use it within `ask` only
         self.subject = subject(gallery.model.manifest)  # face, drawing or picture
+        self.uploads = Uploads()
         self.review = ReviewSession(gallery, photos)
         self.duplicates = Duplicates(gallery, folders)
         self.thumbnails = Thumbnails(gallery.upkeep.index_folder)
@@ -59,7 +60,6 @@ class Desk:
 
     def open(self) -> None:
         """Start the decoder processes, and the review if there are photos to review."""
-        self.uploads = Uploads()
         threading.Thread(target=self._start_decoders, daemon=True).start()
         if self.review.photos:
             self.review.start()

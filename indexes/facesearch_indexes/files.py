@@ -16,13 +16,12 @@ from pathlib import Path
 
 from facesearch_indexes.base import IndexDamaged
 from facesearch_indexes.faiss_index import FaissIndex
+from facesearch_indexes.file_names import SAVED, UNFINISHED
 
 _log = logging.getLogger(__name__)
 
 _FORMAT = 1
 _LONGEST_HEADER = 1000  # bytes
-_SAVED = re.compile(r"(?P<generation>[0-9a-f]+)-(?P<seq>[0-9]+)-(?P<sha256>[0-9a-f]{64})\.index")
-_UNFINISHED = re.compile(r"[0-9a-f]+-[0-9]+-[a-z0-9_]+\.tmp")
 
 
 def save(index: FaissIndex, folder: Path, generation: str, seq: int) -> Path:
@@ -56,9 +55,9 @@ def save(index: FaissIndex, folder: Path, generation: str, seq: int) -> Path:
         raise
     _sync_folder(folder)
     for other in folder.iterdir():
-        saved = _SAVED.fullmatch(other.name)
+        saved = SAVED.fullmatch(other.name)
         newer = saved and saved["generation"] == generation and int(saved["seq"]) > seq
-        if other != path and not newer and (saved or _UNFINISHED.fullmatch(other.name)):
+        if other != path and not newer and (saved or UNFINISHED.fullmatch(other.name)):
             _delete(other)
     return path
 
@@ -91,23 +90,10 @@ def saved_states(folder: Path) -> list[tuple[int, str]]:
     return [(seq, name["generation"]) for seq, name, _ in _saved(folder)]
 
 
-def erase(folder: Path) -> int:
-    """Delete all index files in `folder`, unfinished ones too; return how many there were.
-
-    Raises OSError if one cannot be deleted.
-    """
-    n_files = 0
-    for path in folder.glob("*"):
-        if _SAVED.fullmatch(path.name) or _UNFINISHED.fullmatch(path.name):
-            path.unlink(missing_ok=True)
-            n_files += 1
-    return n_files
-
-
 def _saved(folder: Path) -> list[tuple[int, re.Match[str], Path]]:
     """Return seq, parsed name and path of each finished index file in `folder`."""
     try:
-        names = [(_SAVED.fullmatch(path.name), path) for path in folder.iterdir()]
+        names = [(SAVED.fullmatch(path.name), path) for path in folder.iterdir()]
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch_indexes.base import VectorIndex
+from facesearch_indexes.file_names import erase
 
 
 class IndexStore(Protocol):
@@ -108,8 +109,6 @@ class FaissFiles:
 
     def erase(self) -> int:
         """Delete all index files, unfinished ones too; return how many there were."""
-        from facesearch_indexes.files import erase
-
         return erase(self._folder)
 
 

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from facesearch import Gallery
 from facesearch.duplicates.enrolled import EnrolledFace, PerhapsTwo
+from facesearch.gallery.duplicates import Duplicates
 from facesearch_cli import dedupe as command
 from facesearch_cli import dedupe_people
 from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE, UNUSABLE
@@ -248,7 +249,7 @@ def test_a_name_that_may_be_two_people_is_not_merged(people, facesearch, twice, 
     shown = EnrolledFace("Amazing Grace", path, face.content_hash, face.box, face.id)
     two = PerhapsTwo("Amazing Grace", 0.6, ((shown,), (shown,)))
     monkeypatch.setattr(
-        Gallery, "two_in_one", lambda self, at_least=0.5: (two,) if at_least <= 0.6 else ()
+        Duplicates, "two_in_one", lambda self, at_least=0.5: (two,) if at_least <= 0.6 else ()
     )
     for at_least in (0.5, 0.61):
         result = people("--apply", "--yes", "--at-least", at_least)
@@ -287,9 +288,9 @@ def test_the_page_shows_faces_only_of_photos_that_have_not_changed(people, tmp_p
 
 def test_less_probable_people_are_not_proposed(people, monkeypatch):
     asked = []
-    same_people = Gallery.same_people
+    same_people = Duplicates.same_people
     monkeypatch.setattr(
-        Gallery, "same_people", lambda self, p: asked.append(p) or same_people(self, p)
+        Duplicates, "same_people", lambda self, p: asked.append(p) or same_people(self, p)
     )
     assert people("--at-least", 1).stdout == ""
     assert asked == [1.0]

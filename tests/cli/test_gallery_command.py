@@ -43,7 +43,7 @@ def test_check_lists_damage_that_prevents_an_index(gallery, enrolled_gallery):
     assert result.exit_code == 4
     found = json.loads(result.stdout)
     assert found["templates"] == 2
-    assert "templates that are no numbers" in found["problems"][0]
+    assert "templates that are not numbers" in found["problems"][0]
 
 
 def test_rebuild_counts_the_templates(gallery):

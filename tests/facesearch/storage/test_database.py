@@ -13,6 +13,7 @@ from deciding import dismiss, reject
 from gallery_rows import store_of
 from memory_database import MemoryDatabase, MemoryFiles
 
+from facesearch.boxes import FacePlace
 from facesearch.errors import GalleryError
 from facesearch.gallery import Gallery
 from facesearch.storage.sqlite import SCHEMA_VERSION, SQLiteFile
@@ -237,7 +238,7 @@ def test_what_the_nouns_store_is_sound(db):
     with store.transaction():
         people = [store.people.add(name) for name in ("Ada", "Grace")]
         store.journal().insert("not_same", dict(zip(("person_a", "person_b"), people, strict=True)))
-        store.unnamed.keep({store.unnamed.next_id(): [("f" * 64, (0, 0, 9, 9))]}, [])
+        store.unnamed.keep({store.unnamed.next_id(): [FacePlace("f" * 64, (0, 0, 9, 9))]}, [])
         store.decisions.append("not-same", person_id=people[0], others=people[1:])
     assert store.verdicts.people_apart() == {(1, 2)}
     assert [row.box for row in store.unnamed.in_photo("f" * 64)] == [(0, 0, 9, 9)]
@@ -311,4 +312,4 @@ def test_a_program_killed_inside_a_transaction_leaves_what_it_had_stored_before(
         assert writer.stdout.readline() == b"written\n"
         os.kill(writer.pid, signal.SIGKILL)
     with closing(SQLiteFile.open(file, create=False)) as opened:
-        assert (names(opened), opened.upkeep.check()) == (["stored"], [])
+        assert (names(opened), opened.check()) == (["stored"], [])

@@ -10,6 +10,7 @@ from duplicates_steps import Card, again, card, searched, text, undo
 from PIL import Image
 
 from facesearch import Gallery
+from facesearch.gallery.duplicates import Duplicates
 from facesearch.storage import sqlite
 
 
@@ -114,7 +115,7 @@ def test_a_proposal_about_a_forgotten_person_is_skipped(twins, gallery_of_twins)
 
 
 def test_a_proposal_about_a_person_forgotten_at_this_moment_is_skipped(twins, monkeypatch):
-    monkeypatch.setattr(Gallery, "look_alikes", lambda *_: [])
+    monkeypatch.setattr(Duplicates, "look_alikes", lambda *_: [])
     assert card(twins, "people").number is None
 
 
@@ -214,15 +215,15 @@ def test_a_person_forgotten_during_a_search_is_erased_when_it_ends(
 ):
     monkeypatch.setattr(sqlite, "ERASE_TIMEOUT_S", 0.1)
     reading, go_on = threading.Event(), threading.Event()
-    found = Gallery.two_in_one
+    found = Duplicates.two_in_one
 
-    def slow(gallery, at_least):
-        with gallery._finding_twice():
+    def slow(duplicates, at_least):
+        with duplicates._finding():
             reading.set()
             assert go_on.wait(60)
-        return found(gallery, at_least)
+        return found(duplicates, at_least)
 
-    monkeypatch.setattr(Gallery, "two_in_one", slow)
+    monkeypatch.setattr(Duplicates, "two_in_one", slow)
     app = open_app(gallery_of_twins)
     (page,) = re.findall(r'href="(/people/\d+)"', text(app, "/people?search=beatrix"))
     assert app.tell("/duplicates/look")[0] == 200
