@@ -128,7 +128,7 @@ def test_unusable_pictures_are_listed_and_exit_3(facesearch, letters_model, lett
     assert result.stdout.startswith("letters on 16 pictures of 4 classes")
     heading, *lines = result.stderr.splitlines()
     assert heading == "Could not be used:"
-    assert lines[0].startswith(f"  {letters / 'A' / 'broken.png'}: it is no picture")
+    assert lines[0].startswith(f"  {letters / 'A' / 'broken.png'}: it is not a picture")
     assert lines[1] == f"  {letters / 'M' / 'blank.png'}: it shows nothing to compare"
 
 

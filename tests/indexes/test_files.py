@@ -407,4 +407,4 @@ def test_only_the_owner_may_read_index_files(folder):
 
 
 def test_load_recognizes_the_file_names_of_save(folder):
-    assert files._SAVED.fullmatch(save(make_index(), folder, "0af9", 12).name)
+    assert files.SAVED.fullmatch(save(make_index(), folder, "0af9", 12).name)

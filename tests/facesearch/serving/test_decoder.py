@@ -37,7 +37,7 @@ def test_an_error_names_the_users_file_not_our_copy(tmp_path):
     (tmp_path / "x").write_bytes(b"no picture")
     decoder = DecoderProcess(odd_models.hanging)
     try:
-        with pytest.raises(PhotoError, match=r"cannot read holiday\.jpg: it is no picture"):
+        with pytest.raises(PhotoError, match=r"cannot read holiday\.jpg: it is not a picture"):
             decoder.decode(tmp_path / "x", "holiday.jpg")
     finally:
         decoder.close()

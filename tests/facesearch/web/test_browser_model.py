@@ -39,7 +39,7 @@ def test_two_photos_are_compared_and_another_face_is_selected_by_keyboard(
     page.get_by_role("columnheader", name="same person at or above it").wait_for()
 
     page.set_input_files("#file-b", __file__)
-    page.locator("[data-side=b]").get_by_text("it is no picture").wait_for()
+    page.locator("[data-side=b]").get_by_text("it is not a picture").wait_for()
     expect(page.locator(".verified")).to_have_count(0)
 
 

@@ -103,7 +103,7 @@ def test_completing_names_ignores_case_and_accents(open_app, enrolled_gallery):
 def test_an_unreadable_photo_is_reported_by_the_users_file_name(site):
     status, headers, body = site.ask("POST", "/photos?name=../../<b>x.jpg", b"text")
     assert (status, headers["content-type"]) == (422, "application/json")
-    assert b"cannot read <b>x.jpg: it is no picture" in body
+    assert b"cannot read <b>x.jpg: it is not a picture" in body
 
 
 def test_invalid_requests_are_refused_in_one_sentence(site, portraits):
