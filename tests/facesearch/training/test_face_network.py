@@ -150,7 +150,7 @@ def test_the_second_trunk_starts_as_the_network_whose_weights_it_loads():
 
 
 def test_a_convolution_with_a_stride_is_padded_below_and_to_the_right():
-    convolution = Convolution(3, 8, 3, 2, bends=False)
+    convolution = Convolution(3, 8, 3, 2, act=False)
     x = torch.rand(1, 3, 6, 6)
     weights, bias = convolution.layer.weight.detach(), convolution.layer.bias.detach()
     wider = torch.zeros(1, 3, 7, 7)
