@@ -169,7 +169,7 @@ def test_no_decision_is_made_about_a_photo_that_has_changed(waiting, home, portr
     status, refused = waiting.tell(f"{her}/is", name="Eileen")
     picture = waiting.ask("GET", f"{her}/faces/1/picture")
     photo.write_bytes(before)
-    assert (status, "another picture by now" in refused["error"]) == (422, True)
+    assert (status, "the file has changed since" in refused["error"]) == (422, True)
     assert picture[1]["content-type"] == "image/svg+xml"
 
 

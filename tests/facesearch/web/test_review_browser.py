@@ -332,7 +332,7 @@ def test_a_refused_decision_comes_back_with_the_reason(review, home, open_page):
     before = photo.read_bytes()
     photo.write_bytes((home.parent / "album" / "grace_hopper250.png").read_bytes())
     press(page, "y")
-    page.get_by_role("alert").get_by_text("another picture by now").wait_for()
+    page.get_by_role("alert").get_by_text("the file has changed since").wait_for()
     photo.write_bytes(before)
     shows(page, refused)
     left(page, 9)
