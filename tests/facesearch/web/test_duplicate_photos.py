@@ -40,7 +40,7 @@ def test_duplicate_photos_are_moved_to_the_command_lines_trash_and_back(
     shown = card(site, "photos")
     stays, gone = named(shown)
     assert (stays, set(gone)) == ("eileen.png", {"eileen grey.png", "eileen small.png"})
-    assert "it has most bytes" in shown.html
+    assert "it is the largest file" in shown.html
     for number in (1, 3):
         picture = f"/duplicates/cards/{shown.number}/photos/{number}/picture"
         assert site.ask("GET", picture)[1]["content-type"] == "image/jpeg"
