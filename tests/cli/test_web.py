@@ -78,9 +78,11 @@ def test_an_address_of_another_machine_is_one_sentence(facesearch):
 )
 def test_it_warns_if_others_can_connect(facesearch, monkeypatch, own_home, options, warned):
     from facesearch.serving import server
+    from facesearch.web import app
 
     own = server.listen()
     monkeypatch.setattr(server, "listen", lambda port, host: own)  # nobody need have that address
+    monkeypatch.setattr(app, "make_app", lambda *_, **__: None)  # one that nobody would close
     monkeypatch.setattr(server, "serve", lambda *_, **__: None)
     result = facesearch("web", "--no-browser", *options)
     assert result.exit_code == 0
