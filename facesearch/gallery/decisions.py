@@ -67,8 +67,7 @@ class Decisions:
         `photo` is (content hash, path) of the photo that it is about, if it is about one.
         """
         if not journal.changes:
-            path = photo[1] if photo else None
-            return Decision(None, now(), "human", kind, summary, path, None, None, {})
+            return nothing_stored(kind, summary, photo)
         row = self.append(kind, journal, person, others, summary=summary, photo=photo)
         decision = self.entry([row])
         return replace(decision, id=None) if dry_run else decision
@@ -162,6 +161,12 @@ class Decisions:
 
 class _DryRun(Exception):
     """Ends a transaction that is not to be stored."""
+
+
+def nothing_stored(kind: str, summary: str, photo: tuple[str, str] | None) -> Decision:
+    """Return what is told of a decision that changes nothing, since it was so already."""
+    path = photo[1] if photo else None
+    return Decision(None, now(), "human", kind, summary, path, None, None, {})
 
 
 def undo_first(said: Sequence[DecisionRow]) -> str:

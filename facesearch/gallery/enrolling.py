@@ -18,7 +18,7 @@ from facesearch.face_choice import Choice, choose_faces, choose_wholes
 from facesearch.gallery.live_index import View
 from facesearch.gallery.names import person_name
 from facesearch.gallery.session import Session
-from facesearch.identification import Seen, look
+from facesearch.identification import Seen, compare, look
 from facesearch.openset import posterior
 from facesearch.parallel import in_order
 from facesearch.photo import read_photo
@@ -153,9 +153,10 @@ class Enroller:
     def _store_face(self, person: int, path: Path, photo: Seen, place: int) -> float:
         """Store one face and the decision to enroll it; return the face's sharpness."""
         face, sharp = photo.faces[place], sharpness(photo.crops[place])
+        # The changes are not noted in the log: faces are many, and undoing finds the rows by face.
         face_id = self._store.faces.insert(
-            self._store.journal(),  # an enrollment's changes are not noted: faces are many, and
-            person,  # the rows that it takes to undo it follow from the face
+            self._store.journal(),
+            person,
             (photo.content_hash, str(path.absolute()), photo.width, photo.height),
             FaceRow(face.box, face.landmarks, face.score, sharp),
             photo.embeddings[place],
@@ -203,11 +204,7 @@ class Enroller:
         candidates = {other: mean for other, mean in candidates.items() if other != person}
         if not candidates:
             return ()
-        scores = self._model.head.scores(
-            view.strangers.centered(reference),
-            view.strangers.centered(np.stack(list(candidates.values()))),
-        )
-        z = view.strangers.standard(scores)
+        _, z = compare(reference, list(candidates.values()), view.strangers, self._model)
         probabilities, _ = posterior(self._model.evidence.llr(z), view.strangers.people, 0.5)
         names = self._store.people.names_of(candidates)
         limit = view.strangers.threshold(LOOK_ALIKE_FPIR)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from facesearch.alignment import sharpness
 from facesearch.boxes import Box, same_place
 from facesearch.errors import FaceError, Refused
-from facesearch.gallery.decisions import MAX_LISTED, Decision, Decisions
+from facesearch.gallery.decisions import MAX_LISTED, Decision, Decisions, nothing_stored
 from facesearch.gallery.files import photo_folder
 from facesearch.gallery.lookup import (
     FaceInPhoto,
@@ -32,7 +32,7 @@ from facesearch.photo import read_photo
 from facesearch.storage.decisions import DecisionRow
 from facesearch.storage.journal import Journal
 from facesearch.storage.photo_copies import copy_path, keep_copy
-from facesearch.storage.rows import FaceRow, KnownFace, box_columns, now
+from facesearch.storage.rows import FaceRow, KnownFace, box_columns
 from facesearch.storage.sqlite import reported
 
 if TYPE_CHECKING:
@@ -199,8 +199,7 @@ class Faces:
                 run.append(row)
                 journal = self._store.journal()
         if not run:  # all of them are confirmed already
-            path = where[1] if where else None
-            return Decision(None, now(), "human", "confirm", summary, path, None, None, {})
+            return nothing_stored("confirm", summary, where)
         return self._decisions.entry(run)
 
     def _confirm_group(self, journal: Journal, person: int, faces: Sequence[PhotoFace]) -> Decision:

@@ -55,6 +55,16 @@ def test_several_faces_are_confirmed_as_one_decision(trio):
 # Reject
 
 
+def test_of_several_faces_those_not_yet_confirmed_are_stored(trio, shoot):
+    known, new = shoot((ADA, 1)), shoot((ADA, 8))
+    confirm(trio, known, "Ada")
+    decision = trio.faces.confirm([trio.faces.look_at(known), trio.faces.look_at(new)], "Ada")
+    assert decision.id is not None
+    assert str(new) in [path for path, _ in trio.people.faces_of("Ada")]
+    again = trio.faces.confirm([trio.faces.look_at(known), trio.faces.look_at(new)], "Ada")
+    assert again.id is None
+
+
 def test_a_face_is_rejected_even_if_its_photo_is_gone(trio, shoot):
     photo = shoot((ADA, 1))
     photo.unlink()
