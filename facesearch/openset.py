@@ -211,13 +211,24 @@ def posterior(llrs: Floats, people: int, prior: float) -> tuple[Floats, float]:
     """
     if people == 0 or len(llrs) == 0:
         return np.zeros(len(llrs), np.float32), 1.0
-    each = np.log(prior / people)
-    left = people - len(llrs)
-    others = np.log(left) + min(0.0, float(llrs.min())) + each if left > 0 else -np.inf
-    logs = np.append(llrs.astype(np.float64) + each, [others, np.log(1 - prior)])
+    logs = log_weights(llrs, people, prior)
     shares = np.exp(logs - logs.max())
     shares /= shares.sum()
     return shares[:-2].astype(np.float32), float(shares[-1])
+
+
+def log_weights(llrs: Floats, people: int, prior: float) -> NDArray[np.float64]:
+    """Return the logarithms (..., k + 2) of what Bayes' rule makes shares of, see `posterior`.
+
+    They are those of k candidates with the log-likelihood ratios `llrs` (..., k), then of the
+    other enrolled people together, then of a stranger.
+    """
+    each = np.log(prior / people)
+    left = people - llrs.shape[-1]
+    weakest = np.minimum(0.0, llrs.min(-1, keepdims=True)).astype(np.float64)
+    others = np.log(left) + weakest + each if left > 0 else np.full_like(weakest, -np.inf)
+    stranger = np.full_like(weakest, np.log(1 - prior))
+    return np.concatenate([llrs.astype(np.float64) + each, others, stranger], axis=-1)
 
 
 def assign(gains: NDArray[np.float64]) -> NDArray[np.intp]:

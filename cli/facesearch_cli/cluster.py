@@ -60,7 +60,7 @@ def cluster(
     """
     from facesearch.manifest import subject
 
-    number, person = (None, "") if name is None else (name[0], usable_name(name[1]))
+    number, person = (None, "") if name is None else (name[0], usable_name(name[1], new=True))
     photos = list(photos_in(paths))
     screen = Screen()
     with options.opened(photos=len(photos), create=True) as gallery:

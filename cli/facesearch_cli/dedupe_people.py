@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from facesearch.duplicates.proposals import PeopleProposals
     from facesearch.duplicates.report_page import Picture
 
-SURE = 0.95  # the summary also says how many proposals are at least this probable
 MAX_LISTED = 3  # photos of the larger camp; the smaller, which would be split off, is listed whole
 MAX_SHOWN = 4  # faces of a name on the page
 SAME_NAME = "the same name but for case, accents or spaces"
@@ -154,6 +153,7 @@ def sentences(found: "PeopleProposals", bearers: str) -> list[str]:
 
 def how_many_wrong(probabilities: Sequence[float]) -> str:
     """Return how many proposals are probably wrong, of all and of those at SURE or above."""
+    from facesearch.duplicates.proposals import SURE
     from facesearch.duplicates.same_person import expected_wrong
 
     def wrong(at_least: float) -> str:

@@ -51,7 +51,10 @@ def enroll(
 
     Photos that are enrolled already are skipped, so an interrupted run can simply be repeated.
     """
-    jobs, strays = people_in(paths) if name is None else (all_of(usable_name(name), paths), [])
+    if name is None:
+        jobs, strays = people_in(paths)
+    else:
+        jobs, strays = all_of(usable_name(name, new=True), paths), []
     outcome = Outcome(Screen(), as_json=options.as_json)
     with options.opened(photos=len(jobs), create=True) as gallery:
         n_before = len(gallery.people.all())
@@ -163,7 +166,7 @@ def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tup
         strays += [(photo, "it is beside the people's folders, not in one") for photo in loose]
         for subfolder in subfolders:
             try:
-                person = usable_name(subfolder.name)
+                person = usable_name(subfolder.name, new=True)
             except typer.BadParameter as error:
                 strays.append((subfolder, error.message))
             else:

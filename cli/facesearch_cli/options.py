@@ -160,14 +160,17 @@ def photos_in(paths: Iterable[Path]) -> Iterator[Path]:
         yield from found or [path]
 
 
-def usable_name(name: str) -> str:
-    """Return `name` as the gallery stores it; raises typer.BadParameter if it is not valid."""
-    from facesearch.gallery import person_name
+def usable_name(name: str, *, new: bool = False) -> str:
+    """Return `name` as the gallery stores it; raises typer.BadParameter if it is not valid.
+
+    `new` names may be those of people who are not enrolled yet.
+    """
+    from facesearch.names import new_person_name, person_name
 
     try:
-        return person_name(name)
+        return new_person_name(name) if new else person_name(name)
     except ValueError as error:
-        raise typer.BadParameter(f"{name!a} is not a valid person name") from error
+        raise typer.BadParameter(str(error)) from error
 
 
 def one_format(as_json: bool, as_csv: bool) -> None:

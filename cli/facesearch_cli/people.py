@@ -113,7 +113,7 @@ def rename(
     options: Options, name: Name, new_name: Annotated[str, typer.Argument(metavar="NEW_NAME")]
 ) -> None:
     """Give a person another name."""
-    name, new_name = usable_name(name), usable_name(new_name)
+    name, new_name = usable_name(name), usable_name(new_name, new=True)
     with options.opened() as gallery:
         names = {person.name for person in gallery.people.all()}
         if name in names and new_name in names - {name}:
@@ -156,7 +156,7 @@ def split(
     dry_run: DryRun = False,
 ) -> None:
     """Split a person: some of their photos show somebody new, who is enrolled from them."""
-    name, new_name = usable_name(name), usable_name(new_name)
+    name, new_name = usable_name(name), usable_name(new_name, new=True)
     with options.opened() as gallery:
         decision = gallery.people.split(name, photos, new_name, dry_run=dry_run)
         report_decision(decision, options, dry_run=dry_run)
@@ -195,7 +195,7 @@ def confirm(
     ] = False,
 ) -> None:
     """Confirm whose face this is: it is enrolled, and always gets this name from now on."""
-    name = usable_name(name)
+    name = usable_name(name, new=new)
     with options.opened() as gallery:
         faces = [gallery.faces.look_at(photo, face)]
         who: Who = "enrolled or new" if new else "enrolled"

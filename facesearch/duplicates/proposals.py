@@ -9,6 +9,8 @@ from facesearch.duplicates.same_person import expected_wrong
 if TYPE_CHECKING:
     from facesearch.duplicates.enrolled import EnrolledTwice, PerhapsTwo, ProbablyOne
 
+AT_LEAST = 0.5  # the smallest probability of a proposal, unless another one is asked for
+SURE = 0.95  # summaries also say how many proposals are at least this probable
 DOUBTFUL = 0.5  # from this probability of being two people's a name is merged with no other
 
 

@@ -6,7 +6,6 @@ is not proposed again. Identical twins look like one person to all of this: wher
 some, they are proposed at any probability.
 """
 
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
@@ -26,6 +25,7 @@ from facesearch.duplicates.judge import (
     sum_by_person,
 )
 from facesearch.duplicates.neighbors import index_of, search_deeper
+from facesearch.names import folded
 from facesearch.vectors import Floats, unit
 from facesearch_indexes.base import Matches, VectorIndex
 
@@ -261,15 +261,7 @@ def same_names(names: Mapping[int, str]) -> list[tuple[int, int]]:
     first: dict[str, int] = {}
     pairs = []
     for person in sorted(names):
-        one = first.setdefault(bare_name(names[person]), person)
+        one = first.setdefault(folded(names[person]), person)
         if one != person:
             pairs.append((one, person))
     return pairs
-
-
-def bare_name(name: str) -> str:
-    """Return `name` without case, accents and spaces: names that differ only there become equal."""
-    parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
-    # classes of 200 and up are accents; lower ones make another letter, as in Japanese
-    kept = (c for c in parts if unicodedata.combining(c) < 200 and not c.isspace())
-    return unicodedata.normalize("NFC", "".join(kept))

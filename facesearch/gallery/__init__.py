@@ -11,7 +11,6 @@ from facesearch.gallery.identifying import (
     compare,
     verify,
 )
-from facesearch.gallery.names import folded, person_name
 
 __all__ = [
     "Decision",
@@ -21,12 +20,10 @@ __all__ = [
     "Neighbor",
     "Verification",
     "compare",
-    "folded",
     "gallery_file",
     "import_gallery",
     "index_folder",
     "model_for",
-    "person_name",
     "photo_cache_file",
     "verify",
 ]

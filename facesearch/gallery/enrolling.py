@@ -16,9 +16,9 @@ from facesearch.candidates import mean_template
 from facesearch.errors import FaceError, FacesearchError, PhotoError
 from facesearch.face_choice import Choice, choose_faces, choose_wholes
 from facesearch.gallery.live_index import View
-from facesearch.gallery.names import person_name
 from facesearch.gallery.session import Session
 from facesearch.identification import Seen, compare, look
+from facesearch.names import new_person_name, person_name
 from facesearch.openset import posterior
 from facesearch.parallel import in_order
 from facesearch.photo import read_photo
@@ -60,7 +60,7 @@ class Enroller:
         """Yield what became of each (name, photo file) once it is on the disk."""
         with self._store.transaction():  # fails here, not after the first photos, if it must
             enrolled = self._store.faces.enrolled_photos()
-        jobs = ((person_name(name), Path(path)) for name, path in photos)
+        jobs = ((self._spelled(name), Path(path)) for name, path in photos)
         chunk: list[Job] = []
         started = monotonic()
         for (name, path), seen in in_order(lambda job: self._look(*job, enrolled), jobs, workers):
@@ -69,6 +69,11 @@ class Enroller:
                 yield from self._store_chunk(chunk)
                 chunk, started = [], monotonic()
         yield from self._store_chunk(chunk)
+
+    def _spelled(self, name: str) -> str:
+        """Return `name` as it is stored; raises ValueError as `new_person_name` does."""
+        wanted = person_name(name)
+        return wanted if self._store.people.id_of(wanted) is not None else new_person_name(wanted)
 
     def _look(
         self, name: str, path: Path, enrolled: set[tuple[str, str]]

@@ -23,10 +23,10 @@ from facesearch.gallery.lookup import (
     nth_face,
     only_photo,
 )
-from facesearch.gallery.names import person_name
 from facesearch.gallery.person_rows import drop_rejections, new_person
 from facesearch.gallery.session import Session
 from facesearch.identification import look, referenced
+from facesearch.names import new_person_name, person_name
 from facesearch.openset import evenly
 from facesearch.photo import read_photo
 from facesearch.storage.decisions import DecisionRow
@@ -230,7 +230,7 @@ class Faces:
         if known is not None:
             return known
         merged = self._session.log.merge_of(wanted) if who == "enrolled, merged or new" else None
-        return merged[1] if merged else new_person(self._store, journal, wanted)
+        return merged[1] if merged else new_person(self._store, journal, new_person_name(wanted))
 
     def _is_confirmed_as(self, face: KnownFace, person: int) -> bool:
         """Return whether a human last said of this enrolled face alone that it is `person`."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from facesearch.boxes import same_place
 from facesearch.errors import Refused
 from facesearch.gallery.decisions import Decision, Decisions
-from facesearch.gallery.names import person_name
 from facesearch.gallery.session import Session
+from facesearch.names import person_name
 from facesearch.storage.decisions import DecisionRow
 from facesearch.storage.journal import Change, Journal, NameTaken, NotAsLeft
 from facesearch.storage.rows import Dismissal

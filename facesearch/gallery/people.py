@@ -11,9 +11,9 @@ from facesearch.boxes import same_place
 from facesearch.errors import Refused
 from facesearch.gallery.decisions import Decision, Decisions, undo_first
 from facesearch.gallery.lookup import EnrolledIn, enrolled_faces_in
-from facesearch.gallery.names import folded, person_name
 from facesearch.gallery.person_rows import drop_rejections, new_person
 from facesearch.gallery.session import Session
+from facesearch.names import folded, new_person_name, person_name
 from facesearch.storage.decisions import DecisionRow
 from facesearch.storage.journal import Journal
 from facesearch.storage.rows import KnownFace, PersonRow
@@ -178,7 +178,7 @@ class People:
         `name` its photo shows. Refused if there is a `new_name` already, or nothing would be left
         of `name`. Raises FaceError for a photo from which `name` is not enrolled.
         """
-        new_name = person_name(new_name)
+        new_name = new_person_name(new_name)
         with self._decisions.deciding(dry_run) as journal:
             person = self._session.person(name)
             faces = enrolled_faces_in(self._session, person, photos)
@@ -258,7 +258,7 @@ class People:
 
     def rename(self, name: str, new_name: str) -> Decision:
         """Give a person another name; Refused if somebody else bears it."""
-        new_name = person_name(new_name)
+        new_name = new_person_name(new_name)
         with self._decisions.deciding() as journal:
             person = self._session.person(name)
             if self._store.people.id_of(new_name) not in (None, person):

@@ -16,9 +16,9 @@ from facesearch.gallery.faces import Faces, Who
 from facesearch.gallery.files import photo_cache_file
 from facesearch.gallery.identifying import identify_faces, probe
 from facesearch.gallery.lookup import PhotoFace
-from facesearch.gallery.names import person_name
 from facesearch.gallery.session import Session
 from facesearch.identification import Seen, look, referenced
+from facesearch.names import person_name
 from facesearch.parallel import in_order
 from facesearch.photo import read_photo
 from facesearch.vectors import Floats

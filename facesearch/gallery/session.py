@@ -5,9 +5,9 @@ from pathlib import Path
 
 from facesearch.errors import UnknownPerson
 from facesearch.gallery.live_index import LiveIndex
-from facesearch.gallery.names import folded, person_name
 from facesearch.manifest import subject
 from facesearch.model import Model
+from facesearch.names import folded, person_name
 from facesearch.storage.decisions import DecisionLog
 from facesearch.storage.store import Store
 

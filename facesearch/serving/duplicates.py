@@ -13,14 +13,13 @@ from pathlib import Path
 from facesearch.duplicates import trash
 from facesearch.duplicates.enrolled import PerhapsOne, PerhapsTwo
 from facesearch.duplicates.photos import PhotoGroup, find_duplicates
+from facesearch.duplicates.proposals import AT_LEAST, SURE
 from facesearch.duplicates.same_person import expected_wrong
 from facesearch.errors import FacesearchError, Refused
 from facesearch.gallery import Decision, Gallery
 from facesearch.serving.duplicate_cards import Card, CardView, Proposal, Side, new_card, view_of
 
 KINDS = ("people", "names", "faces", "photos")
-AT_LEAST = 0.5  # smallest probability of a proposal about people, as in `facesearch dedupe`
-SURE = 0.95  # the page also says how many proposals are at least this probable
 LEAVE_S = 2.0  # how long `close` waits for the search, which loses nothing when it is cut off
 
 

@@ -18,7 +18,7 @@ from facesearch.candidates import CANDIDATES
 from facesearch.errors import TrainingError
 from facesearch.evaluation.metrics import fpir
 from facesearch.head import L1SigmoidHead, rotation_code
-from facesearch.openset import Cohort, Evidence, third_moment
+from facesearch.openset import Cohort, Evidence, log_weights, third_moment
 from facesearch.training.searches import (
     SEED,
     Ids,
@@ -125,9 +125,9 @@ def fit_evidence(searches: Searches, cohort: Cohort, prior: Evidence | None = No
         total = 0.0
         for size, top, column, weight in cases:
             llrs = weights[0] + weights[1] * top + weights[2] * top**2
-            others = np.log(max(size - CANDIDATES, 1e-9)) + np.minimum(llrs[:, -1:], 0)
-            unknown = np.logaddexp(others - np.log(size), 0.0)
-            logs = np.hstack([llrs - np.log(size), unknown])
+            logs = log_weights(llrs, size, 0.5)
+            unknown = np.logaddexp(logs[:, -2:-1], logs[:, -1:])
+            logs = np.hstack([logs[:, :-2], unknown])
             right = np.take_along_axis(logs, column[:, None], 1)[:, 0]
             total += weight * float((np.logaddexp.reduce(logs, axis=1) - right).sum())
         if prior is not None:

@@ -62,6 +62,10 @@ def assert_undone(gallery, before, decision):
 
 
 def folded_slowly(name):
-    """Return what `facesearch.gallery.folded` should, letter by letter."""
-    letters = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(c for c in letters if not unicodedata.combining(c) and not c.isspace())
+    """Return what `facesearch.names.folded` should, letter by letter."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    bare = ""
+    for letter in unicodedata.normalize("NFKD", plain):
+        is_accent = unicodedata.combining(letter) > 9 or unicodedata.combining(letter) == 1
+        bare += "" if is_accent or letter.isspace() else letter
+    return unicodedata.normalize("NFC", bare)

@@ -9,9 +9,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from facesearch.errors import PhotoError
-from facesearch.gallery import Decision, person_name
+from facesearch.gallery import Decision
 from facesearch.gallery.faces import Who
 from facesearch.identification import IdentifiedFace
+from facesearch.names import new_person_name
 from facesearch.photo import MAX_BYTES
 from facesearch.serving.decoder import DecodedPhoto
 from facesearch.serving.desk import Desk
@@ -111,9 +112,8 @@ class IdentifyPage:
         content_hash = decoded.seen.content_hash
 
         def decide() -> Decision:
-            if not new:
-                self._gallery.people.id_of(name)  # raises before the photo is copied
-            person_name(name)
+            # both raise before the photo is copied
+            _ = new_person_name(name) if new else self._gallery.people.id_of(name)
             photo = self._gallery.faces.keep_photo(upload.path, content_hash)
             face = self._gallery.faces.look_at(photo, number)
             who: Who = "enrolled or new" if new else "enrolled"

@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facesearch.errors import GalleryError, Refused, UnknownPerson
-from facesearch.gallery import Decision, person_name
+from facesearch.gallery import Decision
+from facesearch.names import person_name
 from facesearch.serving.desk import Desk
 from facesearch.serving.request_parsing import (
     json_body,

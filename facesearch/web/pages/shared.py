@@ -6,7 +6,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from facesearch.errors import PhotoError
-from facesearch.gallery import folded
+from facesearch.names import folded
 from facesearch.serving.desk import Desk
 from facesearch.serving.request_parsing import json_body, path_number
 from facesearch.web.rendering import STATIC, decided

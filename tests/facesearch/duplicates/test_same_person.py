@@ -18,7 +18,6 @@ from made_up_people import (
 from facesearch.duplicates.judge import Enrolled
 from facesearch.duplicates.same_face import same_faces
 from facesearch.duplicates.same_person import (
-    bare_name,
     expected_wrong,
     photographed_together,
     probability_for,
@@ -136,22 +135,6 @@ def test_alike_faces_are_not_reported_as_equal_names_nor_names_without_a_photo_p
     names = {1: "Ana", 2: "Eva", 8: "Ida", 9: "IDA"}
     (pair,) = same_people(enrolled, judge_of(enrolled), names=names).pairs
     assert (pair.people, pair.same_name) == ((1, 2), False)
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "equal"),
-    [
-        ("Jürgen Müller", "JURGEN  MULLER", True),
-        ("Jürgen", "Ju\u0308rgen", True),
-        ("Straße", "STRASSE", True),
-        ("Anna Maria", "Annamaria", True),
-        ("\u0130pek", "ipek", True),
-        ("が", "か", False),
-        ("Jan", "Jana", False),
-    ],
-)
-def test_bare_names_ignore_case_accents_and_spaces(a, b, equal):
-    assert (bare_name(a) == bare_name(b)) is equal
 
 
 def test_three_people_with_one_name_are_each_paired_with_the_first():
