@@ -1,5 +1,6 @@
 """What many tests need: two portraits that installed packages carry, and a gallery of them."""
 
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +9,10 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 from PIL import Image
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores: one thread each is faster
+    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ.setdefault(library, "1")
 
 settings.register_profile("facesearch", deadline=None)  # a test never asserts a time
 settings.load_profile("facesearch")

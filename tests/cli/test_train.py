@@ -3,7 +3,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from facesearch_cli import train as command
+from facesearch_cli import train
 from facesearch_cli.main import app
 
 needs_torch = pytest.mark.skipif(
@@ -21,15 +20,14 @@ needs_torch = pytest.mark.skipif(
 )
 
 
-def facesearch(*arguments, **options):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "facesearch_cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        **options,
-    )
+@pytest.fixture
+def one_thread():
+    """Let torch work on one thread: these networks are too small to share."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def letters(folder, names="ABCDEFGHIJ", pictures=3, size=70):
@@ -46,29 +44,33 @@ def letters(folder, names="ABCDEFGHIJ", pictures=3, size=70):
     return folder
 
 
+@pytest.mark.slow
 @needs_torch
-def test_train_enroll_and_identify_from_a_folder_of_classes(tmp_path):
+@pytest.mark.usefixtures("one_thread")
+def test_train_enroll_and_identify_from_a_folder_of_classes(facesearch, tmp_path):
     data = letters(tmp_path / "letters")
     model, gallery = tmp_path / "letters-model", tmp_path / "g.db"
     done = facesearch("train", data, "--out", model, "--steps", 4)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "Trained on 8 classes, 4 steps." in done.stdout  # of 10, two to choose by
     assert (tmp_path / "letters-model-training" / "curves.png").read_bytes()[:4] == b"\x89PNG"
     enrolled = facesearch("enroll", data, "--model", model, "--gallery", gallery)
-    assert enrolled.returncode == 0, enrolled.stderr
+    assert enrolled.exit_code == 0, enrolled.stderr
     one = letters(tmp_path / "others", "A", size=90) / "A" / "1.png"
     found = facesearch("identify", one, "--model", model, "--gallery", gallery, "--json")
     (drawing,) = json.loads(found.stdout)["faces"]
     assert drawing["candidates"][0]["person"] in "ABCDEFGHIJ"
-    assert found.returncode in (0, 1)
+    assert found.exit_code in (0, 1)
 
 
+@pytest.mark.slow
 @needs_torch
-def test_unreadable_pictures_are_listed_and_the_rest_is_trained_on(tmp_path):
+@pytest.mark.usefixtures("one_thread")
+def test_unreadable_pictures_are_listed_and_the_rest_is_trained_on(facesearch, tmp_path):
     data = letters(tmp_path / "letters")
     (data / "A" / "broken.png").write_bytes(b"not a picture")
     done = facesearch("train", data, "--out", tmp_path / "m", "--steps", 2, "--json")
-    assert done.returncode == 3
+    assert done.exit_code == 3
     assert "broken.png" in done.stderr
     result = json.loads(done.stdout)
     assert result["ended"] == "done"
@@ -85,39 +87,43 @@ def test_unreadable_pictures_are_listed_and_the_rest_is_trained_on(tmp_path):
     ],
     ids=["an empty folder", "one class", "one picture a class"],
 )
-def test_unusable_data_is_one_sentence(tmp_path, make, sentence):
+def test_unusable_data_is_one_sentence(facesearch, tmp_path, make, sentence):
     make(tmp_path / "data")
     done = facesearch("train", tmp_path / "data", "--out", tmp_path / "m")
-    assert done.returncode == 4
+    assert done.exit_code == 4
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.slow
 @needs_torch
-def test_a_training_is_not_overwritten_unless_resumed(tmp_path):
+@pytest.mark.usefixtures("one_thread")
+def test_a_training_is_not_overwritten_unless_resumed(facesearch, tmp_path):
     data = letters(tmp_path / "letters")
     first = facesearch("train", data, "--out", tmp_path / "m", "--steps", 2)
-    assert first.returncode == 0
+    assert first.exit_code == 0
     again = facesearch("train", data, "--out", tmp_path / "m", "--steps", 2)
-    assert again.returncode == 4
+    assert again.exit_code == 4
     assert "already is a model" in again.stderr
     shutil.rmtree(tmp_path / "m")
     again = facesearch("train", data, "--out", tmp_path / "m", "--steps", 2)
-    assert again.returncode == 4
+    assert again.exit_code == 4
     assert "--resume" in again.stderr
     other = facesearch("train", data, "--out", tmp_path / "m", "--steps", 3, "--resume")
-    assert other.returncode == 4
+    assert other.exit_code == 4
     assert "differs in steps" in other.stderr
 
 
+@pytest.mark.slow
 @needs_torch
-def test_ctrl_c_saves_and_resume_finishes(tmp_path):
+@pytest.mark.usefixtures("one_thread")
+def test_ctrl_c_saves_and_resume_finishes(command, facesearch, tmp_path):
     data, model = letters(tmp_path / "letters"), tmp_path / "m"
-    arguments = ["train", data, "--out", model, "--steps", 12]
+    arguments = ["train", data, "--out", model, "--steps", 5]
     log = tmp_path / "m-training" / "log.jsonl"
     with subprocess.Popen(
-        [sys.executable, "-m", "facesearch_cli", *map(str, arguments)],
+        [*command, *map(str, arguments)],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -131,14 +137,14 @@ def test_ctrl_c_saves_and_resume_finishes(tmp_path):
     assert "with --resume continues" in errors
     assert not model.exists()
     done = facesearch(*arguments, "--resume")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert (model / "model.json").exists()
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(command, "find_spec", lambda name: None)
-    with pytest.raises(command.typer.Exit) as left:
-        command.train(tmp_path, tmp_path / "m")
+    monkeypatch.setattr(train, "find_spec", lambda name: None)
+    with pytest.raises(train.typer.Exit) as left:
+        train.train(tmp_path, tmp_path / "m")
     assert left.value.exit_code == 4
     assert "pip install 'facesearch[train]'" in capsys.readouterr().err
 
