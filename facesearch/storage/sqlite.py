@@ -15,13 +15,13 @@ from typing import Any
 
 from facesearch.errors import GalleryError, NewerGallery
 from facesearch.storage.database import damaged, marks
+from facesearch.storage.schema import APPLICATION_ID, SCHEMA_VERSION, foreign_items
 
-APPLICATION_ID = 0x46534731  # "FSG1": distinguishes a gallery from another program's SQLite file
-SCHEMA_VERSION = 5  # the number of steps in migrations.py
 BUSY_TIMEOUT_S = 60.0  # how long a writer waits for another program; a bulk enrollment takes 2 s
 ERASE_TIMEOUT_S = 5.0  # how long erasing waits for other programs before it is left for later
 READ_ONLY = "it cannot be written here; choose another place with --gallery"
 VARIABLES = 500  # ids in one statement; SQLite's own limit is far above
+MAX_LISTED = 3  # foreign parts of a file that a message names
 
 
 class SQLiteFile:
@@ -203,13 +203,15 @@ class SQLiteFile:
 
 def connect(path: Path, how: str = "mode=rwc") -> sqlite3.Connection:
     """Return a connection to `path`, opened as SQLite's URI parameters `how` say."""
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{how}",
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
     )
+    connection.execute("PRAGMA trusted_schema = OFF")  # the file may be somebody else's
+    return connection
 
 
 def prepare_to_write(connection: sqlite3.Connection) -> None:
@@ -229,12 +231,16 @@ def prepare_to_write(connection: sqlite3.Connection) -> None:
 
 
 def check_is_gallery(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise GalleryError for another program's file, NewerGallery for a schema of the future."""
-    connection.execute("BEGIN")  # read all three at one moment: a program may be creating them
+    """Raise GalleryError unless a facesearch made the file, NewerGallery if it is a later one.
+
+    A gallery that holds a table, index, trigger or view of somebody else's is not opened, either.
+    """
+    connection.execute("BEGIN")  # read all of it at one moment: a program may be creating it
     try:
         ((application,),) = connection.execute("PRAGMA application_id")
         ((version,),) = connection.execute("PRAGMA user_version")
-        ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
+        ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_schema")
+        foreign = foreign_items(connection, version)
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -244,6 +250,13 @@ def check_is_gallery(connection: sqlite3.Connection, path: Path) -> None:
         raise NewerGallery(
             f"{path} was written by a newer facesearch (schema {version}, this one reads "
             f"{SCHEMA_VERSION}); update facesearch"
+        )
+    if foreign:
+        more = f" and {len(foreign) - MAX_LISTED} more" if len(foreign) > MAX_LISTED else ""
+        raise GalleryError(
+            f"{path} is not as facesearch makes a gallery ({', '.join(foreign[:MAX_LISTED])}{more}"
+            "), so it could change or keep what is stored; ask for a copy made by facesearch "
+            "gallery export"
         )
 
 

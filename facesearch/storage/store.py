@@ -14,7 +14,8 @@ from facesearch.storage.people import People
 from facesearch.storage.photos import Photos
 from facesearch.storage.problems import problems
 from facesearch.storage.rows import now
-from facesearch.storage.sqlite import SCHEMA_VERSION, SQLiteFile
+from facesearch.storage.schema import SCHEMA_VERSION
+from facesearch.storage.sqlite import SQLiteFile
 from facesearch.storage.templates import Templates
 from facesearch.storage.unnamed import UnnamedGroups
 from facesearch.storage.verdicts import Verdicts

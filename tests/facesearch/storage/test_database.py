@@ -16,7 +16,8 @@ from memory_database import MemoryDatabase, MemoryFiles
 from facesearch.boxes import FacePlace
 from facesearch.errors import GalleryError
 from facesearch.gallery import Gallery
-from facesearch.storage.sqlite import SCHEMA_VERSION, SQLiteFile
+from facesearch.storage.schema import SCHEMA_VERSION
+from facesearch.storage.sqlite import SQLiteFile
 from facesearch.storage.store import Store, bring_up_to_date
 
 

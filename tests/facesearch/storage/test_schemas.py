@@ -12,7 +12,7 @@ import pytest
 from fake_model import FakeModel, embedding
 
 from facesearch.gallery import Gallery, import_gallery
-from facesearch.storage.sqlite import SCHEMA_VERSION
+from facesearch.storage.schema import SCHEMA_VERSION
 from facesearch.storage.store import Store
 
 SCHEMAS = Path(__file__).parent / "schemas"

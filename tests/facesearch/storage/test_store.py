@@ -17,7 +17,7 @@ from fake_model import embedding
 
 from facesearch.errors import FacesearchError, GalleryError, NewerGallery
 from facesearch.gallery import Gallery, import_gallery
-from facesearch.storage import migrations, sqlite
+from facesearch.storage import migrations, schema, sqlite
 from facesearch.storage.rows import FaceRow
 from facesearch.storage.store import Store
 
@@ -111,7 +111,7 @@ def test_every_pragma_that_protects_the_file_is_on(filled):
     with closing(open_store(filled)) as opened:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "application_id")
         values = [opened.db.rows(f"PRAGMA {pragma}")[0][0] for pragma in pragmas]
-        assert values == ["wal", 2, 1, 1, sqlite.APPLICATION_ID]
+        assert values == ["wal", 2, 1, 1, schema.APPLICATION_ID]
         tables = opened.db.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         ours = [sql for name, sql in tables if not name.startswith(("sqlite_", "_sqlite_"))]
         assert len(ours) == 15
@@ -141,7 +141,7 @@ def old_gallery(path, before="m002_stamped_changes_and_due_scrubs"):
 def test_a_gallery_of_an_older_schema_is_brought_up_to_date(file):
     old_gallery(file)
     with closing(open_store(file)) as opened:
-        assert opened.db.rows("PRAGMA user_version") == [(sqlite.SCHEMA_VERSION,)]
+        assert opened.db.rows("PRAGMA user_version") == [(schema.SCHEMA_VERSION,)]
         with opened.transaction():
             add_face(opened, "Ada", 1)
         assert opened.templates.stamp(0) == "beef"
@@ -296,7 +296,7 @@ def test_a_gallery_that_another_process_is_creating_is_not_taken_for_another_pro
 
 def test_a_gallery_of_a_newer_schema_is_refused(filled):
     with closing(sqlite3.connect(filled)) as db:
-        db.execute(f"PRAGMA user_version = {sqlite.SCHEMA_VERSION + 1}")
+        db.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
     assert "update facesearch" in refusal(filled, NewerGallery)
 
 
