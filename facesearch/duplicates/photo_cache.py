@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.duplicates.picture import CODE_BYTES, RADIUS, SIDE, Likeness, Look, compare
+from facesearch.private import make_private_file, make_private_folder
 
 PackedSeen = tuple[int, int, bytes, bytes]  # a photo's width and height; its faces, embeddings
 
@@ -309,10 +310,11 @@ def _opened(path: Path | None) -> sqlite3.Connection:
     if path is None:
         return _created(":memory:")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         for _ in range(2):
             db = None
             try:
+                make_private_file(path)  # SQLite gives its logs the mode of the file
                 db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
                 version = db.execute("PRAGMA user_version").fetchone()[0]
                 if version == VERSION and db.execute("PRAGMA quick_check").fetchone() == ("ok",):

@@ -9,6 +9,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from facesearch.private import make_private_file, make_private_folder
 from facesearch.storage.rows import KnownFace
 
 
@@ -29,7 +30,8 @@ class Thumbnails:
         file = self._file(face)
         unfinished = file.with_suffix(f".{os.getpid()}.unfinished")
         with suppress(OSError):
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            make_private_folder(self._folder)
+            make_private_file(unfinished)
             unfinished.write_bytes(jpeg)
             unfinished.replace(file)
 

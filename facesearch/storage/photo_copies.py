@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from facesearch.photo import file_hash
+from facesearch.private import make_private_file, make_private_folder
 
 
 def copy_path(folder: Path, source: Path, content_hash: str) -> Path:
@@ -26,9 +27,10 @@ def keep_copy(folder: Path, source: Path, content_hash: str) -> Path:
     target = copy_path(folder, source, content_hash)
     if file_hash(target) == content_hash:
         return target
-    folder.mkdir(mode=0o700, exist_ok=True)
+    make_private_folder(folder)
     unfinished = folder / f"{content_hash}.{os.getpid()}.unfinished"
     try:
+        make_private_file(unfinished)
         shutil.copyfile(source, unfinished)
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from facesearch.errors import GalleryError, NewerGallery
+from facesearch.private import make_private_file, make_private_folder
 from facesearch.storage.database import damaged, marks
 from facesearch.storage.schema import APPLICATION_ID, SCHEMA_VERSION, foreign_items
 
@@ -48,7 +49,8 @@ class SQLiteFile:
             if not exists and not create:
                 raise GalleryError(f"there is no gallery at {path}; facesearch enroll makes one")
             if not exists:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_private_folder(path.parent)
+                make_private_file(path)  # SQLite gives its logs the mode of the file
             if exists and not writable(path):
                 return cls.open_to_read(path)
             file = cls._checked(path, connect(path), read_only=False)
@@ -177,9 +179,10 @@ class SQLiteFile:
         """Write a SQLite file `target` with the same rows, but for `change`; see `Database`."""
         unfinished = target.with_name(target.name + ".unfinished")
         with reported(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(target.parent)
             try:
                 unfinished.unlink(missing_ok=True)
+                make_private_file(unfinished)
                 with self._lock:
                     self.connection.execute("VACUUM INTO ?", (str(unfinished),))
                 with closing(connect(unfinished)) as copy:
