@@ -287,10 +287,17 @@ def _orientation(image: ImageFile) -> int:
     """Return the EXIF orientation, 1 to 8, or 0 if there is none or the EXIF is corrupt.
 
     The HEIF reader turns a picture by the container's properties, as the standard demands, and then
-    reports an EXIF orientation of 1.
+    reports an EXIF orientation of 1. Where a format other than JPEG has none in EXIF, that of the
+    XMP packet counts.
     """
     with suppress(Exception):
-        orientation = image.getexif().get(_ORIENTATION)  # or the XMP packet's
+        exif = image.getexif()
+        if image.format == "JPEG":
+            # Programs that turn a JPEG's pixels often leave its XMP packet as it was, which Pillow
+            # falls back on. No browser does.
+            exif = Image.Exif()
+            exif.load(image.info["exif"])
+        orientation = exif.get(_ORIENTATION)
         if isinstance(orientation, int) and 1 <= orientation <= 8:
             return orientation
     return 0

@@ -5,6 +5,8 @@ outputs as OpenCV's `FaceDetectorYN` does it, which is the oracle in the tests. 
 of coordinates see facesearch.detection.base.
 """
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,10 @@ STRIDES = (8, 16, 32)  # pixels a cell of each output
 MIN_SCORE = 0.75  # of a face that is reported; measured: docs/decisions/0003-two-pass-detection.md
 HINT_SCORE = 0.3  # a box this likely is worth a closer look
 OVERLAP = 0.3  # boxes that share more than this (intersection over union) are one face
+AGAINST_TAG_SCORE = 0.85  # of a face that speaks against the side that a photo's file says is up
 UPRIGHT_SCORE = 0.9  # upright faces of some size score more; turned ones less, with bad landmarks
 FIRST_SIDE_PX = 640  # long side of the first pass
+CLOSE_UP_SIDES_PX = (320, 160)  # where a face fills the picture, it is found only in a smaller one
 SECOND_SIDE_PX = 1280  # long side of the second
 SMALL_PX = 48  # faces below it have poorer landmarks: a second pass looks closer
 
@@ -36,8 +40,9 @@ class YuNet:
     def detect(self, photo: Photo) -> list[Face]:
         """Return the faces of `photo`, largest first; an empty list if there are none.
 
-        A photo that does not say which way is up, and shows no face that is surely upright, is
-        also searched turned. Raises PhotoError if the photo's data is damaged.
+        A photo that shows no face that is surely upright is also searched smaller, for faces that
+        fill it, and turned, whatever its file says of the side that is up: that may be wrong.
+        Raises PhotoError if the photo's data is damaged.
         """
         long_side = max(photo.width, photo.height)
         scale = min(1.0, FIRST_SIDE_PX / long_side)
@@ -47,10 +52,7 @@ class YuNet:
         if small or (not sure and (found or long_side > SECOND_SIDE_PX)):
             # enlarging loses big faces, so those of the first pass stay
             big = [face for face in found if face.height_px * scale >= 2 * SMALL_PX]
-            both = self._look(photo, SECOND_SIDE_PX / long_side, quarters) + big
-            boxes = np.array([face.box for face in both], np.float32).reshape(-1, 4)
-            rows = best_rows(boxes, np.array([face.score for face in both], np.float32))
-            found = [both[row] for row in rows]
+            found = best_faces(self._look(photo, SECOND_SIDE_PX / long_side, quarters) + big)
         faces = [face for face in found if face.score >= MIN_SCORE]
         return sorted(faces, key=lambda face: face.height_px, reverse=True)
 
@@ -59,22 +61,45 @@ class YuNet:
         return self.run(pixels)[1]
 
     def _upright(self, photo: Photo, scale: float) -> tuple[list[Face], int]:
-        """Return the faces found at `scale`, and by how many quarters left `photo` was turned."""
-        found = self._look(photo, scale, 0)
-        if photo.oriented or max((face.score for face in found), default=0) >= UPRIGHT_SCORE:
+        """Return the faces of `photo`, and by how many quarters left it was turned to find them.
+
+        At `scale`, or smaller where that finds a face that fills the photo.
+        """
+        found = self._shrinking(photo, scale, 0)
+        if surely_upright(found):
             return found, 0
-        turned = [found] + [self._look(photo, scale, turn) for turn in (1, 2, 3)]
+        turned = [found] + [self._turned(photo, scale, quarters) for quarters in (1, 2, 3)]
         sums = [sum(f.score for f in faces if f.score >= MIN_SCORE) for faces in turned]
         quarters = int(np.argmax(sums))
         return turned[quarters], quarters
 
+    def _turned(self, photo: Photo, scale: float, quarters: int) -> list[Face]:
+        """Return the faces of `photo`, turned by `quarters` left.
+
+        If its file says which way is up, that is seldom wrong: most such photos show no face at
+        all, so a small picture has to hint at one, and the face has to be likely.
+        """
+        if photo.oriented:
+            small = min(scale, CLOSE_UP_SIDES_PX[0] / max(photo.width, photo.height))
+            if not self._look(photo, small, quarters):
+                return []
+        found = self._shrinking(photo, scale, quarters)
+        likely = max((face.score for face in found), default=0.0) >= AGAINST_TAG_SCORE
+        return found if likely or not photo.oriented else []
+
+    def _shrinking(self, photo: Photo, scale: float, quarters: int) -> list[Face]:
+        """Return the faces at `scale` and, while none is surely upright, at smaller scales."""
+        found = self._look(photo, scale, quarters)
+        for side in CLOSE_UP_SIDES_PX:
+            smaller = side / max(photo.width, photo.height)
+            if smaller < scale and not surely_upright(found):
+                found = best_faces(found + self._look(photo, smaller, quarters))
+        return found
+
     def _look(self, photo: Photo, scale: float, quarters: int) -> list[Face]:
         """Return the faces of at least HINT_SCORE at `scale`, `photo` turned by `quarters` left."""
-        pixels = photo.pixels(min(scale, 1.0))
-        width, height = (max(1, round(side * scale)) for side in (photo.width, photo.height))
-        if pixels.shape[:2] != (height, width):
-            how = cv2.INTER_AREA if width < pixels.shape[1] else cv2.INTER_LINEAR
-            pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
+        pixels = scaled(photo, scale)
+        height, width = pixels.shape[:2]
         boxes, landmarks, scores = self.run(np.ascontiguousarray(np.rot90(pixels, quarters)))
         corners = boxes.reshape(-1, 2, 2)
         if quarters == 1:  # (x, y) of the turned picture is (width - y, x) of the upright one
@@ -121,6 +146,27 @@ class YuNet:
         all_boxes, all_scores = np.concatenate(boxes), np.concatenate(scores)
         rows = best_rows(all_boxes, all_scores)
         return all_boxes[rows], np.concatenate(landmarks)[rows], all_scores[rows]
+
+
+def scaled(photo: Photo, scale: float) -> NDArray[np.uint8]:
+    """Return the pixels of `photo` at just `scale`."""
+    pixels = photo.pixels(min(scale, 1.0))
+    width, height = (max(1, round(side * scale)) for side in (photo.width, photo.height))
+    if pixels.shape[:2] != (height, width):
+        how = cv2.INTER_AREA if width < pixels.shape[1] else cv2.INTER_LINEAR
+        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
+    return pixels
+
+
+def surely_upright(faces: Iterable[Face]) -> bool:
+    """Return whether one of `faces` scores as only upright faces do."""
+    return any(face.score >= UPRIGHT_SCORE for face in faces)
+
+
+def best_faces(faces: list[Face]) -> list[Face]:
+    """Return those of `faces` that no better one overlaps, best first; see `best_rows`."""
+    boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+    return [faces[row] for row in best_rows(boxes, np.array([face.score for face in faces]))]
 
 
 def best_rows(boxes: Floats, scores: Floats) -> list[int]:

@@ -24,7 +24,7 @@ from facesearch.private import make_private_file, make_private_folder
 
 PackedSeen = tuple[int, int, bytes, bytes]  # a photo's width and height; its faces, embeddings
 
-VERSION = 3  # of the tables, and of everything that looks and likenesses depend on
+VERSION = 4  # of the tables, and of everything that looks and likenesses depend on
 COMMIT_AFTER_S = 1.0  # the most work a kill may cost
 BUSY_TIMEOUT_S = 60.0  # how long to wait while another program writes
 _LOOKS = 4096  # looks held in memory, 36 MB

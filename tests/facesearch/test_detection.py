@@ -70,16 +70,74 @@ def test_a_face_in_a_scan_on_its_side_is_found_immich_28966(detector, portraits,
     assert np.abs(found.landmarks - expected).max() < 0.25 * eye_distance
 
 
-def test_a_photo_that_says_which_way_is_up_is_not_turned(detector, portraits):
-    picture = Image.open(portraits.eileen).convert("RGB").rotate(90, expand=True)
+@pytest.mark.parametrize("tag", [1, 3, 6, 8])
+def test_a_wrong_orientation_tag_does_not_hide_a_face_photoprism_348(detector, portraits, tag):
+    turns = {1: 90, 3: 180, 6: 90, 8: -90}  # the picture lies on its side, or the tag lays it there
+    stored = Image.open(portraits.eileen).convert("RGB")
+    stored = stored.rotate(turns[tag], expand=True) if tag == 1 else stored
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    stream = io.BytesIO()
+    stored.save(stream, "JPEG", exif=exif, quality=95)
+    photo = photo_from_bytes(stream.getvalue())
+    assert photo.oriented
+    (face,) = detector.detect(photo)
+    assert face.score >= UPRIGHT_SCORE
+    shown = {1: 1, 3: 2, 6: 3, 8: 1}[tag]  # quarters left by which the shown picture is turned
+    down = face.landmarks[3:].mean(0) - face.landmarks[:2].mean(0)
+    toward = {1: (1, 0), 2: (0, -1), 3: (-1, 0)}[shown]
+    assert down @ np.array(toward) > 0.9 * np.linalg.norm(down)
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 3], ids=["upright", "left", "right"])
+@pytest.mark.parametrize("cut", [0.05, 0.1, 0.15])
+def test_a_face_that_fills_a_photo_is_found_insightface_2165(detector, portraits, cut, quarters):
+    pixels = portrait(portraits)
+    (face,) = detector.detect(photo_of(pixels))
+    left, top, right, bottom = face.box
+    width, height = right - left, bottom - top
+    close = pixels[
+        round(top + cut * height) : round(bottom - cut * height),
+        round(left + cut * width) : round(right - cut * width),
+    ]
+    zoom = 900 / max(close.shape)
+    close = cv2.resize(close, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+    (found,) = detector.detect(photo_of(np.rot90(close, quarters)))
+    assert found.score >= UPRIGHT_SCORE
+    assert found.height_px > 0.8 * max(close.shape[:2]) * (min(width, height) / height)
+
+
+class CountingEngine:
+    """Runs another engine, and keeps the long side of every picture."""
+
+    def __init__(self, engine):
+        self.engine, self.sides = engine, []
+
+    def run(self, batch):
+        self.sides.append(max(batch.shape[2:]))
+        return self.engine.run(batch)
+
+
+def tagged(pixels):
     exif = Image.Exif()
     exif[0x0112] = 1
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", exif=exif)
-    photo = photo_from_bytes(stream.getvalue())
-    for face in detector.detect(photo):  # it trusts the camera, and sees a face lying down at most
-        assert face.score < UPRIGHT_SCORE
-    assert photo.oriented
+    Image.fromarray(pixels).save(stream, "JPEG", exif=exif, quality=95)
+    return photo_from_bytes(stream.getvalue())
+
+
+def test_a_photo_with_a_sure_face_is_looked_at_once(portraits):
+    engine = CountingEngine(OpenCVEngine(YUNET_FILE))
+    pixels = cv2.resize(portrait(portraits), (900, 900))
+    assert len(YuNet(engine).detect(tagged(pixels))) == 1
+    assert engine.sides == [640]
+
+
+def test_a_tagged_photo_without_faces_is_turned_in_small_only():
+    engine = CountingEngine(OpenCVEngine(YUNET_FILE))
+    landscape = cv2.resize(np.arange(48, dtype=np.uint8).reshape(4, 4, 3), (1200, 900))
+    assert YuNet(engine).detect(tagged(landscape)) == []
+    assert engine.sides == [640, 320, 160, 320, 320, 320]
 
 
 def test_small_faces_of_a_large_photo_are_found_face_recognition_276(detector, portraits):

@@ -103,6 +103,15 @@ def test_a_tiff_turned_by_its_xmp_packet_alone_reports_its_upright_size():
     assert np.array_equal(photo.pixels(), np.rot90(scene(), -1))
 
 
+@pytest.mark.parametrize("in_exif", [None, 8])
+def test_a_jpeg_is_turned_by_its_exif_and_not_by_its_xmp_packet_osxphotos_378(in_exif):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"></x:xmpmeta>'
+    options = {} if in_exif is None else {"exif": exif(in_exif)}
+    photo = photo_from_bytes(encoded(scene(), "JPEG", xmp=xmp, quality=95, **options))
+    assert photo.oriented == (in_exif is not None)
+    assert difference(photo.pixels(), UPRIGHT[in_exif or 1](scene())) < 4
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 6, 7])
 @pytest.mark.parametrize("file_format", ["AVIF", "HEIF"])
 def test_avif_and_heif_are_turned_once(file_format, orientation):
