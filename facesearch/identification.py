@@ -39,6 +39,7 @@ class Seen:
     faces: list[Face]
     crops: NDArray[np.uint8]  # (n, side, side, 3) RGB, of the model's side; or NO_CROPS
     embeddings: Floats  # (n, dim) unit rows
+    remark: str | None = None  # see `Photo.remark`
 
     def only(self, *places: int) -> "Seen":
         """Return the same photo with just the faces at `places`, as copies."""
@@ -89,7 +90,9 @@ def look(photo: Photo, model: Model, *, as_reference: bool = False) -> Seen:
     embeddings = model.embed(crops)
     if as_reference and len(faces):
         embeddings = look_again(model, crops, embeddings, REFERENCE_VIEWS)
-    return Seen(photo.content_hash, photo.width, photo.height, faces, crops, embeddings)
+    return Seen(
+        photo.content_hash, photo.width, photo.height, faces, crops, embeddings, photo.remark
+    )
 
 
 def cut(photo: Photo, faces: Sequence[Face], model: Model) -> NDArray[np.uint8]:

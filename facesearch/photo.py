@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+from facesearch.camera_raw import (
+    MIN_PREVIEW_PX,
+    is_camera_raw,
+    largest_preview,
+    orientation_of,
+)
 from facesearch.errors import PhotoError
+from facesearch.picture_repair import has_all_rows, repairs
+from facesearch.tiff import with_black_zero
 
 MAX_PIXELS = 200_000_000  # as many as the largest phone cameras take
 MAX_BYTES = 512_000_000  # of a file; an uncompressed TIFF of 170 megapixels has about that
@@ -48,6 +56,8 @@ _ENDINGS = re.compile(
     r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|avif|hei[cf]|hif|tiff?|gif|bmp|p[bgnp]m|pfm)", re.IGNORECASE
 )
 _ORIENTATION = 0x0112  # the tag, in EXIF and in TIFF
+_SAMPLE_FORMAT = 339  # the tag of a TIFF that says whether numbers are signed, or floats
+_WHITE_IS_ZERO = "facesearch_white_is_zero"  # of the `info` of a TIFF
 _TURNS = {  # orientation -> the transposition that makes the stored picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -71,6 +81,8 @@ class Photo:
     oriented: bool  # whether the file says which side is up, so that no turn has to be guessed
     _data: bytes = field(repr=False)
     _turn: Image.Transpose | None = field(repr=False)
+    remark: str | None = None  # what a user should know of how the file was read, if anything
+    is_preview: bool = False  # whether the pixels are those of a camera raw's preview
     _decoded: NDArray[np.uint8] | None = field(default=None, init=False, repr=False)
 
     @classmethod
@@ -87,12 +99,14 @@ class Photo:
         return photo
 
     def frames(self) -> int:
-        """Return how many frames of an animation or pages of a document the file holds.
+        """Return how many frames of an animation, pages or pictures of one shot the file holds.
 
         All other methods use the first one only. Raises PhotoError if they cannot be counted.
         """
         if not self._data:  # see `from_pixels`
             return 1
+        if self.is_preview:
+            return 2  # the raw and its preview
         with _photo_errors(self.name):
             return int(getattr(_open(self._data, self.name), "n_frames", 1))
 
@@ -106,19 +120,53 @@ class Photo:
         """
         min_scale = min(min_scale, 1.0)
         if self._decoded is None or self._decoded.shape[1] < min_scale * self.width:
-            with _photo_errors(self.name):
-                image = _open(self._data, self.name)
-                shrink = next((n for n in (8, 4, 2) if n * min_scale <= 1), 1)
-                if shrink > 1 and image.format == "JPEG":
-                    # `draft` keeps both sides at or above the requested size, so scale both: a
-                    # square would leave a panorama large. No mode, or it would change colors.
-                    size = max(1, image.width // shrink), max(1, image.height // shrink)
-                    image.draft(None, size)
-                upright = _in_rgb(image)
-                if self._turn is not None:
-                    upright = upright.transpose(self._turn)
-                self._decoded = np.asarray(upright)
+            try:
+                self._decoded = self._decode(self._data, min_scale)
+            except _Damaged:
+                self._decoded = self._decode_repaired(min_scale)
+                if self._decoded is None:
+                    raise
         return self._decoded
+
+    def _decode(self, data: bytes, min_scale: float) -> NDArray[np.uint8]:
+        """Return the upright pixels of `data`; see `pixels`."""
+        with _photo_errors(self.name):
+            image = _open(data, self.name)
+            shrink = next((n for n in (8, 4, 2) if n * min_scale <= 1), 1)
+            if shrink > 1 and image.format == "JPEG":
+                # `draft` keeps both sides at or above the requested size, so scale both: a
+                # square would leave a panorama large. No mode, or it would change colors.
+                size = max(1, image.width // shrink), max(1, image.height // shrink)
+                image.draft(None, size)
+            upright = _in_rgb(image)
+            if self._turn is not None:
+                upright = upright.transpose(self._turn)
+            return np.asarray(upright)
+
+    def _decode_repaired(self, min_scale: float) -> NDArray[np.uint8] | None:
+        """Return the pixels of what the damaged file may have been; None if nothing is readable."""
+        turn, self._turn = self._turn, None  # rows have to be those of the file
+        try:
+            for data, remark in repairs(self._data):
+                with suppress(_Damaged):
+                    pixels = self._decode(data, min_scale)
+                    if data[:2] == b"\xff\xd8" and not has_all_rows(
+                        self._data, lambda data: self._decode(data, min_scale), min_scale
+                    ):
+                        return None
+                    self._data, self.remark = data, self.remark or remark
+                    return (
+                        pixels
+                        if turn is None
+                        else np.asarray(Image.fromarray(pixels).transpose(turn))
+                    )
+        finally:
+            self._turn = turn
+        return None
+
+
+class _Damaged(PhotoError):
+    """The bytes are damaged, and some repair may help."""
 
 
 def read_photo(
@@ -158,9 +206,49 @@ def file_hash(path: str | os.PathLike[str]) -> str | None:
 def photo_from_bytes(data: bytes, name: str = "photo", *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Return the photo in `data`, the content of a picture file; `name` is for messages.
 
-    Raises PhotoError if the header is damaged, of an unknown format, or claims more than
-    `max_pixels`; no pixels are decoded before that is checked.
+    A camera raw is read by its largest preview; a file harmed in its metadata or last bytes is
+    read, too: `remark` says both. Raises PhotoError if the header is damaged, of an unknown format,
+    or claims more than `max_pixels`, or if the preview is but a thumbnail; no pixels are decoded
+    before that is checked.
     """
+    content_hash = hashlib.sha256(data).hexdigest()
+    read = _photo_of_raw if is_camera_raw(data) else _photo_of
+    return read(data, name, content_hash, max_pixels)
+
+
+def _photo_of_raw(data: bytes, name: str, content_hash: str, max_pixels: int) -> Photo:
+    """Return the photo that is a camera raw's largest preview."""
+    preview = largest_preview(data)
+    if preview is None or max(preview.width, preview.height) < MIN_PREVIEW_PX:
+        what = "no JPEG preview" if preview is None else "only a thumbnail as its preview"
+        advice = "convert it to JPEG, TIFF or HEIC"
+        raise PhotoError(f"cannot read {name}: it is a camera raw with {what}; {advice}")
+    photo = _photo_of(data[preview.at :], name, content_hash, max_pixels)
+    size = f"{photo.width} x {photo.height}"
+    orientation = 0 if photo.oriented else orientation_of(data)
+    if orientation:
+        photo.oriented, photo._turn = True, _TURNS.get(orientation)
+        if orientation >= 5:
+            photo.width, photo.height = photo.height, photo.width
+    photo.is_preview = True
+    photo.remark = f"it is a camera raw, read by its preview of {size} pixels"
+    return photo
+
+
+def _photo_of(data: bytes, name: str, content_hash: str, max_pixels: int) -> Photo:
+    """Return the photo in `data`, repaired if that is what makes its header readable."""
+    try:
+        return _photo_as_it_is(data, name, content_hash, max_pixels)
+    except _Damaged:
+        for repaired, remark in repairs(data):
+            with suppress(_Damaged):
+                photo = _photo_as_it_is(repaired, name, content_hash, max_pixels)
+                photo.remark = remark
+                return photo
+        raise
+
+
+def _photo_as_it_is(data: bytes, name: str, content_hash: str, max_pixels: int) -> Photo:
     with _photo_errors(name):
         image = _open(data, name)
         width, height = image.size
@@ -174,7 +262,6 @@ def photo_from_bytes(data: bytes, name: str = "photo", *, max_pixels: int = MAX_
     if orientation >= 5 and not size_is_upright:
         width, height = height, width
     turn = None if image.format == "TIFF" else _TURNS.get(orientation)
-    content_hash = hashlib.sha256(data).hexdigest()
     return Photo(name, content_hash, width, height, orientation > 0, data, turn)
 
 
@@ -246,7 +333,7 @@ def _photo_errors(name: str) -> Iterator[None]:
         raise PhotoError(f"cannot read {name}: it is too large ({_reason(error)})") from error
     except Exception as error:  # damaged bytes make Pillow raise almost anything
         what = "damaged, cut short or of a kind that is not supported"
-        raise PhotoError(f"cannot read {name}: it is {what} ({_reason(error)})") from error
+        raise _Damaged(f"cannot read {name}: it is {what} ({_reason(error)})") from error
     finally:
         with suppress(ValueError):  # something else emptied the list meanwhile
             filters.remove(_IGNORE_PILLOW)
@@ -268,9 +355,11 @@ def _open(data: bytes, name: str) -> ImageFile:
             raise
         install = "HEIC needs an extra, pip install 'facesearch[heic]'"
         raise PhotoError(f"cannot read {name}: {install}") from error
-    image: ImageFile = getattr(plugin, reader)(io.BytesIO(data))
+    black_zero = with_black_zero(data) if "Tiff" in reader else None
+    image: ImageFile = getattr(plugin, reader)(io.BytesIO(black_zero or data))
     if image.format == "TIFF":
         _check_strips(image, len(data))
+        image.info[_WHITE_IS_ZERO] = black_zero is not None
     return image
 
 
@@ -320,12 +409,27 @@ def _in_rgb(image: ImageFile) -> Image.Image:
 def _deep_gray_in_rgb(image: ImageFile) -> Image.Image:
     """Return 16-bit, 32-bit or float gray as RGB; Pillow's own conversion clips it to white."""
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    levels = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
+        gray = (np.asarray(image) >> 8).astype(np.uint8)
+    else:
+        gray = _gray_of_unknown_range(image)
+    if image.info.get(_WHITE_IS_ZERO):
+        gray = 255 - gray
+    return Image.fromarray(gray).convert("RGB")
+
+
+def _gray_of_unknown_range(image: ImageFile) -> NDArray[np.uint8]:
+    """Return 32-bit or float gray scaled to 0 to 255."""
+    values = np.asarray(image)
+    if image.format == "TIFF" and image.mode == "I":
+        kinds = getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, (1,))
+        if kinds[0] == 1:
+            values = values.view(np.uint32)  # Pillow has but signed numbers
+        else:
+            values = values - np.int64(min(0, values.min()))  # the darkest of all is black
+    levels = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
     brightest = float(levels.max())
     # The file does not say which level is white: take the smallest usual one that fits the picture.
     white = next((w for w in (1.0, 255.0, 65535.0) if brightest <= w), brightest)
     if image.format == "PPM" and image.mode == "I":
         white = 65535.0  # known: this reader scales to 16 bits
-    levels = np.clip(np.rint(levels * (255 / white)), 0, 255)
-    return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+    return np.asarray(np.clip(np.rint(levels * (255 / white)), 0, 255), np.uint8)

@@ -24,6 +24,7 @@ from facesearch_cli.render import (
     complain,
     counted,
     csv_line,
+    list_problems,
     percent,
     photo_problem,
     printable,
@@ -120,6 +121,7 @@ class Answers:
         """Start the output about `photos`; `what` is what they show: face, drawing or picture."""
         self.screen = screen
         self.problems: list[str] = []
+        self._remarks: list[tuple[str, str]] = []
         self.n_faces = self.n_known = 0
         self._n_photos, self._what = len(photos), what
         self._as_json, self._as_csv = as_json, as_csv
@@ -141,6 +143,8 @@ class Answers:
 
         self.n_faces += len(result.faces)
         self.n_known += sum(bool(face.person or face.alternatives) for face in result.faces)
+        if result.remark:
+            self._remarks.append((result.photo, result.remark))
         if result.error:
             self.problems.append(photo_problem(result.photo, result.error))
         if self._as_json:
@@ -166,6 +170,7 @@ class Answers:
         if self._n_photos > 1 and not (self._as_json or self._as_csv):
             faces = counted(self.n_faces, self._what)
             complain(f"{counted(self._n_photos, 'photo')}, {faces}: {self.n_known:,} known.")
+        list_problems("Read, but not as usual:", self._remarks)
         if self.problems:
             lines = [f"  {printable(problem)}" for problem in self.problems]
             complain("\n".join(["Could not be used:", *lines]))

@@ -130,7 +130,7 @@ class Enroller:
             person = self._store.people.add(name) if person is None else person
             sharp = self._store_face(person, path, photo, choice.face)
             added.append(photo.embeddings[choice.face])
-            remarks, news = [*news, *([choice.remark] if choice.remark else [])], []
+            remarks, news = [*news, *(r for r in (photo.remark, choice.remark) if r)], []
             if self._session.what == "face":
                 remarks += ["blurred"] if sharp < BLURRED else []
                 small = photo.faces[choice.face].height_px < SMALL_FACE_PX

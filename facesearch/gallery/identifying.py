@@ -27,13 +27,14 @@ from facesearch.photo import read_photo
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedPhoto:
-    """Who is in a photo; `error` says why if it could not be read."""
+    """Who is in a photo; `error` says why if it could not be read, `remark` if not as usual."""
 
     photo: str
     width: int
     height: int
     faces: tuple[IdentifiedFace, ...]
     error: str | None = None
+    remark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def identify(
         preload.join()
         if isinstance(seen, Seen):
             faces = tuple(identify_faces(session, seen, fpir, prior))
-            yield IdentifiedPhoto(str(path), seen.width, seen.height, faces)
+            yield IdentifiedPhoto(str(path), seen.width, seen.height, faces, remark=seen.remark)
         else:
             yield IdentifiedPhoto(str(path), 0, 0, (), str(seen))
 

@@ -96,6 +96,17 @@ def test_bad_files_are_listed_and_the_rest_of_the_folder_is_done(
     assert "7 photos, 1 face: 1 known." in table.stderr
 
 
+def test_a_photo_that_was_read_with_a_repair_is_named_and_told_on_stderr(
+    facesearch, enrolled_gallery, probe
+):
+    probe.write_bytes(probe.read_bytes()[:-2])
+    result = facesearch("identify", probe, "--gallery", enrolled_gallery)
+    assert result.exit_code == 0
+    assert "\tGrace Hopper\t" in result.stdout
+    told = f"Read, but not as usual:\n  {probe}: the file ends a few bytes too early\n"
+    assert result.stderr == told
+
+
 def test_csv_guards_against_formulas(facesearch, portraits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     facesearch("enroll", portraits.grace, "--name", "=cmd|' /C calc'!A0")

@@ -19,7 +19,7 @@ from facesearch.errors import PhotoError
 from facesearch.photo import photo_from_bytes, read_photo
 
 
-def test_truncation_gives_an_error_or_the_exact_pixels():
+def test_truncation_gives_an_error_or_the_pixels_but_for_the_last_rows():
     pytest.importorskip("pillow_heif").register_heif_opener()
     files = [
         encoded(scene(), name, **options)
@@ -44,7 +44,10 @@ def test_truncation_gives_an_error_or_the_exact_pixels():
         refused = 0
         for end in ends:
             try:
-                assert np.array_equal(photo_from_bytes(data[:end]).pixels(), whole)
+                photo = photo_from_bytes(data[:end])
+                pixels = photo.pixels()
+                kept = slice(None) if photo.remark is None else slice(-(-len(whole) * 5 // 8) - 1)
+                assert difference(pixels[kept], whole[kept]) < 0.5
             except PhotoError:
                 refused += 1
         assert refused > len(ends) / 2
