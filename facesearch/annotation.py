@@ -195,6 +195,10 @@ def _name_and_figure(face: IdentifiedFace) -> tuple[str, str]:
         of_name = {candidate.person: candidate.probability for candidate in face.candidates}
         shares = [_percent(of_name.get(other, 0.0)) for other in face.alternatives]
         return " or ".join(face.alternatives), " / ".join(shares).replace("%", "", len(shares) - 1)
+    if face.also_like is not None:
+        return f"also like {face.also_like.person}", _percent(face.also_like.probability)
+    if face.probably is not None:
+        return f"probably {face.probably.person}", _percent(face.probably.probability)
     # below one half, only the threshold kept the name away: the number would contradict the word
     unknown = face.unknown_probability
     return "unknown", _percent(unknown) if unknown >= 0.5 else ""

@@ -71,6 +71,15 @@ class IdentifiedFace:
     alternatives: tuple[str, ...]  # two or more names where the choice would be a coin toss
     decided_by: str  # "machine" or "human"
     dismissed_as: str | None = None  # "stranger", "no face": nobody is to be named, a human said
+    also_like: Candidate | None = None  # likeliest, but named in this photo already: mirror, twin
+
+    @property
+    def probably(self) -> Candidate | None:
+        """Who is likelier than a stranger, yet below the limit for a name; None if nobody is."""
+        if self.person or self.alternatives or self.also_like or not self.candidates:
+            return None
+        first = self.candidates[0]
+        return first if first.probability > self.unknown_probability else None
 
     @property
     def margin(self) -> float:
@@ -179,6 +188,8 @@ def name_faces(
 
     `candidates` gives for each face person id -> reference (dim,), see `find_candidates`; `names`
     gives their names. A face that a human named keeps its name, and a dismissed one gets none.
+    A face that looks most like somebody who is named in the photo already gets no name; its
+    probabilities are those it would have if that name were free, see `IdentifiedFace.also_like`.
     People whom a human rejected for a face count for it as if they were not enrolled.
     """
     candidates = [
@@ -209,8 +220,20 @@ def name_faces(
             table.z[place] >= threshold,
         )
         n_people = strangers.people - len(verdicts.rejected.get(place, ()))
-        faces.append(_identified(face, evidence, int(assigned[place]), n_people, prior))
+        result = _identified(face, evidence, int(assigned[place]), n_people, prior)
+        if result.person is None and not result.alternatives:
+            alone = replace(evidence, llrs=_llrs(table.z[place], model))
+            freed = _identified(face, alone, -1, n_people, prior)
+            given = taken | {names[table.people[column]] for column in assigned if column >= 0}
+            if freed.probably is not None and freed.probably.person in given:
+                result = replace(freed, also_like=freed.probably)
+        faces.append(result)
     return faces
+
+
+def _llrs(z: Floats, model: Model) -> Floats:
+    """Return the llr of each standard score; -inf where nobody was compared."""
+    return np.where(np.isfinite(z), model.evidence.llr(z), -np.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -274,8 +297,7 @@ def _llrs_beside_the_others(
     model: Model,
 ) -> Floats:
     """Return a face's llr for each person, less for those assigned to another face of the photo."""
-    z = table.z[place]
-    llrs = np.where(np.isfinite(z), model.evidence.llr(z), -np.inf)
+    llrs = _llrs(table.z[place], model)
     for other, column in enumerate(assigned):
         # the surer that a person is elsewhere in this photo, the less likely they are here
         if column >= 0 and other != place:

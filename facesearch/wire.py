@@ -96,6 +96,11 @@ def identified_face(face: "IdentifiedFace") -> Object:
         "alternatives": list(face.alternatives),
         "decided_by": face.decided_by,
         "dismissed_as": face.dismissed_as,
+        "also_like": face.also_like
+        and {
+            "person": face.also_like.person,
+            "probability": round(face.also_like.probability, 6),
+        },
         "candidates": [
             {"person": candidate.person, "probability": round(candidate.probability, 6)}
             for candidate in face.candidates

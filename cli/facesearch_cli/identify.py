@@ -98,7 +98,7 @@ def identify(
         annotate.mkdir(parents=True, exist_ok=True)
     with options.opened(photos=len(photos)) as gallery:
         what = subject(gallery.model.manifest)
-        answers = Answers(Screen(), photos, what, as_json=options.as_json, as_csv=as_csv)
+        answers = Answers(Screen(), photos, what, fpir, as_json=options.as_json, as_csv=as_csv)
         with answers.screen.progress("Identifying", len(photos)) as advance:
             for result in gallery.identify(
                 photos, fpir=fpir, prior=prior, workers=workers(len(photos))
@@ -116,14 +116,21 @@ class Answers:
     """Prints an answer per photo as it comes, and counts them for the exit code."""
 
     def __init__(
-        self, screen: Screen, photos: list[Path], what: str, *, as_json: bool, as_csv: bool
+        self,
+        screen: Screen,
+        photos: list[Path],
+        what: str,
+        fpir: float,
+        *,
+        as_json: bool,
+        as_csv: bool,
     ) -> None:
         """Start the output about `photos`; `what` is what they show: face, drawing or picture."""
         self.screen = screen
         self.problems: list[str] = []
         self._remarks: list[tuple[str, str]] = []
         self.n_faces = self.n_known = 0
-        self._n_photos, self._what = len(photos), what
+        self._n_photos, self._what, self._fpir = len(photos), what, fpir
         self._as_json, self._as_csv = as_json, as_csv
         columns = (
             Column("photo", share=2, keep_end=True),
@@ -160,7 +167,7 @@ class Answers:
         photo: object = result.photo
         rows: list[tuple[object, ...]] = []
         for number, face in enumerate(result.faces, 1):
-            rows.append((photo, number, *name_cells(face)))
+            rows.append((photo, number, *name_cells(face, self._fpir)))
             photo = "" if self.screen.is_terminal else photo
         nothing = ("cannot be used", "red") if result.error else (f"no {self._what} found", "dim")
         return rows or [(photo, "", nothing, "", "")]
@@ -179,9 +186,11 @@ class Answers:
             raise typer.Exit(NO)
 
 
-def name_cells(face: "IdentifiedFace") -> tuple[object, str, str]:
+def name_cells(face: "IdentifiedFace", fpir: float) -> tuple[object, str, str]:
     """Return the cells for person, probability and runner-up."""
-    others = [c for c in face.candidates if c.person not in (face.person, *face.alternatives)]
+    first = face.also_like or face.probably
+    told = (face.person, *face.alternatives, first.person if first else None)
+    others = [c for c in face.candidates if c.person not in told]
     second = ""
     if others and others[0].probability >= RUNNER_UP_FROM:
         second = f"{others[0].person} {percent(others[0].probability)}"
@@ -193,6 +202,12 @@ def name_cells(face: "IdentifiedFace") -> tuple[object, str, str]:
         return (face.person, "bold green"), percent(face.probability), second
     if face.alternatives:
         return (" or ".join(face.alternatives), "yellow"), percent(face.probability), second
+    if face.also_like is not None:
+        also = f"also looks like {face.also_like.person}, who is named in this photo already"
+        return (also, "yellow"), percent(face.also_like.probability), second
+    if face.probably is not None:
+        below = f"probably {face.probably.person}, below the limit for {100 * fpir:g}% false names"
+        return (below, "yellow"), percent(face.probably.probability), second
     return ("unknown", "dim"), percent(face.unknown_probability), second
 
 

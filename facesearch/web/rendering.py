@@ -82,6 +82,10 @@ def face_label(face: IdentifiedFace) -> str:
         return face.person
     if face.dismissed_as is not None:
         return "a stranger" if face.dismissed_as == "stranger" else "not a face"
+    if face.also_like is not None:
+        return f"also like {face.also_like.person}"
+    if face.probably is not None:
+        return f"probably {face.probably.person}"
     return " or ".join(face.alternatives) or "unknown"
 
 

@@ -46,7 +46,7 @@ def test_json_has_the_documented_keys(facesearch, enrolled_gallery, probe):
     (face,) = photo["faces"]
     assert set(face) == {
         *("box", "score", "person", "probability", "unknown_probability", "candidates"),
-        *("margin", "alternatives", "decided_by", "dismissed_as"),
+        *("margin", "alternatives", "decided_by", "dismissed_as", "also_like"),
     }
     left, top, right, bottom = face["box"]
     assert 0 < left < right < 410

@@ -85,10 +85,29 @@ def test_a_face_like_an_enrolled_person_gets_the_name_and_another_is_unknown():
 def test_each_name_is_given_once_in_a_photo_compreface_1310():
     faces = named([like(1, 0.6, 1), like(1, 0.9, 2), like(1, 0.7, 3), like(1, 0.5, 4)])
     assert [face.person for face in faces] == [None, "Ann", None, None]
-    for face in faces:
-        if face.person is None:
-            # Ann is another face in the photo, so she is not this one
-            assert face.unknown_probability > 0.9
+
+
+def test_the_second_face_of_a_collage_is_no_sure_stranger_photoprism_5811():
+    shown, again = named([like(1, 0.9), like(1, 0.7)])
+    (alone,) = named([like(1, 0.7)])
+    assert (shown.person, again.person, again.also_like.person) == ("Ann", None, "Ann")
+    # the rule of one name a photo is no evidence: the figures are those of the face alone
+    assert again.also_like.probability == again.probability == alone.probability > 0.9
+    assert again.unknown_probability == alone.unknown_probability
+    assert again.probably is None
+
+
+def test_a_face_like_somebody_a_human_named_in_the_photo_says_so():
+    decided, other = named([like(3, 0.1), like(1, 0.95)], decided={0: "Ann"})
+    assert decided.also_like is None
+    assert (other.person, other.also_like.person) == (None, "Ann")
+
+
+def test_a_face_likelier_known_than_not_is_probably_them_below_the_limit():
+    (face,) = named([like(1, 0.5)], fpir=0.0000001, fake=model(again=like(1, 0.5)))
+    assert (face.person, face.also_like) == (None, None)
+    assert face.probably == face.candidates[0]
+    assert face.probably.probability > face.unknown_probability
 
 
 def test_a_face_that_loses_its_first_choice_gets_its_second():

@@ -74,7 +74,7 @@ class IdentifyPage:
         decoded = upload.decoded
         assert decoded is not None
         faces = await self._desk.ask(lambda: self._identify(decoded))
-        values = {"photo": upload, "seen": decoded.seen, "faces": faces}
+        values = {"photo": upload, "seen": decoded.seen, "faces": faces, "fpir": FPIR}
         return self._templates.html("card.html", status, **values)
 
     def _identify(self, photo: DecodedPhoto) -> list[IdentifiedFace]:
