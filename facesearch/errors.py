@@ -12,6 +12,7 @@ FacesearchError
 └── GalleryError            a gallery that cannot be opened, read or written
     ├── NewerGallery        a gallery written by a later version of facesearch
     └── Refused             an act that an earlier decision or the gallery's state forbids
+        └── NamedTwice      an act that would give a name twice in a photo
 """
 
 
@@ -61,3 +62,7 @@ class NewerGallery(GalleryError):
 
 class Refused(GalleryError):
     """An act that an earlier decision or the gallery's state forbids; nothing was changed."""
+
+
+class NamedTwice(Refused):
+    """An act that would give a name twice in a photo, which only a mirror or collage does."""

@@ -51,6 +51,13 @@ FaceNumber = Annotated[
         help="Number of the face, see facesearch identify. Needed if the photo has several.",
     ),
 ]
+Twice = Annotated[
+    bool,
+    typer.Option(
+        "--same-person-twice",
+        help="The photo is a mirror or a collage: it may show the person twice.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
@@ -133,11 +140,14 @@ def merge(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names to merge.")],
     into: Annotated[str, typer.Option("--into", metavar="NAME", help="Name to keep.")],
     dry_run: DryRun = False,
+    same_person_twice: Twice = False,
 ) -> None:
     """Merge people: the faces and decisions of all these names move to one."""
     names, into = [usable_name(name) for name in names], usable_name(into)
     with options.opened() as gallery:
-        decision = gallery.people.merge(names, into, dry_run=dry_run)
+        decision = gallery.people.merge(
+            names, into, dry_run=dry_run, same_person_twice=same_person_twice
+        )
         report_decision(decision, options, dry_run=dry_run)
 
 
@@ -170,11 +180,14 @@ def move(
     name: Annotated[str, typer.Option("--from", metavar="NAME", help="Person they are now under.")],
     to: Annotated[str, typer.Option("--to", metavar="NAME", help="Enrolled person they show.")],
     dry_run: DryRun = False,
+    same_person_twice: Twice = False,
 ) -> None:
     """Move photos of one person to another person who is enrolled."""
     name, to = usable_name(name), usable_name(to)
     with options.opened() as gallery:
-        decision = gallery.people.move(photos, name, to, dry_run=dry_run)
+        decision = gallery.people.move(
+            photos, name, to, dry_run=dry_run, same_person_twice=same_person_twice
+        )
         report_decision(decision, options, dry_run=dry_run)
 
 
@@ -193,13 +206,15 @@ def confirm(
     new: Annotated[
         bool, typer.Option("--new", help="Enroll a new person if nobody has that name yet.")
     ] = False,
+    same_person_twice: Twice = False,
 ) -> None:
     """Confirm whose face this is: it is enrolled, and always gets this name from now on."""
     name = usable_name(name, new=new)
     with options.opened() as gallery:
         faces = [gallery.faces.look_at(photo, face)]
         who: Who = "enrolled or new" if new else "enrolled"
-        report_decision(gallery.faces.confirm(faces, name, who=who), options)
+        decision = gallery.faces.confirm(faces, name, who=who, same_person_twice=same_person_twice)
+        report_decision(decision, options)
 
 
 @app.command(epilog=examples("facesearch people reject party.jpg Ann --face 2"))

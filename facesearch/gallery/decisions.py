@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from facesearch.errors import NamedTwice
 from facesearch.gallery.session import Session
 from facesearch.storage.decisions import DecisionRow
 from facesearch.storage.journal import Journal
@@ -39,12 +40,19 @@ class Decisions:
         self._session = session
         self._store = session.store
         self._log = session.log
+        self._twice = False  # whether the decision in progress may name a person twice in a photo
 
     @contextmanager
-    def deciding(self, dry_run: bool = False) -> Iterator[Journal]:
-        """Make everything inside one step, which is rolled back if it is a dry run."""
+    def deciding(
+        self, dry_run: bool = False, *, same_person_twice: bool = False
+    ) -> Iterator[Journal]:
+        """Make everything inside one step, which is rolled back if it is a dry run.
+
+        `same_person_twice`: it may give a name twice in a photo, else that raises NamedTwice.
+        """
         try:
             with self._store.transaction():
+                self._twice = same_person_twice
                 yield self._store.journal()
                 if dry_run:
                     raise _DryRun
@@ -86,9 +94,10 @@ class Decisions:
     ) -> DecisionRow:
         """Append the decision that made the changes in `journal` to the log, after those of `run`.
 
-        An undoing needs no summary: what it undid says it.
+        An undoing needs no summary: what it undid says it. Raises NamedTwice.
         """
-        said = {"summary": summary, "photo": photo}
+        twice = self._names_twice(journal) or None
+        said = {"summary": summary, "photo": photo, "same_person_twice": twice}
         payload = {key: value for key, value in said.items() if value is not None}
         return self._log.append(
             kind,
@@ -98,6 +107,28 @@ class Decisions:
             undoes=undoes,
             run=run[0].id if run else None,
         )
+
+    def _names_twice(self, journal: Journal) -> bool:
+        """Return whether a name is now twice in a photo, on purpose; raises NamedTwice if not."""
+        given = {
+            change.id
+            for change in journal.changes
+            if change.table == "face"
+            and change.after is not None
+            and (change.before or {}).get("person_id") != change.after["person_id"]
+        }
+        twice = False
+        for face in sorted(given):
+            for other, person, photo in self._store.faces.twins(face):
+                if self._log.is_twice_on_purpose(face, other):
+                    continue
+                if not self._twice:
+                    raise NamedTwice(
+                        f"{photo} would show {person} twice; if it is a mirror or a collage, "
+                        "say so with --same-person-twice"
+                    )
+                twice = True
+        return twice
 
     def entry(
         self, run: Sequence[DecisionRow], undone: Mapping[int, int] | None = None

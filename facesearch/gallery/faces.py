@@ -147,6 +147,7 @@ class Faces:
         who: Who = "enrolled",
         as_group: bool = False,
         unless_decided: bool = False,
+        same_person_twice: bool = False,
     ) -> Decision:
         """Say that `faces`, each of which a human looked at, are `name`: they are enrolled so.
 
@@ -158,8 +159,9 @@ class Faces:
         `as_group`: nobody looked at each of them, so what a human said before outranks this. Such
         faces are in `Decision.left_out`; Refused if no face is left. `unless_decided`: leave out
         faces that a human has decided about meanwhile; Refused if no face is left.
+        `same_person_twice`: a photo is a mirror or a collage, else NamedTwice is raised.
         """
-        with self._decisions.deciding() as journal:
+        with self._decisions.deciding(same_person_twice=same_person_twice) as journal:
             chosen = self._chosen(faces, unless_decided)
             person = self._person(journal, name, who)
             if as_group:

@@ -77,23 +77,34 @@ class People:
 
     # Who is whom
 
-    def merge(self, names: Iterable[str], into: str, *, dry_run: bool = False) -> Decision:
+    def merge(
+        self,
+        names: Iterable[str],
+        into: str,
+        *,
+        dry_run: bool = False,
+        same_person_twice: bool = False,
+    ) -> Decision:
         """Make the people called `names` one with `into`: their faces and decisions go there.
 
         Refused if a human said that two of them are not one person, or that a face is not who it
-        would be.
+        would be. `same_person_twice` as in `Faces.confirm`.
         """
-        return self.merge_all([(names, into)], dry_run=dry_run)
+        return self.merge_all([(names, into)], dry_run=dry_run, same_person_twice=same_person_twice)
 
     def merge_all(
-        self, groups: Iterable[tuple[Iterable[str], str]], *, dry_run: bool = False
+        self,
+        groups: Iterable[tuple[Iterable[str], str]],
+        *,
+        dry_run: bool = False,
+        same_person_twice: bool = False,
     ) -> Decision:
         """Make several merges, (names, into), one decision: all are made and undone, or none is.
 
         See `merge`. Refused if there is none to make.
         """
         run: list[DecisionRow] = []
-        with self._decisions.deciding(dry_run):
+        with self._decisions.deciding(dry_run, same_person_twice=same_person_twice):
             for names, into in groups:
                 run.append(self._merge(names, into, run))
             if not run:
@@ -193,14 +204,23 @@ class People:
             return self._decisions.decide("split", summary, journal, person, [new], dry_run=dry_run)
 
     def move(
-        self, photos: Iterable[EnrolledIn], name: str, to: str, *, dry_run: bool = False
+        self,
+        photos: Iterable[EnrolledIn],
+        name: str,
+        to: str,
+        *,
+        dry_run: bool = False,
+        same_person_twice: bool = False,
     ) -> Decision:
         """Make the faces of `name` in `photos` faces of `to`; `photos` as in `split`.
+
+        `same_person_twice` as in `Faces.confirm`.
 
         A person whose last face goes stays: their name, and what was said of them, remain.
         Raises FaceError for a photo from which `name` is not enrolled.
         """
-        with self._decisions.deciding(dry_run) as journal:
+        twice = same_person_twice
+        with self._decisions.deciding(dry_run, same_person_twice=twice) as journal:
             person, target = self._session.person(name), self._session.person(to)
             if person == target:
                 raise Refused(f"{name} and {to} are one person already")
@@ -215,14 +235,21 @@ class People:
                 "move", summary, journal, target, [person], dry_run=dry_run
             )
 
-    def give(self, photos: Iterable[EnrolledIn], name: str, to: str) -> Decision:
+    def give(
+        self,
+        photos: Iterable[EnrolledIn],
+        name: str,
+        to: str,
+        *,
+        same_person_twice: bool = False,
+    ) -> Decision:
         """Make the faces of `name` in `photos` those of `to`, who may be new.
 
         See `move` and `split`.
         """
         if self._store.people.id_of(person_name(to)) is None:
             return self.split(name, photos, to)
-        return self.move(photos, name, to)
+        return self.move(photos, name, to, same_person_twice=same_person_twice)
 
     def take_out(self, photos: Iterable[EnrolledIn], name: str) -> Decision:
         """Take the faces of `name` in `photos` out of the gallery; `photos` as in `split`.

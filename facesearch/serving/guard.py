@@ -97,11 +97,15 @@ class Guard:
 UNKNOWN = "Open the address that facesearch web printed when it started: it contains the key."
 
 
-def refusal(scope: Scope, status: int, sentence: str) -> Response:
-    """Return an answer that refuses a request: a plain page, or JSON for scripts."""
+def refusal(scope: Scope, status: int, sentence: str, ask: str | None = None) -> Response:
+    """Return an answer that refuses a request: a plain page, or JSON for scripts.
+
+    `ask` is the key with which a script may repeat the request once the user agrees.
+    """
     headers = {"Connection": "close"} if scope["method"] not in ("GET", "HEAD") else None
     if wants_json(scope):
-        return JSONResponse({"error": sentence}, status, headers)
+        answer = {"error": sentence} | ({} if ask is None else {"ask": ask})
+        return JSONResponse(answer, status, headers)
     body, head = f"<p>{escape(sentence)}</p>", ""
     if status not in (403, 421):  # the style sheet would be refused, too
         body = f'<h1>{escape(sentence)}</h1><p><a href="/">Home</a></p>'

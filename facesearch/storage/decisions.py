@@ -19,6 +19,15 @@ RUN = "coalesce(run, id)"  # the number of a decision's run; indexed
 # The decisions of the same run as decision ?; takes the number twice, as it may be forgotten
 SAME_RUN = f"{RUN} = coalesce((SELECT {RUN} FROM decision WHERE id = ?), ?)"
 
+# faces that a human said are a second one of their person in a photo: in a mirror, a collage
+TWICE_ON_PURPOSE = (
+    "SELECT face FROM (SELECT json_extract(change.value, '$[1]') AS face "
+    "FROM (SELECT CASE WHEN json_valid(payload) THEN payload ELSE '{}' END AS said FROM decision) "
+    "JOIN json_each(said, '$.changes') AS change "
+    "WHERE json_extract(said, '$.same_person_twice') "
+    "AND json_extract(change.value, '$[0]') = 'face')"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
@@ -206,6 +215,11 @@ class DecisionLog:
             "SELECT id FROM decision WHERE kind NOT IN ('undo', 'forget') ORDER BY id DESC"
         )
         return next((decision for (decision,) in decisions if decision not in undone), None)
+
+    def is_twice_on_purpose(self, *faces: int) -> bool:
+        """Return whether a human said of any of these faces that its person is there twice."""
+        marks = ", ".join("?" * len(faces))
+        return bool(self._db.rows(f"{TWICE_ON_PURPOSE} WHERE face IN ({marks}) LIMIT 1", faces))
 
     def that_changed(self, table: str, row: int) -> list[DecisionRow]:
         """Return the decisions that changed a row, or what it refers to, newest first."""

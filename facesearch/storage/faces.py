@@ -32,6 +32,16 @@ class Faces:
         sql = f"SELECT {KNOWN_FACE} FROM {OF_FACE} WHERE content_hash = ?"
         return [known_face(row) for row in self._db.rows(sql, (content_hash,))]
 
+    def twins(self, face_id: int) -> list[tuple[int, str, str]]:
+        """Return the other faces of the same person in the same photo: (id, person, path)."""
+        sql = (
+            "SELECT other.id, name, coalesce(path, content_hash) FROM face "
+            "JOIN face AS other USING (photo_id, person_id) "
+            "JOIN photo ON photo.id = face.photo_id JOIN person ON person.id = face.person_id "
+            "WHERE face.id = ? AND other.id <> face.id"
+        )
+        return self._db.rows(sql, (face_id,))
+
     def of_person(self, person_id: int) -> list[tuple[str | None, KnownFace]]:
         """Return the photo paths and faces of a person, in order of enrollment."""
         sql = f"SELECT path, {KNOWN_FACE} FROM {OF_FACE} WHERE person_id = ? ORDER BY face.id"

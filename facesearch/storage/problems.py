@@ -2,6 +2,7 @@
 
 from facesearch.errors import GalleryError
 from facesearch.storage.database import Database
+from facesearch.storage.decisions import TWICE_ON_PURPOSE
 from facesearch.storage.rows import BOX_COLUMNS
 from facesearch.storage.templates import Templates
 
@@ -26,6 +27,11 @@ CHECKS = {
     3: {
         "decision(s) that cannot be read": "SELECT count(*) FROM decision "
         "WHERE NOT json_valid(payload)",
+        "name(s) given twice in a photo, of which no human said that it is a mirror or a collage": (
+            "SELECT count(*) FROM (SELECT DISTINCT one.photo_id, one.person_id FROM face AS one "
+            "JOIN face AS other USING (photo_id, person_id) WHERE one.id < other.id AND NOT EXISTS "
+            f"({TWICE_ON_PURPOSE} WHERE face IN (one.id, other.id)))"
+        ),
         "decision(s) that undo a later one": "SELECT count(*) FROM decision WHERE undoes >= id",
         "face(s) enrolled as a person who a human said they are not": "SELECT count(*) "
         "FROM rejection JOIN photo USING (content_hash) JOIN face ON photo_id = photo.id "

@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from facesearch.errors import (
     FaceError,
     FacesearchError,
+    NamedTwice,
     PhotoError,
     Refused,
     TrashError,
@@ -37,7 +38,7 @@ from facesearch.web.pages.review import ReviewPage
 from facesearch.web.pages.shared import SharedAnswers
 from facesearch.web.pages.training import TrainingPage
 from facesearch.web.pages.verify import VerifyPage
-from facesearch.web.rendering import STATIC, Templates
+from facesearch.web.rendering import STATIC, TWICE, Templates
 
 
 def make_app(
@@ -120,7 +121,8 @@ async def on_library_error(request: Request, error: Exception) -> Response:
     for kind, code in codes.items():
         if isinstance(error, kind):
             status = code
-    return refusal(request.scope, status, str(error))
+    ask = TWICE if isinstance(error, NamedTwice) else None
+    return refusal(request.scope, status, str(error), ask)
 
 
 async def on_value_error(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from facesearch.identification import IdentifiedFace
 from facesearch.serving.desk import Desk
 from facesearch.web.diagrams import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 
+TWICE = "same_person_twice"  # key of a request: a photo is a mirror or a collage
 FPIR = 0.01  # the default of `Gallery.identify`; the page explains it
 WINDOW = 60  # people or faces sent at once
 STATIC = Path(__file__).parent / "static"

@@ -1,10 +1,10 @@
 """What a human says of a face in a photo, in one call."""
 
 
-def confirm(gallery, photo, name, number=None, *, new=False):
+def confirm(gallery, photo, name, number=None, *, new=False, **how):
     """Say that face `number` of `photo` is `name`; with `new` nobody needs to bear the name yet."""
     who = "enrolled or new" if new else "enrolled"
-    return gallery.faces.confirm([gallery.faces.look_at(photo, number)], name, who=who)
+    return gallery.faces.confirm([gallery.faces.look_at(photo, number)], name, who=who, **how)
 
 
 def reject(gallery, photo, name, number=None):

@@ -24,7 +24,7 @@ from facesearch.serving.request_parsing import (
     required_text,
 )
 from facesearch.serving.uploads import Upload
-from facesearch.web.rendering import FPIR, Templates, decided
+from facesearch.web.rendering import FPIR, TWICE, Templates, decided
 
 
 class IdentifyPage:
@@ -109,6 +109,7 @@ class IdentifyPage:
         upload, decoded, number = self._upload_face(request)
         body = await json_body(request)
         name, new = required_text(body, "name"), body.get("new") is True
+        twice = body.get(TWICE) is True
         content_hash = decoded.seen.content_hash
 
         def decide() -> Decision:
@@ -117,7 +118,7 @@ class IdentifyPage:
             photo = self._gallery.faces.keep_photo(upload.path, content_hash)
             face = self._gallery.faces.look_at(photo, number)
             who: Who = "enrolled or new" if new else "enrolled"
-            decision = self._gallery.faces.confirm([face], name, who=who)
+            decision = self._gallery.faces.confirm([face], name, who=who, same_person_twice=twice)
             self._gallery.faces.keep_photo(upload.path, content_hash)
             return decision
 

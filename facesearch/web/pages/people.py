@@ -21,7 +21,7 @@ from facesearch.serving.request_parsing import (
     window_start,
 )
 from facesearch.storage.rows import KnownFace
-from facesearch.web.rendering import WINDOW, Templates, decided
+from facesearch.web.rendering import TWICE, WINDOW, Templates, decided
 
 SHOWN_DECISIONS = 30  # on a person's page, the newest first
 ALIKE_FROM = 0.001  # nobody would see likeness below this probability
@@ -110,8 +110,12 @@ class PeoplePages:
         """Move some of a person's faces to another person, enrolled or new."""
         body = await json_body(request)
         other, chosen = required_text(body, "name"), required_numbers(body, "faces")
-        give = self._gallery.people.give
-        return await self._decide(request, lambda name: give(self._faces(chosen), name, other))
+        give, twice = self._gallery.people.give, body.get(TWICE) is True
+
+        def decide(name: str) -> Decision:
+            return give(self._faces(chosen), name, other, same_person_twice=twice)
+
+        return await self._decide(request, decide)
 
     async def reject(self, request: Request) -> Response:
         """Remove some of a person's faces, which are somebody else's."""
@@ -141,10 +145,11 @@ class PeoplePages:
 
     async def merge(self, request: Request) -> Response:
         """Merge a person into another, whose page the answer names."""
-        into = required_text(await json_body(request), "name")
+        body = await json_body(request)
+        into, twice = required_text(body, "name"), body.get(TWICE) is True
 
         def decide(name: str) -> tuple[Decision, int]:
-            decision = self._gallery.people.merge([name], into)
+            decision = self._gallery.people.merge([name], into, same_person_twice=twice)
             return decision, self._gallery.people.id_of(into)
 
         _, (decision, target) = await self._of_person(request, decide)

@@ -1,7 +1,7 @@
 // Sends dropped or chosen photos, two at a time, and shows their cards.
 
 import "./names.js";
-import { complain, element, get, post, say, send } from "./talk.js";
+import { TWICE, complain, element, get, post, postAsking, say, send } from "./talk.js";
 
 const AT_ONCE = 2;
 const files = document.getElementById("files");
@@ -111,7 +111,9 @@ async function decide(verb, body) {
   const address = panel.querySelector(".panel").dataset.address;
   setBusy(true);
   try {
-    const { said, undo } = await post(`${address}/${verb}`, body);
+    const answer = await postAsking(`${address}/${verb}`, body, TWICE);
+    if (!answer) return;
+    const { said, undo } = answer;
     panel.close();
     await refresh();
     say(said, { undo: undo && (() => undoDecision(undo)) });

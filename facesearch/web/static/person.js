@@ -2,7 +2,7 @@
 // has it now.
 
 import "./names.js";
-import { complain, element, get, post, say } from "./talk.js";
+import { TWICE, complain, element, get, post, postAsking, say } from "./talk.js";
 import { watch } from "./windows.js";
 
 ready();
@@ -41,7 +41,8 @@ function count() {
 async function send(address, body, button) {
   button.disabled = true;
   try {
-    const answer = await post(address, body);
+    const answer = await postAsking(address, body, TWICE);
+    if (!answer) return;
     if (address.endsWith("/forget")) {
       gone(answer.said);
       return;

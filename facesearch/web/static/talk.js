@@ -16,6 +16,22 @@ export async function post(address, body) {
   return response.json();
 }
 
+// As `post`; what only the user can allow is asked first, and null is returned at a no
+export async function postAsking(address, body, questions) {
+  try {
+    return await post(address, body);
+  } catch (error) {
+    const question = questions[error.ask];
+    if (!question) throw error;
+    return window.confirm(question(error)) ? post(address, { ...body, [error.ask]: true }) : null;
+  }
+}
+
+export const TWICE = {
+  same_person_twice: () =>
+    "Another face of this photo has that name already. Is the photo a mirror or a collage that shows the person twice?",
+};
+
 // Sends a photo; returns its card
 export async function send(photo) {
   const response = await fetch(`/photos?name=${encodeURIComponent(photo.name)}`, {
@@ -30,12 +46,15 @@ export async function send(photo) {
 export async function refuseTrouble(response) {
   if (response.ok) return;
   let sentence = `The server answered ${response.status}.`;
+  let ask;
   try {
-    sentence = (await response.json()).error;
+    const answer = await response.json();
+    sentence = answer.error;
+    ask = answer.ask;
   } catch {
     // the answer has no sentence
   }
-  throw new Error(sentence);
+  throw Object.assign(new Error(sentence), { ask });
 }
 
 // Returns HTML of our own templates, which escape every value, as an element

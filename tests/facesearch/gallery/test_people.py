@@ -23,7 +23,7 @@ from gallery_steps import (
     who,
 )
 
-from facesearch.errors import FaceError, GalleryError, Refused, UnknownPerson
+from facesearch.errors import FaceError, GalleryError, NamedTwice, Refused, UnknownPerson
 
 
 def test_find_returns_a_page_of_the_people_that_all_lists(trio, shoot):
@@ -308,7 +308,7 @@ def test_a_different_picture_at_an_enrolled_path_is_noticed_deepface_1061(trio, 
 def test_only_the_chosen_one_of_two_faces_in_a_photo_is_split_off(trio, shoot):
     photo = shoot((ADA, 5), (ADA, 6))
     for number in (1, 2):
-        confirm(trio, photo, "Ada", number)
+        confirm(trio, photo, "Ada", number, same_person_twice=True)
     before, meant = rows(trio), face_of(trio, "Ada", 3)
     photo.unlink()
     decision = trio.people.split("Ada", [meant], "Augusta")
@@ -363,3 +363,55 @@ def test_repeating_what_the_gallery_knows_is_not_a_decision(trio, shoot):
     assert trio.people.not_same("Grace", "Ada").id is None
     with pytest.raises(Refused, match="one person in this gallery"):
         trio.people.not_same("Ada", "Ada")
+
+
+@pytest.fixture
+def couple(fake_gallery, shoot):
+    """Return a gallery with a photo whose faces were confirmed as Ada and Addy, and the photo."""
+    photo = shoot((ADA, 1), (STRANGER, 1))
+    confirm(fake_gallery, photo, "Ada", 1, new=True)
+    confirm(fake_gallery, photo, "Addy", 2, new=True)
+    return fake_gallery, photo
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda gallery, photo, **how: gallery.people.merge(["Addy"], "Ada", **how),
+        lambda gallery, photo, **how: gallery.people.move([photo], "Addy", "Ada", **how),
+        lambda gallery, photo, **how: gallery.people.give([photo], "Addy", "Ada", **how),
+        lambda gallery, photo, **how: gallery.faces.confirm(
+            [gallery.faces.look_at(photo, 2)], "Ada", **how
+        ),
+    ],
+    ids=["merge", "move", "give", "confirm"],
+)
+def test_no_verb_names_two_faces_of_a_photo_alike_unless_said_compreface_1310(couple, verb):
+    gallery, photo = couple
+    before = rows(gallery)
+    with pytest.raises(NamedTwice, match="would show Ada twice"):
+        verb(gallery, photo)
+    assert rows(gallery) == before
+    decision = verb(gallery, photo, same_person_twice=True)  # it is a mirror
+    assert who(gallery, photo) == ["Ada", "Ada"]
+    assert gallery.upkeep.check() == []
+    assert_undone(gallery, before, decision)
+
+
+def test_an_undo_brings_no_name_back_that_another_face_of_the_photo_took(fake_gallery, shoot):
+    photo, other = shoot((ADA, 1), (STRANGER, 1)), shoot((ADA, 2))
+    confirm(fake_gallery, photo, "Ada", 1, new=True)
+    confirm(fake_gallery, other, "Ada")
+    split = fake_gallery.people.split("Ada", [photo], "Bea")
+    confirm(fake_gallery, photo, "Ada", 2)
+    with pytest.raises(NamedTwice):
+        fake_gallery.history.undo(split.id)
+    assert who(fake_gallery, photo) == ["Bea", "Ada"]
+
+
+def test_check_finds_a_name_given_twice_in_a_photo(couple):
+    gallery, _ = couple
+    with store_of(gallery).transaction():
+        store_of(gallery).journal().update("face", 2, person_id=1)
+    (problem,) = gallery.upkeep.check()
+    assert problem.startswith("1 name(s) given twice in a photo")
