@@ -6,7 +6,8 @@ and identifying one photo is mostly imports. tests/cli/test_cold_start.py checks
 
 import errno
 import os
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +27,7 @@ from facesearch_cli.models import app as models
 from facesearch_cli.options import INTERRUPTED, NO, READER_GONE, UNREADABLE, UNUSABLE, examples
 from facesearch_cli.people import app as people
 from facesearch_cli.render import complain
+from facesearch_cli.streams import drop_unwritten, prepare_streams
 from facesearch_cli.train import train
 from facesearch_cli.web import web
 
@@ -47,25 +49,44 @@ Exit codes:
 class Commands(TyperGroup):
     """The commands; an error in one becomes a sentence on stderr and an exit code."""
 
-    def invoke(self, ctx: Any) -> Any:  # typer.Context has a private base, so mypy sees two types
-        try:
+    # typer.Context has a private base, so mypy sees two types
+    def make_context(self, *words: Any, **options: Any) -> Any:
+        """Parse the command line; --help and --version print here."""
+        with in_a_sentence():
+            return super().make_context(*words, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with in_a_sentence():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            complain("Interrupted.")
-            code = INTERRUPTED
-        except typer.Abort:  # Ctrl-C, or the end of the input, at a question
-            complain("\nInterrupted; nothing was changed.")
-            code = INTERRUPTED
-        except MemoryError:
-            complain("Error: not enough memory")
-            code = UNUSABLE
-        except OSError as error:
-            code = report_system_error(error)
-        except Exception as error:
-            if hasattr(error, "exit_code"):  # Typer's own: wrong usage, Exit
-                raise
-            code = report_error(error)
-        raise typer.Exit(code)
+
+
+@contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """Print whatever is raised inside, and raise typer.Exit with the exit code for it."""
+    try:
+        yield
+        return
+    except KeyboardInterrupt:
+        complain("Interrupted.")
+        code = INTERRUPTED
+    except typer.Abort:  # Ctrl-C, or the end of the input, at a question
+        complain("\nInterrupted; nothing was changed.")
+        code = INTERRUPTED
+    except MemoryError:
+        complain("Error: not enough memory")
+        code = UNUSABLE
+    except OSError as error:
+        code = report_system_error(error)
+    except SystemExit as leaving:
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        code = READER_GONE  # rich, which prints the help pages, leaves with 1
+    except Exception as error:
+        if hasattr(error, "exit_code"):  # Typer's own: wrong usage, Exit
+            raise
+        code = report_error(error)
+    raise typer.Exit(code)
 
 
 def report_system_error(error: OSError) -> int:
@@ -131,8 +152,7 @@ def common(
         ),
     ] = False,
 ) -> None:
-    for stream in (sys.stdout, sys.stderr):  # a name may have characters that the terminal lacks
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    pass  # the option prints by itself
 
 
 def add(command: Any, panel: str, *lines: str) -> None:
@@ -215,4 +235,8 @@ def run() -> None:
     # The BLAS of numpy and faiss would start a spinning thread per core for products that take a
     # millisecond on one: 0.25 s of CPU to identify one photo. The networks have their own threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    app(prog_name="facesearch")
+    prepare_streams()
+    try:
+        app(prog_name="facesearch")
+    finally:
+        drop_unwritten()

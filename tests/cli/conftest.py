@@ -9,6 +9,8 @@ from typer.testing import CliRunner, Result
 
 from facesearch_cli.main import app
 
+sys.path.insert(0, str(Path(__file__).parent))  # for every_command
+
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path, monkeypatch) -> Path:
