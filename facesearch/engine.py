@@ -7,6 +7,7 @@ their results agree. An engine belongs to one thread; `Model` keeps a set for ea
 
 import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Mapping
 from functools import cache
@@ -73,8 +74,7 @@ _COMPILING = threading.Lock()  # or two threads would compile one graph twice
 @cache
 def _compiled(onnx_file: Path) -> tuple[Any, list[str]]:
     """Return the graph compiled by OpenVINO, which takes about half a second, and its outputs."""
-    import openvino  # takes 0.4 s, so only if it is used
-
+    openvino = import_openvino()
     # The first call of this fills a table of OpenVINO's. If two threads make it at once, they
     # deadlock: one has the table's lock and waits for Python's, the other the reverse.
     openvino.Tensor(np.zeros(1, np.float32)).element_type.to_dtype()
@@ -90,6 +90,18 @@ def _compiled(onnx_file: Path) -> tuple[Any, list[str]]:
     options = {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores}
     # OpenVINO gives a tensor several names in no order: use those in the file
     return core.compile_model(graph, "CPU", options), [o.name for o in source.graph.output]
+
+
+def import_openvino() -> Any:
+    """Return the module openvino, imported so that nothing leaves this machine.
+
+    By itself the import looks up an analytics host, sends an event to it, and keeps an id of the
+    user in ~/intel. Without its telemetry package it does neither. tests/cli/test_offline.py.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # not to be found
+    import openvino  # takes 0.4 s, so only if it is used
+
+    return openvino
 
 
 def openvino_is_installed() -> bool:
