@@ -1,6 +1,7 @@
 """facesearch people: list people, correct who is who, forget somebody."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ from facesearch_cli.render import (
     bearer_words,
     complain,
     counted,
+    list_problems,
     print_csv,
     print_json,
     printable,
@@ -287,6 +289,8 @@ def forget(
         if not yes:
             ask_to_forget(what)
         receipt = gallery.forget(name)
+        foreign = [str(folder) for folder in gallery.upkeep.foreign_folders()]
+    tell_what_forgetting_leaves(foreign)
     if options.as_json:
         print_json(person=name, dry_run=False, forgotten=receipt)
         return
@@ -294,6 +298,20 @@ def forget(
     for kind, number in receipt.items():
         typer.echo(f"  {number:,} {kind}")
     complain("This cannot be undone; enrolling the photos again would start from nothing.")
+
+
+def tell_what_forgetting_leaves(foreign: Sequence[str]) -> None:
+    """Name what may still hold somebody who was forgotten; `foreign`: folders beside the index."""
+    list_problems(
+        "Left, since facesearch did not make them; delete them if they hold small pictures:",
+        [(folder, "a folder of another program") for folder in foreign],
+    )
+    complain(
+        "Not reached, since the gallery does not know where they are: the photos themselves, "
+        "exports and backups of the gallery, pictures and reports written with --annotate, --html, "
+        "--json or --csv, files beside photos (.xmp, .json), and the plan in each facesearch-trash "
+        "folder, which keeps the paths of photos."
+    )
 
 
 def described(name: str, n_faces: int, gallery: "Gallery") -> str:

@@ -18,7 +18,7 @@ def gallery_file(path: str | os.PathLike[str]) -> Path:
 def index_folder(file: Path) -> Path:
     """Return the folder of what can be computed again from the gallery `file` and its photos.
 
-    `forget` deletes everything in it.
+    `forget` deletes every file in it.
     """
     return file.with_name(file.name + "-index")
 

@@ -1,5 +1,6 @@
 """The gallery as a whole: what it holds, whether it is sound, its copies, and erasing."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,12 @@ import numpy as np
 from facesearch.errors import GalleryError
 from facesearch.gallery.files import index_folder, photo_folder
 from facesearch.gallery.session import Session
-from facesearch.storage.photo_copies import delete_copies_except
+from facesearch.storage.photo_copies import delete_copies_except, delete_files
+from facesearch.storage.run_folders import delete_left_behind
 from facesearch.storage.sqlite import reported
 
 CHECKED_TEMPLATES = 1000  # templates that `check` looks up in the index
+MAX_NAMED = 10  # files in a message
 
 
 class Upkeep:
@@ -22,7 +25,7 @@ class Upkeep:
 
     @property
     def index_folder(self) -> Path:
-        """The folder of what can be computed again; `forget` deletes everything in it."""
+        """The folder of what can be computed again; `forget` deletes every file in it."""
         return index_folder(self._session.path)
 
     def info(self) -> dict[str, object]:
@@ -74,7 +77,7 @@ class Upkeep:
 
     def rebuild(self) -> int:
         """Build the index again from the gallery file; return how many templates it holds."""
-        self._erase_index_folder()
+        self._delete_index_files()
         self._session.live.drop()
         with self._session.live.reading() as view:
             return len(view.index)
@@ -86,20 +89,41 @@ class Upkeep:
         self._store.copy_to(target)
 
     def erase(self) -> dict[str, int]:
-        """Erase the last bytes of what was deleted; return how many files were deleted for it."""
-        n_files = self._erase_index_folder()
-        with reported(self._session.path):
-            n_photos = delete_copies_except(
-                photo_folder(self._session.path), self._store.photos.hashes_with_path()
+        """Erase the last bytes of what was deleted; return how many files were deleted for it.
+
+        The gallery file is erased even if a file beside it cannot be deleted. Then, and if the
+        gallery file cannot be erased, raises GalleryError, and the next `check` tries again.
+        """
+        n_files, stay = self._delete_index_files()
+        n_photos, copies = delete_copies_except(
+            photo_folder(self._session.path), self._store.photos.hashes_with_path()
+        )
+        delete_left_behind()  # of a page that was killed: it may hold photos of anybody
+        stay += copies
+        if stay:
+            self._store.db.erase()  # not `Store.erase`: erasing stays due
+            more = f" and {len(stay) - MAX_NAMED:,} more" if len(stay) > MAX_NAMED else ""
+            raise GalleryError(
+                f"the gallery file is erased, but these files may show who was deleted and cannot "
+                f"be deleted: {'; '.join(stay[:MAX_NAMED])}{more}; make their folders writable and "
+                "run facesearch gallery check"
             )
         self._store.erase()
         return {"index files": n_files} | ({"copies of photos": n_photos} if n_photos else {})
 
-    def _erase_index_folder(self) -> int:
-        """Delete the index files and caches, unfinished ones too; return how many there were."""
+    def foreign_folders(self) -> list[Path]:
+        """Return the folders in the gallery's folders, which `forget` leaves: it made none.
+
+        Storage devices make some (@eaDir), with small copies of the pictures beside them.
+        """
+        places = (self.index_folder, photo_folder(self._session.path))
         with reported(self._session.path):
+            return sorted(path for place in places for path in place.glob("*") if path.is_dir())
+
+    def _delete_index_files(self) -> tuple[int, list[str]]:
+        """Delete the index files and caches, unfinished ones too; see `delete_files`."""
+        n_files = 0
+        with suppress(OSError):  # what it cannot delete is in the folder, and reported below
             n_files = self._session.live.erase()
-            for file in self.index_folder.glob("*"):
-                file.unlink(missing_ok=True)
-                n_files += 1
-        return n_files
+        n_others, stay = delete_files(self.index_folder.glob("*"))
+        return n_files + n_others, stay

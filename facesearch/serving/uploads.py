@@ -1,24 +1,21 @@
 """Photos dropped on the page: files of this run, each with the faces found in it.
 
-They lie in a folder of the run, which holds a lock while the run lives. The next run deletes what a
-killed run left: any folder with photos whose lock nobody holds.
+They lie in a folder of the run. What a killed run left is deleted by the next run, and whenever
+somebody is forgotten.
 """
 
-import os
 import secrets
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISDIR
 from typing import BinaryIO
 
 from facesearch.serving.decoder import DecodedPhoto
+from facesearch.storage.run_folders import PREFIX, delete_left_behind, locked
 
-PREFIX = "facesearch-page-"  # of a run's folder in the system's temporary folder
 MOST_BYTES = 4_000_000_000  # of all photos held; beyond it the oldest are deleted
 
 
@@ -88,36 +85,3 @@ class Uploads:
         if self._lock is not None:
             self._lock.close()
         self._folder.cleanup()
-
-
-def delete_left_behind() -> None:
-    """Delete the photos that killed runs of this user left."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError):
-            if not is_ours(folder) or not (folder / "photos").is_dir():
-                continue
-            lock = locked(folder / "lock")
-            if lock is not None:
-                shutil.rmtree(folder / "photos", ignore_errors=True)
-                lock.close()
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def is_ours(folder: Path) -> bool:
-    """Return whether this user made a folder; somebody else's may be a link to anywhere."""
-    found = folder.lstat()  # one call, so that no link can replace the folder between two
-    return S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == os.getuid())
-
-
-def locked(file: Path) -> sqlite3.Connection | None:
-    """Return a connection that locks a file until it is closed or the process ends.
-
-    None if another process holds the lock. SQLite locks on every system and leaves the file empty.
-    """
-    lock = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error:
-        lock.close()
-        return None
-    return lock

@@ -6,7 +6,7 @@ long as the gallery keeps the photo's path; forgetting a person deletes the path
 
 import os
 import shutil
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,11 +49,23 @@ def keep_copy(folder: Path, source: Path, content_hash: str) -> Path:
     return target
 
 
-def delete_copies_except(folder: Path, wanted: Set[str]) -> int:
-    """Delete the copies of photos whose content hashes are not in `wanted`; return how many."""
-    n_files = 0
-    for file in folder.glob("*"):
-        if file.stem not in wanted:
-            file.unlink(missing_ok=True)
+def delete_copies_except(folder: Path, wanted: Set[str]) -> tuple[int, list[str]]:
+    """Delete the copies of photos whose content hashes are not in `wanted`; see `delete_files`."""
+    return delete_files(file for file in folder.glob("*") if file.stem not in wanted)
+
+
+def delete_files(paths: Iterable[Path]) -> tuple[int, list[str]]:
+    """Delete the files among `paths`; return how many, and "path: reason" of each that stays.
+
+    Folders stay and are not counted: nothing here makes any, but a storage device may.
+    """
+    n_files, stay = 0, []
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            continue
+        try:
+            path.unlink(missing_ok=True)
             n_files += 1
-    return n_files
+        except OSError as error:
+            stay.append(f"{path}: {error.strerror or error}")
+    return n_files, stay

@@ -14,7 +14,8 @@ def erase(folder: Path) -> int:
     """
     n_files = 0
     for path in folder.glob("*"):
-        if SAVED.fullmatch(path.name) or UNFINISHED.fullmatch(path.name):
+        ours = SAVED.fullmatch(path.name) or UNFINISHED.fullmatch(path.name)
+        if ours and (path.is_symlink() or not path.is_dir()):
             path.unlink(missing_ok=True)
             n_files += 1
     return n_files
