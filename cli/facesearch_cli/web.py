@@ -3,6 +3,7 @@
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -89,10 +90,11 @@ def web(
         whose = "only you can use it" if own.is_loopback else "give it only to people you trust"
         complain(f"Open this address; {whose}. Ctrl-C stops the page.")
         if not no_browser:
-            open_browser(address)
+            open_browser(address, Path(folder))
 
     photos = list(photos_in(paths or ()))
-    with listening, open_gallery(gallery, model, create=True) as opened:
+    private = TemporaryDirectory(prefix="facesearch-open-", ignore_cleanup_errors=True)
+    with private as folder, listening, open_gallery(gallery, model, create=True) as opened:
         try:
             load = partial(Model.load, opened.model.folder)
             app = make_app(opened, load, photos, folders=paths or (), training=training)
@@ -142,9 +144,20 @@ def own_address(host: str) -> IPv4Address | IPv6Address:
     return address
 
 
-def open_browser(address: str) -> None:
-    """Open the address in the user's browser, in a thread: starting it may take long."""
+def open_browser(address: str, folder: Path) -> None:
+    """Open the address in the user's browser, in a thread: starting it may take long.
+
+    The browser is started with a file of `folder` that leads to the address, since other users can
+    read the words that a program is started with, and the address holds the key.
+    """
     import threading
     import webbrowser
 
-    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    from facesearch.serving.guard import plain_page
+
+    page = folder / "open.html"
+    link = f'<p><a href="{address}">Continue</a></p>'
+    head = f'<meta http-equiv="refresh" content="0; url={address}">'
+    page.touch(mode=0o600)
+    page.write_text(plain_page("facesearch", link, head), "utf-8")
+    threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()

@@ -1,15 +1,18 @@
 """facesearch web: starting, stopping, and errors."""
 
+import queue
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from urllib.request import url2pathname
 
 import pytest
 import typer
 from PIL import Image
 
-from facesearch_cli.web import own_address
+from facesearch_cli.web import open_browser, own_address
 
 PAGE_MODULES = ("facesearch.web", "facesearch.serving")
 
@@ -113,3 +116,14 @@ def test_a_file_that_is_not_a_gallery_is_one_sentence(facesearch, tmp_path):
     result = facesearch("web", "--no-browser", "--gallery", tmp_path / "a.png")
     assert result.exit_code == 4
     assert result.stderr.count("\n") == 1
+
+
+def test_the_key_is_on_no_command_line_since_every_user_can_read_those(tmp_path, monkeypatch):
+    opened = queue.SimpleQueue()
+    monkeypatch.setattr("webbrowser.open", opened.put)
+    open_browser("http://127.0.0.1:1/?token=secret", tmp_path)
+    address = opened.get(timeout=60)
+    assert "secret" not in address
+    page = Path(url2pathname(address.removeprefix("file:")))
+    assert 'url=http://127.0.0.1:1/?token=secret"' in page.read_text()
+    assert sys.platform == "win32" or page.stat().st_mode & 0o77 == 0
