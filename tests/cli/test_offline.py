@@ -56,6 +56,7 @@ def watched(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_no_command_opens_a_connection_or_leaves_a_file_at_home(
     watched, tmp_path, enrolled_gallery, portraits

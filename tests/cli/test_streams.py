@@ -11,7 +11,10 @@ from every_command import COMMANDS, run_each
 
 from facesearch_cli.main import app
 
-pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+pytestmark = [
+    pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full"),
+    pytest.mark.timeout(600),  # one fixture runs all
+]
 FULL, READER_GONE = 4, 141
 SLOW = {"web", "train", "doctor"}  # seconds each; test_offline.py runs them
 TRIED = {name: words for name, words in COMMANDS.items() if name not in SLOW}
@@ -30,6 +33,7 @@ def test_the_table_has_every_command():
     assert set(names_of(typer.main.get_command(app))) <= COMMANDS.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", TRIED.values(), ids=TRIED)
 def test_a_stream_that_fails_gives_no_traceback_and_the_right_exit_code(answers, words):
     normal, said, _ = answers[tuple(words), ""]
