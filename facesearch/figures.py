@@ -153,7 +153,7 @@ def read_figures(folder: Path, manifest: Mapping[str, Any]) -> Figures | None:
         return figures
     except FileNotFoundError:
         return None
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{FILE} of {manifest['name']} cannot be read ({error!r})") from error
 
 

@@ -15,6 +15,7 @@ from facesearch.ink import INK_VERSION
 from facesearch.shipped import model_folder, shipped_models
 
 MANIFEST_VERSION = 1
+MAX_BYTES = 10_000_000  # of model.json; those with figures have some thousands
 FILES = ("branch.onnx", "head.npz")  # of every model; loaded only with the SHA-256 they should have
 REQUIRED_KEYS = ("name", "kind", "detector", "alignment", "dim", "input", "sha256")
 DETECTORS = {"face": "yunet", "image": "whole"}  # kind of a model -> its detector
@@ -48,7 +49,9 @@ def read_manifest(folder: Path) -> Manifest:
     """
     file = folder / "model.json"
     try:
-        read: Any = json.loads(file.read_text("utf-8"))
+        read: Any = json.loads(text_of(file))
+    except RecursionError as error:
+        raise ModelError(f"{file} is not a manifest: its brackets are nested too deeply") from error
     except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read: {error}") from error
     if not isinstance(read, dict) or read.get("manifest_version") != MANIFEST_VERSION:
@@ -57,9 +60,24 @@ def read_manifest(folder: Path) -> Manifest:
     if not missing:
         hashes = read["sha256"] if isinstance(read["sha256"], dict) else {}
         missing = [f"sha256 of {name}" for name in FILES if name not in hashes]
+        for name in hashes:
+            if Path(name).name != name:
+                raise ModelError(f"{file} names {name}, which is not a file of its own folder")
     if missing:
         raise ModelError(f"{file} does not say: {', '.join(missing)}")
     return cast("Manifest", read)
+
+
+def text_of(file: Path) -> str:
+    """Return the text of a manifest; raises OSError or ValueError.
+
+    A device or a pipe in its place would never end, or never begin.
+    """
+    if file.exists() and not file.is_file():
+        raise ValueError("it is not a regular file")
+    if file.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
+    return file.read_text("utf-8")
 
 
 def check_kind(manifest: Manifest) -> None:

@@ -27,7 +27,12 @@ def model_folder(name_or_folder: str | Path) -> Path:
 
 
 def check_file(file: Path, sha256: str) -> None:
-    """Raise ModelError unless `file` exists and has that SHA-256."""
+    """Raise ModelError unless `file` exists and has that SHA-256.
+
+    A device or a pipe, which may never end or never begin, is not opened.
+    """
+    if file.exists() and not file.is_file():
+        raise ModelError(f"the model file {file} cannot be read: it is not a regular file")
     try:
         with file.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()

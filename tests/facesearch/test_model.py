@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 
 import numpy as np
@@ -155,6 +156,30 @@ def test_a_broken_download_is_never_run_deepface_1316(copied, file):
 def test_a_file_that_is_not_a_manifest_is_refused_in_a_sentence(copied, text):
     (copied / "model.json").write_text(text)
     with pytest.raises(ModelError):
+        Model.load(copied)
+
+
+def test_brackets_in_brackets_are_not_a_manifest(copied):
+    (copied / "model.json").write_text("[" * 100_000)
+    with pytest.raises(ModelError, match="brackets"):
+        Model.load(copied)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+@pytest.mark.parametrize("file", ["model.json", "head.npz"])
+def test_a_pipe_in_place_of_a_file_of_a_model_is_not_waited_for(copied, file):
+    (copied / file).unlink()
+    os.mkfifo(copied / file)
+    with pytest.raises(ModelError, match=r"not a regular file|neither a name"):
+        Model.load(copied)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../model.json"])
+def test_a_manifest_names_files_of_its_own_folder_only(copied, name):
+    manifest = json.loads((copied / "model.json").read_text())
+    manifest["sha256"][name] = "0" * 64
+    (copied / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="not a file of its own folder"):
         Model.load(copied)
 
 
