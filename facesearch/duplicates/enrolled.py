@@ -103,8 +103,7 @@ class EnrolledTwiceFinder:
         self._store = store
         self._model = model
         self._index = index
-        ids, rows = store.templates.all()
-        people, photos, faces = store.templates.owners()
+        ids, people, photos, faces, rows = store.templates.with_owners()
         self._enrolled = Enrolled(ids, people, rows, photos, model.search_dim)
         self._template_of = dict(zip(faces.tolist(), ids.tolist(), strict=True))
 

@@ -7,19 +7,21 @@ from facesearch.storage.codec import TemplateCodec
 from facesearch.storage.database import Database
 from facesearch.storage.journal import Journal
 from facesearch.storage.photos import Photos
-from facesearch.storage.rows import BOX, FaceRow, KnownFace, box_columns, now, readable
+from facesearch.storage.rows import FaceRow, KnownFace, box_columns, now, readable
+from facesearch.storage.seals import SEALED, Seals
 from facesearch.vectors import Floats
 
-KNOWN_FACE = f"name, {BOX}, assigned_by, face.id, person_id, content_hash"
+KNOWN_FACE = f"{SEALED['face']}, name, content_hash"
 OF_FACE = "face JOIN photo ON photo.id = photo_id JOIN person ON person.id = person_id"
 
 
 class Faces:
     """The rows of the table face, with the photos and templates that come and go with them."""
 
-    def __init__(self, db: Database, codec: TemplateCodec) -> None:
+    def __init__(self, db: Database, codec: TemplateCodec, seals: Seals) -> None:
         self._db = db
         self._codec = codec
+        self._seals = seals
         self._photos = Photos(db)
 
     def get(self, face_id: int) -> KnownFace | None:
@@ -28,9 +30,13 @@ class Faces:
         return known_face(rows[0]) if rows else None
 
     def in_photo(self, content_hash: str) -> list[KnownFace]:
-        """Return the faces that are enrolled from the photo with these bytes."""
+        """Return the faces that are enrolled from the photo with these bytes.
+
+        A face that damage has changed is left out and told of, here and in `of_templates`.
+        """
         sql = f"SELECT {KNOWN_FACE} FROM {OF_FACE} WHERE content_hash = ?"
-        return [known_face(row) for row in self._db.rows(sql, (content_hash,))]
+        rows = self._db.rows(sql, (content_hash,))
+        return [known_face(row) for row in self._seals.sound("face", rows)]
 
     def twins(self, face_id: int) -> list[tuple[int, str, str]]:
         """Return the other faces of the same person in the same photo: (id, person, path)."""
@@ -52,14 +58,14 @@ class Faces:
     ) -> Iterator[tuple[int, str | None, KnownFace]]:
         """Yield template id, photo path and face of those of `template_ids` that exist, or all."""
         sql = (
-            f"SELECT template.id, path, {KNOWN_FACE} FROM template JOIN face ON face.id = face_id "
+            f"SELECT {KNOWN_FACE}, template.id, path FROM template JOIN face ON face.id = face_id "
             "JOIN photo ON photo.id = photo_id JOIN person ON person.id = person_id"
         )
         if template_ids is None:
             rows = iter(self._db.rows(sql))
         else:
             rows = self._db.rows_for(f"{sql} WHERE template.id IN (?)", template_ids)
-        for template, path, *row in rows:
+        for *row, template, path in self._seals.sound("face", rows):
             yield template, path, known_face(row)
 
     def enrolled_photos(self) -> set[tuple[str, str]]:
@@ -124,5 +130,6 @@ class Faces:
 
 def known_face(row: Sequence[Any]) -> KnownFace:
     """Return the face in a row of the columns KNOWN_FACE."""
-    name, left, top, right, bottom, assigned_by, face, person, content_hash = row
-    return KnownFace(name, (left, top, right, bottom), assigned_by, face, person, content_hash)
+    face, _, person, assigned_by, left, top, right, bottom, *_, name, content_hash = row
+    by = assigned_by.decode("utf-8", "replace")
+    return KnownFace(name, (left, top, right, bottom), by, face, person, content_hash)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from facesearch.errors import EmbeddingMismatch
 from facesearch.storage.database import Database
 from facesearch.storage.rows import BOX_COLUMNS
+from facesearch.storage.seals import row_is_sound, seal
 
 Row = dict[str, Any]
 
@@ -89,6 +90,7 @@ class Journal:
         self._check_parents(table, row)
         self._check_model(table, row)
         new = self._db.insert(table, row)
+        seal(self._db, table, new)
         self.changes.append(Change(table, new, None, {c: row[c] for c in CHANGING[table]}))
         return new
 
@@ -98,7 +100,10 @@ class Journal:
         self._check_parents(table, columns)
         before = self._row(table, row_id)
         places = ", ".join(f"{column} = ?" for column in columns)
+        was_sound = row_is_sound(self._db, table, row_id)
         self._db.execute(f"UPDATE {table} SET {places} WHERE id = ?", [*columns.values(), row_id])
+        if was_sound:  # a damaged row stays one
+            seal(self._db, table, row_id)
         self.changes.append(Change(table, row_id, {c: before[c] for c in columns}, columns))
 
     def delete(self, table: str, row_id: int) -> None:

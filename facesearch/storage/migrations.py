@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from sqlite_utils import Database, Migrations
 
 from facesearch.storage import schema
+from facesearch.storage.seals import SEAL_OF, SEALED
 
 migrations = Migrations("facesearch")
 
@@ -41,6 +42,18 @@ def m004_groups_of_the_unnamed(db: Database) -> None:
 def m005_dismissals(db: Database) -> None:
     """Faces that a human dismissed: strangers', or no faces at all."""
     run(db, schema.SCHEMA_5)
+
+
+@migrations()  # type: ignore[untyped-decorator]
+def m006_seals(db: Database) -> None:
+    """Seals by which damage in a face or template is noticed, and marks of a replaced file."""
+    run(db, schema.SCHEMA_6)
+    for table, columns in SEALED.items():
+        rows = db.execute(f"SELECT {columns} FROM {table}").fetchall()
+        db.conn.executemany(
+            f"UPDATE {table} SET seal = ? WHERE id = ?",
+            [(SEAL_OF[table](row), row[0]) for row in rows],
+        )
 
 
 def run(db: Database, statements: Sequence[str]) -> None:

@@ -1,10 +1,10 @@
 """A gallery file -> what is wrong with it, a sentence each."""
 
-from facesearch.errors import GalleryError
-from facesearch.storage.database import Database
+from facesearch.storage.codec import TemplateCodec
+from facesearch.storage.database import Database, damaged
 from facesearch.storage.decisions import TWICE_ON_PURPOSE
 from facesearch.storage.rows import BOX_COLUMNS
-from facesearch.storage.templates import Templates
+from facesearch.storage.seals import SEALED, SINCE_SCHEMA, broken
 
 # SQLite takes `added` from the row that has the greatest seq
 LAST_CHANGE = "SELECT template_id, added, max(seq) FROM change GROUP BY template_id"
@@ -46,7 +46,10 @@ CHECKS = {
 }
 
 
-def problems(db: Database, templates: Templates) -> list[str]:
+MAX_LISTED = 10  # numbers of damaged rows in a sentence
+
+
+def problems(db: Database, codec: TemplateCodec) -> list[str]:
     """Return what is wrong with a gallery, a sentence each; an empty list where nothing is.
 
     Its schema may be an older one, as that of an export.
@@ -58,7 +61,13 @@ def problems(db: Database, templates: Templates) -> list[str]:
         if count:
             found.append(f"{count} {sentence}")
     try:
-        templates.all()
-    except GalleryError as error:
-        found.append(str(error))
+        codec.decode([vector for (vector,) in db.rows("SELECT vector FROM template")])
+    except (TypeError, ValueError) as error:
+        found.append(str(damaged(db.path, error)))
+    for table in SEALED if version >= SINCE_SCHEMA else ():
+        rows = broken(db, table)
+        if rows:
+            more = ", ..." if len(rows) > MAX_LISTED else ""
+            numbers = ", ".join(map(str, rows[:MAX_LISTED])) + more
+            found.append(f"{len(rows)} {table}(s) that are not as they were stored: {numbers}")
     return found

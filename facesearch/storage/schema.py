@@ -183,7 +183,17 @@ SCHEMA_5 = (
     "PRAGMA user_version = 5",
 )
 
-STEPS = (SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5)
+SCHEMA_6 = (
+    "ALTER TABLE face ADD COLUMN seal BLOB NOT NULL DEFAULT x''",  # see seals.py
+    "ALTER TABLE template ADD COLUMN seal BLOB NOT NULL DEFAULT x''",
+    # a random name of this file for all its life, and how often it was written
+    "ALTER TABLE gallery ADD COLUMN lineage TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE gallery ADD COLUMN writes INTEGER NOT NULL DEFAULT 0",
+    "UPDATE gallery SET lineage = lower(hex(randomblob(8)))",
+    "PRAGMA user_version = 6",
+)
+
+STEPS = (SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6)
 SCHEMA_VERSION = len(STEPS)  # a gallery carries its own in `user_version`
 
 

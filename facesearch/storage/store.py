@@ -15,6 +15,7 @@ from facesearch.storage.photos import Photos
 from facesearch.storage.problems import problems
 from facesearch.storage.rows import now
 from facesearch.storage.schema import SCHEMA_VERSION
+from facesearch.storage.seals import SINCE_SCHEMA, Seals
 from facesearch.storage.sqlite import SQLiteFile
 from facesearch.storage.templates import Templates
 from facesearch.storage.unnamed import UnnamedGroups
@@ -30,8 +31,9 @@ class Store:
         self.codec = TemplateCodec()
         self.people = People(db)
         self.photos = Photos(db)
-        self.faces = Faces(db, self.codec)
-        self.templates = Templates(db, self.codec)
+        seals = Seals(db)
+        self.faces = Faces(db, self.codec, seals)
+        self.templates = Templates(db, self.codec, seals)
         self.verdicts = Verdicts(db, self.faces)
         self.unnamed = UnnamedGroups(db)
         self.decisions = DecisionLog(db)
@@ -51,8 +53,10 @@ class Store:
             if store.db.rows("SELECT count(*) FROM gallery") == [(0,)]:
                 with store.transaction():
                     store.db.execute(
-                        "INSERT OR IGNORE INTO gallery VALUES (1, ?, ?, ?, ?)",
-                        (secrets.token_hex(8), model, fingerprint, now()),
+                        "INSERT OR IGNORE INTO gallery "
+                        "(id, generation, model, fingerprint, created_at, lineage) "
+                        "VALUES (1, ?, ?, ?, ?, ?)",
+                        (secrets.token_hex(8), model, fingerprint, now(), secrets.token_hex(8)),
                     )
         except BaseException:
             db.close()
@@ -119,14 +123,17 @@ class Store:
 
     def problems(self) -> list[str]:
         """Return what is wrong with the gallery, a sentence each; an empty list if nothing is."""
-        return problems(self.db, self.templates)
+        return problems(self.db, self.codec)
 
     def copy_to(self, target: Path) -> None:
         """Write the whole gallery to the new file `target`, as another generation.
 
         `target` is there when it is complete and on the disk, not before.
         """
-        self.db.copy(target, "UPDATE gallery SET generation = ?", secrets.token_hex(8))
+        change, values = "UPDATE gallery SET generation = ?", [secrets.token_hex(8)]
+        if self.db.schema_version >= SINCE_SCHEMA:
+            change, values = f"{change}, lineage = ?", [*values, secrets.token_hex(8)]
+        self.db.copy(target, change, *values)
 
     def erasure_is_due(self) -> bool:
         """Return whether the disk still holds bytes of deleted rows."""

@@ -1,64 +1,70 @@
 """The templates of the enrolled faces, and the log of their changes that an index replays."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from facesearch.storage.codec import TemplateCodec
 from facesearch.storage.database import Database, damaged
 from facesearch.storage.rows import Ids
+from facesearch.storage.seals import SEALED, Seals, seal
 from facesearch.vectors import Floats
 
 WITH_FACE = "face JOIN template ON face_id = face.id"
+BOTH_ROWS = f"SELECT {SEALED['template']}, {SEALED['face']} FROM {WITH_FACE}"
+TEMPLATE, VECTOR, FACE, PHOTO, PERSON = 0, 3, 5, 6, 7  # places in such a row
 
 
 class Templates:
     """The rows of the tables template and change. A template's id is the one in the index.
 
-    Where templates are returned as rows (n, dim), they have length 1, and GalleryError is raised
-    if one of them is damaged.
+    Where templates are returned as rows (n, dim), they have length 1. A template that damage has
+    changed, or whose face it has, is left out and told of; GalleryError is raised for one that
+    never was a vector.
     """
 
-    def __init__(self, db: Database, codec: TemplateCodec) -> None:
+    def __init__(self, db: Database, codec: TemplateCodec, seals: Seals) -> None:
         self._db = db
         self._codec = codec
+        self._seals = seals
 
     def all(self) -> tuple[Ids, Floats]:
         """Return ids (n,), rising, and rows (n, dim) of all templates."""
-        rows = self._db.rows("SELECT id, vector FROM template ORDER BY id")
-        return self._columns(rows, 1)[0], self._decoded(rows)
+        return self._vectors(self._db.rows(f"SELECT {SEALED['template']} FROM template ORDER BY 1"))
 
     def with_ids(self, ids: Iterable[int]) -> tuple[Ids, Floats]:
         """Return ids (n,) and rows (n, dim) of those of `ids` that exist."""
-        rows = list(self._db.rows_for("SELECT id, vector FROM template WHERE id IN (?)", ids))
-        return self._columns(rows, 1)[0], self._decoded(rows)
+        sql = f"SELECT {SEALED['template']} FROM template WHERE id IN (?)"
+        return self._vectors(self._db.rows_for(sql, ids))
 
     def of_people(self, person_ids: Iterable[int]) -> tuple[Ids, Floats]:
         """Return person ids (n,) and rows (n, dim) of all templates of these people."""
-        sql = f"SELECT person_id, vector FROM {WITH_FACE} WHERE person_id IN (?)"
-        rows = list(self._db.rows_for(f"{sql} ORDER BY template.id", person_ids))
-        return self._columns(rows, 1)[0], self._decoded(rows)
+        sql = f"{BOTH_ROWS} WHERE person_id IN (?) ORDER BY template.id"
+        rows = self._sound(self._db.rows_for(sql, person_ids))
+        return self._column(rows, PERSON), self._decoded(rows)
 
     def of_people_by_face(self, person_ids: Iterable[int]) -> tuple[Ids, Ids, Floats]:
         """Return face ids (n,), person ids (n,) and rows (n, dim) of these people's templates."""
-        sql = f"SELECT face.id, person_id, vector FROM {WITH_FACE} WHERE person_id IN (?)"
-        rows = list(self._db.rows_for(f"{sql} ORDER BY face.id", person_ids))
-        faces, people = self._columns(rows, 2)
-        return faces, people, self._decoded(rows)
+        sql = f"{BOTH_ROWS} WHERE person_id IN (?) ORDER BY face.id"
+        rows = self._sound(self._db.rows_for(sql, person_ids))
+        return self._column(rows, FACE), self._column(rows, PERSON), self._decoded(rows)
 
-    def owners(self) -> tuple[Ids, Ids, Ids]:
-        """Return person, photo and face ids (n,) of all templates, by template id."""
-        rows = self._db.rows(
-            "SELECT person_id, photo_id, face.id FROM template JOIN face ON face.id = face_id "
-            "ORDER BY template.id"
+    def with_owners(self) -> tuple[Ids, Ids, Ids, Ids, Floats]:
+        """Return template, person, photo and face ids (n,) and rows (n, dim) of all templates.
+
+        Template ids rise.
+        """
+        rows = self._sound(self._db.rows(f"{BOTH_ROWS} ORDER BY template.id"))
+        template, person, photo, face = (
+            self._column(rows, place) for place in (TEMPLATE, PERSON, PHOTO, FACE)
         )
-        people, photos, faces = self._columns(rows, 3)
-        return people, photos, faces
+        return template, person, photo, face, self._decoded(rows)
 
     def people_of(self, ids: Iterable[int]) -> dict[int, int]:
         """Return template id -> person id for those of `ids` that exist."""
-        sql = "SELECT template.id, person_id FROM template JOIN face ON face.id = face_id"
-        return dict(self._db.rows_for(f"{sql} WHERE template.id IN (?)", ids))
+        rows = self._db.rows_for(f"{BOTH_ROWS} WHERE template.id IN (?)", ids)
+        return {row[TEMPLATE]: row[PERSON] for row in self._sound(rows)}
 
     def count_by_person(self) -> dict[int, int]:
         """Return person id -> number of templates of everyone who has one, ids rising."""
@@ -71,13 +77,24 @@ class Templates:
             "UPDATE template SET fingerprint = ?, vector = ? WHERE id = ?",
             (fingerprint, self._codec.encode(template), template_id),
         )
+        seal(self._db, "template", template_id)
 
-    def _columns(self, rows: Sequence[Sequence[int]], n_columns: int) -> list[Ids]:
-        return [np.array([row[i] for row in rows], np.int64) for i in range(n_columns)]
+    def _sound(self, rows: Iterable[Sequence[Any]]) -> list[Any]:
+        """Return those of `rows`, selected by BOTH_ROWS, that no damage has changed."""
+        templates = self._seals.sound("template", rows)
+        return list(self._seals.sound("face", templates, FACE))
+
+    def _vectors(self, rows: Iterable[Sequence[Any]]) -> tuple[Ids, Floats]:
+        """Return ids and vectors of those of `rows`, of table template, that are undamaged."""
+        sound = list(self._seals.sound("template", rows))
+        return self._column(sound, TEMPLATE), self._decoded(sound)
+
+    def _column(self, rows: Sequence[Sequence[int]], place: int) -> Ids:
+        return np.array([row[place] for row in rows], np.int64)
 
     def _decoded(self, rows: Sequence[Sequence[bytes]]) -> Floats:
         try:
-            return self._codec.decode([row[-1] for row in rows])
+            return self._codec.decode([row[VECTOR] for row in rows])
         except (TypeError, ValueError) as error:
             raise damaged(self._db.path, error) from error
 

@@ -25,6 +25,7 @@ from facesearch.duplicates.enrolled import EnrolledTwiceFinder
 from facesearch.gallery import Gallery, live_index
 from facesearch.gallery.migration import migrate_gallery
 from facesearch.model import Model
+from facesearch.storage.seals import seal
 from facesearch.vectors import unit
 from facesearch_indexes.faiss_index import FaissIndex
 from facesearch_indexes.files import save
@@ -157,6 +158,7 @@ def test_check_accepts_templates_that_share_a_search_code(gallery, make_gallery)
     twin = unit(np.concatenate([first[:SEARCH_DIM], -first[SEARCH_DIM:]]))
     blob = twin.astype("<f2").tobytes()
     execute(gallery, "UPDATE template SET vector = ? WHERE id = 2", (blob,))
+    seal(store_of(gallery).db, "template", 2)
     assert make_gallery(model=TWO_CODES).upkeep.check() == []
 
 
@@ -308,6 +310,7 @@ def test_copies_of_a_picture_are_found_by_their_search_codes(gallery, shoot):
     assert template @ lit < 0.8
     blob = lit.astype("<f2").tobytes()
     execute(gallery, "UPDATE template SET vector = ? WHERE id = 21", (blob,))
+    seal(store_of(gallery).db, "template", 21)
     gallery.upkeep.rebuild()
     (same,) = gallery.duplicates.same_faces()
     assert [face.person for face in same.faces] == ["P7", "Copy"]
@@ -326,6 +329,7 @@ def test_copies_of_a_photo_do_not_teach_how_alike_two_photos_are(make_gallery, s
     for number, row in zip(*store_of(gallery).templates.with_ids(range(21, 41)), strict=True):
         blob = unit(row + odd).astype("<f2").tobytes()
         execute(gallery, "UPDATE template SET vector = ? WHERE id = ?", (blob, int(number)))
+        seal(store_of(gallery).db, "template", int(number))
     with live_index_of(gallery).reading() as view:
         judge = EnrolledTwiceFinder(store_of(gallery), TWO_CODES, view.index).judge()
         assert judge.mates == judge.model_mates

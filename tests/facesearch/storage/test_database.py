@@ -235,7 +235,10 @@ def test_a_copy_that_cannot_be_written_leaves_no_half(db, tmp_path):
 
 def test_what_the_nouns_store_is_sound(db):
     store = Store(db)
-    db.execute("INSERT INTO gallery VALUES (1, 'beef', 'fake', 'fa4e', '2026-01-01')")
+    db.execute(
+        "INSERT INTO gallery (id, generation, model, fingerprint, created_at) "
+        "VALUES (1, 'beef', 'fake', 'fa4e', '2026-01-01')"
+    )
     with store.transaction():
         people = [store.people.add(name) for name in ("Ada", "Grace")]
         store.journal().insert("not_same", dict(zip(("person_a", "person_b"), people, strict=True)))

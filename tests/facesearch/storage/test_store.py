@@ -19,6 +19,7 @@ from facesearch.errors import FacesearchError, GalleryError, NewerGallery
 from facesearch.gallery import Gallery, import_gallery
 from facesearch.storage import migrations, schema, sqlite
 from facesearch.storage.rows import FaceRow
+from facesearch.storage.seals import seal
 from facesearch.storage.store import Store
 
 
@@ -375,6 +376,7 @@ def test_truncated_and_zeroed_galleries_are_reported(filled):
 def test_a_template_that_is_not_a_vector_is_reported(filled):
     with closing(open_store(filled)) as opened:
         opened.db.execute("UPDATE template SET vector = x'007e' WHERE id = 3")
+        seal(opened.db, "template", 3)
         with pytest.raises(GalleryError, match="damaged"):
             opened.templates.all()
         opened.db.execute("UPDATE template SET vector = zeroblob(128) WHERE id = 3")

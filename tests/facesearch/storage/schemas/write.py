@@ -30,7 +30,7 @@ def tell_a_story(gallery, folder):
     list(gallery.enroll(photos))
     gallery.people.rename("Augusta", "Ada")
     list(gallery.enroll([("Ada", shoot((ADA, 2))), ("Hedy", shoot((HEDY, 1)))]))
-    if not hasattr(gallery, "curation"):
+    if not hasattr(gallery.people, "merge"):
         return
     list(gallery.enroll([("Ada L.", shoot((ADA, 3)))]))
     gallery.people.merge(["Ada L."], "Ada")
@@ -39,9 +39,9 @@ def tell_a_story(gallery, folder):
     confirm(gallery, shoot((HEDY, 2)), "Hedy")
     gallery.history.undo()
     gallery.duplicates.not_same_photos([("0" * 64, "f" * 64)])
-    if hasattr(gallery, "cluster"):
+    if hasattr(gallery, "review"):
         list(gallery.review.cluster([shoot((STRANGER, k)) for k in (2, 3, 4)]).groups)
-    if hasattr(gallery.curation, "dismiss"):
+    if hasattr(gallery.faces, "dismiss"):
         dismiss(gallery, shoot((STRANGER, 5)), "stranger")
 
 
