@@ -53,7 +53,9 @@ _READERS = (
     (rb"P[1-6f]\s", "PIL.PpmImagePlugin", "PpmImageFile"),
 )
 _ENDINGS = re.compile(
-    r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|avif|hei[cf]|hif|tiff?|gif|bmp|p[bgnp]m|pfm)", re.IGNORECASE
+    r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|avif|hei[cf]|hif|tiff?|gif|bmp|p[bgnp]m|pfm"
+    r"|dng|nef|nrw|cr[23w]|arw|sr[2fw]|rw2|orf|raf|pef|3fr|iiq|x3f|mrw|erf|kdc|dcr|mef|mos)",
+    re.IGNORECASE,
 )
 _ORIENTATION = 0x0112  # the tag, in EXIF and in TIFF
 _SAMPLE_FORMAT = 339  # the tag of a TIFF that says whether numbers are signed, or floats

@@ -11,7 +11,7 @@ from picture_files import difference, encoded, exif, scene
 from PIL import Image
 
 from facesearch.errors import PhotoError
-from facesearch.photo import photo_from_bytes
+from facesearch.photo import photo_from_bytes, walk_photos
 from facesearch.picture_repair import BAD_METADATA, END_MISSING
 
 
@@ -191,6 +191,15 @@ def test_a_camera_raw_is_read_by_its_largest_preview_immich_13049(raw):
     assert difference(photo.pixels(), scene(800, 600)) < 4
     assert photo.remark == "it is a camera raw, read by its preview of 800 x 600 pixels"
     assert photo.frames() == 2  # so that no other picture passes for the same: the raw holds more
+
+
+@pytest.mark.parametrize(
+    "ending", ["dng", "nef", "cr2", "CR3", "arw", "rw2", "orf", "raf", "pef", "srw"]
+)
+def test_camera_raws_in_a_folder_are_found(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(raw_like_tiff([PREVIEW]))
+    assert list(walk_photos([tmp_path])) == [path]
 
 
 def test_the_preview_of_a_camera_raw_is_turned_as_the_raw_says():
