@@ -300,7 +300,7 @@ def is_sure(one: Pixels, other: Pixels) -> bool:
     likeness = compare(*looks)
     if likeness is None or likeness.burst:
         return False
-    return not why_unsure(looks, lambda: look_closely(photos, looks))
+    return not why_unsure(looks, likeness, lambda: look_closely(photos, looks))
 
 
 def mixed_set(folder: Path) -> dict[str, float]:

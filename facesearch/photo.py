@@ -60,6 +60,7 @@ _ENDINGS = re.compile(
 _ORIENTATION = 0x0112  # the tag, in EXIF and in TIFF
 _SAMPLE_FORMAT = 339  # the tag of a TIFF that says whether numbers are signed, or floats
 _WHITE_IS_ZERO = "facesearch_white_is_zero"  # of the `info` of a TIFF
+_EXIF_IN_PNG = rb"eXIf|Raw profile type (exif|APP1)"
 _TURNS = {  # orientation -> the transposition that makes the stored picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -111,6 +112,19 @@ class Photo:
             return 2  # the raw and its preview
         with _photo_errors(self.name):
             return int(getattr(_open(self._data, self.name), "n_frames", 1))
+
+    def exif(self) -> Image.Exif:
+        """Return what the camera wrote about the photo, as Pillow reads EXIF; empty if none.
+
+        Raises PhotoError if the header is damaged.
+        """
+        if not self._data:  # see `from_pixels`
+            return Image.Exif()
+        with _photo_errors(self.name):
+            image = _open(self._data, self.name)
+            if image.format == "PNG" and not re.search(_EXIF_IN_PNG, self._data):
+                return Image.Exif()  # Pillow would decode all pixels to look behind them
+            return image.getexif()
 
     def pixels(self, min_scale: float = 1.0) -> NDArray[np.uint8]:
         """Return the whole upright photo: (h, w, 3) RGB uint8, C-contiguous, read-only.

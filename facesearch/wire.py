@@ -245,6 +245,7 @@ def photo_file(file: "PhotoFile") -> Object:
         "bytes": file.state.size,
         "width": file.width,
         "height": file.height,
+        "companions": list(file.companions),
     }
 
 

@@ -8,17 +8,18 @@ from typing import Literal
 import numpy as np
 
 from facesearch.duplicates.photo_cache import PhotoFile
-from facesearch.duplicates.picture import SIDE, Gray, Likeness, Look
+from facesearch.duplicates.picture import ONE_TONE, SIDE, Gray, Likeness, Look
 
 Keep = Literal["best", "oldest", "newest", "first-folder"]
 
 _SHOWS_LESS = 0.93  # a photo that shows less than this share of the scene counts as a crop
+_LOSSLESS = (".png", ".apng", ".bmp", ".tif", ".tiff", ".pbm", ".pgm", ".pnm", ".ppm")
 
 
 def rank(file: PhotoFile, keep: Keep) -> tuple[object, ...]:
     """Return a key by which files of equal versions sort, the one that `keep` prefers first.
 
-    Then by most pixels, most bytes, oldest and path.
+    Then by most pixels, most of what the camera wrote, most companions, most bytes, oldest, path.
     """
     first: dict[str, int] = {
         "best": 0,
@@ -27,7 +28,10 @@ def rank(file: PhotoFile, keep: Keep) -> tuple[object, ...]:
         "first-folder": file.folder,
     }
     pixels = file.width * file.height
-    return first[keep], -pixels, -file.state.size, file.state.mtime_ns, file.path
+    return (
+        *(first[keep], -pixels, -file.camera.marks, -len(file.companions)),
+        *(-file.state.size, file.state.mtime_ns, file.path),
+    )
 
 
 def choose_keeper(
@@ -37,10 +41,11 @@ def choose_keeper(
     looks: Mapping[int, Look],
     keep: Keep,
 ) -> PhotoFile:
-    """Return the file to keep: never a gray, GIF, cropped or mirrored one if there is another.
+    """Return the file to keep: never a GIF, cropped or mirrored one if there is another.
 
     `likenesses` says how alike `best` is to each other picture of `files`, None if it is another
-    picture; such files come last. `looks` is by picture. Among equal versions `keep` decides.
+    picture; such files come last. `looks` is by picture. Never a colorless one either, if there is
+    one in color that has as much of what the camera wrote. Among equal versions `keep` decides.
     """
     shown = {best.picture: content_share(looks[best.picture].gray)}  # of the scene of `best`
     laid = {best.picture: (False, False)}
@@ -49,12 +54,13 @@ def choose_keeper(
             shown[picture] = content_share(looks[picture].gray) / likeness.area
             laid[picture] = likeness.mirrored, likeness.turned
     counts = Counter(laid[file.picture] for file in files if file.picture in laid)
-    color = any(not look.grayscale for look in looks.values())
+    colorless = without_color(looks)
+    marks = max((f.camera.marks for f in files if f.picture not in colorless), default=-1)
 
     def key(file: PhotoFile) -> tuple[object, ...]:
         return (
             file.picture not in shown,
-            color and looks[file.picture].grayscale,
+            file.picture in colorless and file.camera.marks <= marks,
             Path(file.path).suffix.lower() == ".gif",  # 256 colors: made from a better file
             shown.get(file.picture, 0.0) < _SHOWS_LESS * max(shown.values()),
             counts[laid.get(file.picture, (True, True))] < max(counts.values()),
@@ -62,6 +68,38 @@ def choose_keeper(
         )
 
     return min(files, key=key)
+
+
+def without_color(looks: Mapping[int, Look]) -> set[int]:
+    """Return the pictures that are gray or in one tone while others of these show colors."""
+    most = max(0.0 if look.grayscale else look.colors for look in looks.values())
+    return {
+        picture
+        for picture, look in looks.items()
+        if most > 0 and (look.grayscale or look.colors < min(ONE_TONE, most / 2))
+    }
+
+
+def may_be_original(file: PhotoFile, keeper: PhotoFile) -> bool:
+    """Return whether `keeper` may be `file` itself, decoded and saved again without loss.
+
+    It is if both are equal in every pixel: no JPEG shows exactly what a PNG does, unless the PNG
+    was made of it. What would make either of them the better copy is the same in both.
+    """
+    return (
+        Path(keeper.path).suffix.lower() in _LOSSLESS
+        and Path(file.path).suffix.lower() not in (*_LOSSLESS, ".gif")
+        and rank(file, "best")[1:4] == rank(keeper, "best")[1:4]
+        and (file.width, file.height) == (keeper.width, keeper.height)
+    )
+
+
+def why_missed(keeper: PhotoFile, file: PhotoFile, looks: Mapping[int, Look]) -> str:
+    """Return what `file` has and the keeper of its group lacks, "" if nothing."""
+    if file.camera.marks and not keeper.camera.marks:
+        return "only this one has the camera's data"
+    colorless = without_color({p: looks[p] for p in (keeper.picture, file.picture)})
+    return "in color" if keeper.picture in colorless and file.picture not in colorless else ""
 
 
 def difference(
@@ -74,7 +112,9 @@ def difference(
         words.append(f"{file.width} x {file.height} instead of {keeper.width} x {keeper.height}")
     shown = content_share(kept.gray) * likeness.area / content_share(other.gray)
     words += ["cropped"] if shown * _SHOWS_LESS > 1 else []
-    words += ["grayscale"] if other.grayscale and not kept.grayscale else []
+    colorless = without_color({keeper.picture: kept, file.picture: other})
+    if file.picture in colorless and keeper.picture not in colorless:
+        words.append("grayscale" if other.grayscale else "in one tone")
     words += ["mirrored"] if likeness.mirrored else []
     words += ["rotated"] if likeness.turned else []
     return ", ".join(words)

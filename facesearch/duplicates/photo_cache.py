@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facesearch.duplicates.camera import NO_CAMERA, Camera, camera_from_text, camera_text
 from facesearch.duplicates.picture import CODE_BYTES, RADIUS, SIDE, Likeness, Look, compare
 from facesearch.private import make_private_file, make_private_folder
 
@@ -39,7 +40,8 @@ CREATE TABLE file (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE picture (
     id INTEGER PRIMARY KEY, content_hash TEXT UNIQUE, width INTEGER, height INTEGER,
-    colourless INTEGER, plain INTEGER, grey BLOB, codes BLOB, compared INTEGER DEFAULT 0
+    colourless INTEGER, colours REAL, plain INTEGER, grey BLOB, codes BLOB, camera TEXT,
+    compared INTEGER DEFAULT 0
 ) STRICT;
 CREATE TABLE seen (
     content_hash TEXT, fingerprint TEXT, width INTEGER, height INTEGER, faces BLOB, embeddings BLOB,
@@ -50,10 +52,13 @@ CREATE TABLE near (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE likeness (
     first INTEGER, second INTEGER, score REAL, mirrored INTEGER, turned INTEGER,
-    area REAL, burst INTEGER, PRIMARY KEY (first, second)
+    area REAL, exposure REAL, burst INTEGER, PRIMARY KEY (first, second)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE closely (
     first INTEGER, second INTEGER, differing REAL, PRIMARY KEY (first, second)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE equal (
+    first INTEGER, second INTEGER, equal INTEGER, PRIMARY KEY (first, second)
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -83,6 +88,8 @@ class PhotoFile:
     height: int
     picture: int  # id in the cache
     folder: int  # place of its folder among those searched, from 0
+    camera: Camera = NO_CAMERA
+    companions: tuple[str, ...] = ()  # files beside it that belong to it, by path
 
 
 class PhotoCache:
@@ -125,19 +132,21 @@ class PhotoCache:
         ).fetchone()
         return row and int(row[0])
 
-    def add_picture(self, content_hash: str, look: Look) -> int:
-        """Keep the look of a picture; return its id."""
+    def add_picture(self, content_hash: str, look: Look, camera: Camera) -> int:
+        """Keep the look of a picture and what its camera wrote; return its id."""
         cursor = self._write(
-            "INSERT INTO picture (content_hash, width, height, colourless, plain, grey, codes) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO picture (content_hash, width, height, colourless, colours, plain, grey, "
+            "codes, camera) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 content_hash,
                 look.width,
                 look.height,
                 look.grayscale,
+                look.colors,
                 look.plain,
                 _packed(look.gray),
                 look.codes.tobytes(),
+                camera_text(camera),
             ),
         )
         return int(cursor.lastrowid or 0)
@@ -148,17 +157,26 @@ class PhotoCache:
 
     def _read_look(self, picture: int) -> Look:
         row = self._db.execute(
-            "SELECT width, height, colourless, plain, grey, codes FROM picture WHERE id = ?",
+            "SELECT width, height, colourless, colours, plain, grey, codes FROM picture "
+            "WHERE id = ?",
             (picture,),
         ).fetchone()
         if row is None:
             raise sqlite3.DatabaseError("another run has deleted a picture")
-        width, height, grayscale, plain, jpeg, codes = row
+        width, height, grayscale, colors, plain, jpeg, codes = row
         unpacked = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
         if unpacked is None or unpacked.shape != (SIDE, SIDE):
             raise sqlite3.DatabaseError("a small picture in the cache is damaged")
         small = np.asarray(unpacked, np.uint8)
-        return Look(width, height, bool(grayscale), bool(plain), small, _unpacked_codes(codes))
+        codes = _unpacked_codes(codes)
+        return Look(width, height, bool(grayscale), colors, bool(plain), small, codes)
+
+    def camera(self, picture: int) -> Camera:
+        """Return what the camera wrote into a picture that is kept."""
+        row = self._db.execute("SELECT camera FROM picture WHERE id = ?", (picture,)).fetchone()
+        if row is None:
+            raise sqlite3.DatabaseError("another run has deleted a picture")
+        return camera_from_text(row[0])
 
     def seen(self, content_hash: str, fingerprint: str) -> PackedSeen | None:
         """Return what the model with that fingerprint saw in a photo; None if it never looked."""
@@ -234,24 +252,24 @@ class PhotoCache:
         """Return how alike two pictures are, None if they are different; computed only once."""
         one, two = min(first, second), max(first, second)
         row = self._db.execute(
-            "SELECT score, mirrored, turned, area, burst FROM likeness "
+            "SELECT score, mirrored, turned, area, exposure, burst FROM likeness "
             "WHERE (first, second) = (?, ?)",
             (one, two),
         ).fetchone()
         if row is None:
             found = compare(self.look(one), self.look(two))
             row = (
-                (found.score, found.mirrored, found.turned, found.area, found.burst)
+                (found.score, found.mirrored, found.turned, found.area, found.exposure, found.burst)
                 if found
-                else (0.0, 0, 0, 1.0, 0)
+                else (0.0, 0, 0, 1.0, 1.0, 0)
             )
-            self._write("INSERT INTO likeness VALUES (?, ?, ?, ?, ?, ?, ?)", (one, two, *row))
-        score, mirrored, turned, area, burst = row
+            self._write("INSERT INTO likeness VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (one, two, *row))
+        score, mirrored, turned, area, exposure, burst = row
         if score == 0 and not burst:
             return None
         if first != one:
             area = 1 / area
-        return Likeness(score, bool(mirrored), bool(turned), area, bool(burst))
+        return Likeness(score, bool(mirrored), bool(turned), area, exposure, bool(burst))
 
     def differing(self, first: int, second: int) -> float | None:
         """Return the kept answer of `look_closely` for two pictures, None if there is none."""
@@ -265,6 +283,19 @@ class PhotoCache:
         """Keep the answer of `look_closely` for two pictures."""
         values = (min(first, second), max(first, second), differing)
         self._write("INSERT OR REPLACE INTO closely VALUES (?, ?, ?)", values)
+
+    def equal(self, first: int, second: int) -> bool | None:
+        """Return whether two pictures are equal in every pixel, None if that is not known."""
+        row = self._db.execute(
+            "SELECT equal FROM equal WHERE (first, second) = (?, ?)",
+            (min(first, second), max(first, second)),
+        ).fetchone()
+        return row and bool(row[0])
+
+    def add_equal(self, first: int, second: int, equal: bool) -> None:
+        """Keep whether two pictures are equal in every pixel."""
+        values = (min(first, second), max(first, second), equal)
+        self._write("INSERT OR REPLACE INTO equal VALUES (?, ?, ?)", values)
 
     def prune(self, roots: Collection[str], found: AbstractSet[str]) -> None:
         """Delete the files under `roots` that are not in `found`, and what only they needed."""
@@ -283,7 +314,7 @@ class PhotoCache:
         self._db.execute(
             "DELETE FROM picture WHERE content_hash NOT IN (SELECT content_hash FROM file)"
         )
-        for table in ("near", "likeness", "closely"):
+        for table in ("near", "likeness", "closely", "equal"):
             self._db.execute(
                 f"DELETE FROM {table} WHERE first NOT IN {kept} OR second NOT IN {kept}"
             )

@@ -13,7 +13,18 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facesearch.duplicates.keeper import Keep, choose_keeper, difference, rank
+import numpy as np
+
+from facesearch.duplicates.camera import camera_of, why_two_shots
+from facesearch.duplicates.companions import Companions
+from facesearch.duplicates.keeper import (
+    Keep,
+    choose_keeper,
+    difference,
+    may_be_original,
+    rank,
+    why_missed,
+)
 from facesearch.duplicates.photo_cache import FileState, PhotoCache, PhotoFile, remove_cache
 from facesearch.duplicates.photo_links import connect
 from facesearch.duplicates.picture import Likeness, look_at, look_closely, why_unsure
@@ -22,6 +33,7 @@ from facesearch.photo import Photo, read_photo, walk_photos
 
 Progress = Callable[[str, int, int], None]  # the step, how many are done, of how many
 
+_EQUAL = 0.98  # least score at which all pixels may be equal: small decodes of a JPEG differ a bit
 TRASH_PLAN = "facesearch-plan.jsonl"  # files beside it have already been moved to the trash
 
 
@@ -68,10 +80,12 @@ def find_duplicates(
     `cache` is the file that keeps what was computed; an interrupted run continues from it.
     `bursts` also groups frames of one burst. Pairs of content hashes in `different`, which a human
     called different pictures, never come into one group. The keeper is the best copy: never a GIF,
-    grayscale, cropped or mirrored version if there is another; among the rest the one that `keep`
-    says, by default that with the most pixels, then the most bytes, then the oldest, then the first
-    by path. A duplicate is `sure` if a closer look found no difference. Raises PhotoError for a
-    folder that does not exist.
+    colorless, cropped or mirrored version if there is another; among the rest the one that `keep`
+    says, by default that with the most pixels, then the most of what a camera writes (time, place,
+    maker's note), the most companions, the most bytes, then the oldest, then the first by path. A
+    duplicate is `sure` if a closer look found no difference, neither in exposure nor in what the
+    cameras wrote, and it has nothing that the keeper lacks. Raises PhotoError for a folder that
+    does not exist.
     """
     for attempt in ("with the cache", "without"):
         opened = PhotoCache(cache)
@@ -103,6 +117,7 @@ class _Finder:
         self.bursts = bursts
         self.different = different
         self.progress = progress
+        self.companions = Companions()
         self.unreadable: list[tuple[str, str]] = []
         self.same_files: list[tuple[str, str]] = []
 
@@ -119,8 +134,9 @@ class _Finder:
                 pass
             groups, doubtful = self.groups(settled)
         self.cache.prune([os.path.abspath(folder) for folder in folders], {p for p, _ in paths})  # noqa: PTH100
+        groups.sort(key=lambda group: group.keeper.path)
         return PhotoReport(
-            tuple(self.looked_at_closely(sorted(groups, key=lambda group: group.keeper.path))),
+            tuple(with_companions_named(list(self.looked_at_closely(groups)))),
             len(settled),
             tuple(sorted(self.unreadable)),
             tuple(sorted(self.same_files)),
@@ -182,12 +198,14 @@ class _Finder:
             content_hash = photo.content_hash
             picture = self.cache.picture_id(content_hash)
             if picture is None:
-                picture = self.cache.add_picture(content_hash, look_at(photo))
+                picture = self.cache.add_picture(content_hash, look_at(photo), camera_of(photo))
             # Keep the hash only if the file did not change while it was read.
             if state == FileState.of(Path(path).stat()):
                 self.cache.add_file(path, state, content_hash)
         look = self.cache.look(picture)
-        return PhotoFile(path, content_hash, state, look.width, look.height, picture, folder)
+        size, camera = (look.width, look.height), self.cache.camera(picture)
+        beside = self.companions.of(path)
+        return PhotoFile(path, content_hash, state, *size, picture, folder, camera, beside)
 
     def read_again(self, files: list[PhotoFile]) -> list[PhotoFile]:
         """Return `files` itself, or a new list if some have changed or gone since."""
@@ -239,6 +257,8 @@ class _Finder:
             picture: self.alike(best.picture, picture) for picture in looks.keys() - {best.picture}
         }
         keeper = choose_keeper(files, best, likenesses, looks, self.keep)
+        if self.keep == "best":
+            keeper = self.original_of(keeper, files)
         duplicates, left = [], set()
         for file in sorted(files, key=lambda file: file.path):
             if file is keeper:
@@ -253,6 +273,28 @@ class _Finder:
                 reason = difference(keeper, file, looks, likeness)
                 duplicates.append(Duplicate(file, likeness.score, True, reason))
         return PhotoGroup(keeper, tuple(duplicates)), left
+
+    def original_of(self, keeper: PhotoFile, files: Sequence[PhotoFile]) -> PhotoFile:
+        """Return the file that the keeper was made of without loss, the keeper itself if none."""
+        for file in sorted(files, key=lambda file: rank(file, "best")):
+            if may_be_original(file, keeper):
+                likeness = self.alike(keeper.picture, file.picture)
+                laid = likeness and (likeness.mirrored or likeness.turned)
+                if likeness and likeness.score > _EQUAL and not laid and self.equal(keeper, file):
+                    return file
+        return keeper
+
+    def equal(self, one: PhotoFile, other: PhotoFile) -> bool:
+        """Return whether two pictures are equal in every pixel; no if one cannot be read."""
+        known = self.cache.equal(one.picture, other.picture)
+        if known is None:
+            try:
+                pixels = read_photo(one.path).pixels(), read_photo(other.path).pixels()
+            except PhotoError:
+                return False
+            known = bool(np.array_equal(*pixels))
+            self.cache.add_equal(one.picture, other.picture, known)
+        return known
 
     def looked_at_closely(self, groups: Sequence[PhotoGroup]) -> Iterator[PhotoGroup]:
         """Yield the groups; duplicates in which a closer look finds a difference are not sure."""
@@ -270,10 +312,14 @@ class _Finder:
     def doubt(self, keeper: PhotoFile, file: PhotoFile, read: list[Photo]) -> str:
         """Return why a human has to look at the two, "" if none need to."""
         likeness = self.alike(keeper.picture, file.picture)
-        if keeper.picture == file.picture or (likeness and likeness.burst):
-            return ""  # frames of a burst always differ, and were asked for
+        if keeper.picture == file.picture or likeness is None:
+            return ""
         looks = self.cache.look(keeper.picture), self.cache.look(file.picture)
-        return why_unsure(looks, lambda: self.differing(keeper, file, read))
+        return (
+            why_two_shots(keeper.camera, file.camera, burst=self.bursts)
+            or why_missed(keeper, file, {keeper.picture: looks[0], file.picture: looks[1]})
+            or why_unsure(looks, likeness, lambda: self.differing(keeper, file, read))
+        )
 
     def differing(self, keeper: PhotoFile, file: PhotoFile, read: list[Photo]) -> float:
         """Return the answer of `look_closely`, kept or new; -1 if a file has changed or gone."""
@@ -294,23 +340,48 @@ class _Finder:
         return found
 
 
+def with_companions_named(groups: Sequence[PhotoGroup]) -> Iterator[PhotoGroup]:
+    """Yield the groups; the reason of a duplicate says which companions go along with it."""
+    beside: dict[str, list[str]] = defaultdict(list)
+    twins = [twin.file.path for group in groups for twin in group.duplicates]
+    for companion, photos in Companions().along(twins):
+        beside[photos[0]].append(Path(companion).name)
+    for group in groups:
+        duplicates = [
+            replace(twin, reason=", ".join([twin.reason, f"with {' and '.join(names)}"]))
+            if (names := beside.get(twin.file.path))
+            else twin
+            for twin in group.duplicates
+        ]
+        yield replace(group, duplicates=tuple(duplicates))
+
+
+_LARGEST = "it is the largest file"
+_MEASURES: tuple[tuple[str, Callable[[PhotoFile], int]], ...] = (  # in the order of `rank`
+    ("it has the camera's data", lambda file: file.camera.marks),
+    ("other files belong to it", lambda file: len(file.companions)),
+    (_LARGEST, lambda file: file.state.size),
+    ("it is the oldest", lambda file: -file.state.mtime_ns),
+)
+
+
 def why_kept(group: PhotoGroup) -> str:
     """Return in words why the keeper of a group is kept, if `find_duplicates` kept the best."""
     keeper, others = group.keeper, [twin.file for twin in group.duplicates]
     pixels = [file.width * file.height - keeper.width * keeper.height for file in others]
+    worse = "GIF, colorless, cropped, mirrored or rotated"
     if max(pixels) > 0:
-        return "the larger pictures are GIF, grayscale, cropped, mirrored or rotated"
+        return f"the larger pictures are {worse}"
     rivals = [file for file, more in zip(others, pixels, strict=True) if more == 0]
     if not rivals:
         return "it has the most pixels"
-    sizes = [file.state.size for file in rivals]
-    if max(sizes) < keeper.state.size:
-        return "it is the largest file"
-    if max(sizes) > keeper.state.size:
-        return "the larger files are GIF, grayscale, cropped, mirrored or rotated"
-    equal = [file for file in rivals if file.state.size == keeper.state.size]
-    if all(file.state.mtime_ns > keeper.state.mtime_ns for file in equal):
-        return "it is the oldest"
+    for reason, measure in _MEASURES:
+        if max(map(measure, rivals)) > measure(keeper):
+            larger = "larger files" if reason == _LARGEST else "others"
+            return f"the {larger} are {worse}, or made of this one"
+        rivals = [file for file in rivals if measure(file) == measure(keeper)]
+        if not rivals:
+            return reason
     return "its path comes first"
 
 

@@ -5,8 +5,10 @@ import sqlite3
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from PIL.TiffImagePlugin import IFDRational
 
 from facesearch import PhotoError
 from facesearch.duplicates import photos
@@ -75,8 +77,8 @@ def a_group(*files):
         ([(9, 5, 5), (9, 4, 1), (8, 9, 1)], "it is the largest file"),
         ([(9, 5, 5), (9, 5, 6), (9, 4, 1)], "it is the oldest"),
         ([(9, 5, 5), (9, 5, 5)], "its path comes first"),
-        ([(9, 5, 5), (10, 4, 6)], "the larger pictures are GIF, grayscale, cropped, mirrored"),
-        ([(9, 5, 5), (9, 6, 6), (8, 9, 1)], "the larger files are GIF, grayscale, cropped"),
+        ([(9, 5, 5), (10, 4, 6)], "the larger pictures are GIF, colorless, cropped, mirrored"),
+        ([(9, 5, 5), (9, 6, 6), (8, 9, 1)], "the larger files are GIF, colorless, cropped"),
     ],
     ids=["pixels", "bytes", "oldest", "path", "worse but larger", "worse but more bytes"],
 )
@@ -151,6 +153,127 @@ def test_a_grayscale_or_cropped_photo_is_not_kept_however_large(portraits, tmp_p
     edit(eileen).save(tmp_path / f"{name}.png")
     kept = "border" if name == "border" else "whole"  # a border takes nothing away
     assert names(find_duplicates([tmp_path]))[0][0] == f"{kept}.png"
+
+
+@pytest.fixture
+def camera():
+    """What a camera writes: time, place, settings and the maker's note; parts can be changed."""
+
+    def exif(taken="1998:07:12 10:00:00", seconds=(1, 125), note=b"note"):
+        made = Image.Exif()
+        made.get_ifd(0x8769).update({0x9003: taken, 0x829A: IFDRational(*seconds), 0x927C: note})
+        made.get_ifd(0x8825).update({1: "N", 2: (48.0, 1.0, 2.0), 3: "E", 4: (2.0, 1.0, 2.0)})
+        return made
+
+    return exif
+
+
+@pytest.fixture
+def eileen(portraits):
+    return Image.open(portraits.eileen).convert("RGB")
+
+
+def test_the_camera_s_file_is_kept_not_a_screenshot_of_it(eileen, tmp_path, camera):
+    """immich-go #91, dupeguru #180: a PNG without date and place was kept for its bytes."""
+    eileen.save(tmp_path / "photo.jpg", quality=80, exif=camera())
+    Image.open(tmp_path / "photo.jpg").save(tmp_path / "a screenshot.png", exif=b"")
+    eileen.save(tmp_path / "better.jpg", quality=97)
+    report = find_duplicates([tmp_path])
+    assert names(report) == [("photo.jpg", ["a screenshot.png", "better.jpg"])]
+    assert why_kept(report.groups[0]) == "it has the camera's data"
+
+
+def test_a_file_that_has_what_the_kept_one_lacks_is_not_sure(eileen, tmp_path, camera):
+    eileen.resize((300, 300)).save(tmp_path / "photo.jpg", exif=camera())
+    eileen.save(tmp_path / "large.png")
+    (group,) = find_duplicates([tmp_path]).groups
+    assert Path(group.keeper.path).name == "large.png"
+    assert [twin.sure for twin in group.duplicates] == [False]
+    assert "camera's data" in group.duplicates[0].reason
+
+
+def test_of_equal_pixels_the_jpeg_is_kept_and_not_the_png_made_of_it(eileen, tmp_path, reads):
+    eileen.save(tmp_path / "photo.jpg", quality=80)
+    Image.open(tmp_path / "photo.jpg").save(tmp_path / "again.png")
+    report = find_duplicates([tmp_path], tmp_path / "cache")
+    assert names(report) == [("photo.jpg", ["again.png"])]
+    assert "made of this one" in why_kept(report.groups[0])
+    reads.clear()
+    assert find_duplicates([tmp_path], tmp_path / "cache") == report
+    assert reads == []
+
+
+def test_of_equal_copies_the_one_with_companions_is_kept(eileen, tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        eileen.save(tmp_path / name)
+    (tmp_path / "b.mov").write_bytes(b"film")
+    report = find_duplicates([tmp_path])
+    assert names(report) == [("b.jpg", ["a.jpg"])]
+    assert why_kept(report.groups[0]) == "other files belong to it"
+
+
+@pytest.mark.parametrize("tone", ["sepia", "blue", "gray"])
+def test_a_photo_in_one_tone_is_not_kept_for_its_bytes(eileen, tmp_path, tone):
+    """rif/imgdup2go #4: sepia is not color."""
+    ends = {
+        "sepia": ("#201000", "#fff0d0"),
+        "blue": ("#002040", "#ffffff"),
+        "gray": ("#000", "#fff"),
+    }
+    eileen.save(tmp_path / "a.jpg", quality=75)
+    toned = ImageOps.colorize(eileen.convert("L"), *ends[tone])
+    toned.save(tmp_path / "toned.jpg", quality=97)
+    report = find_duplicates([tmp_path])
+    assert names(report) == [("a.jpg", ["toned.jpg"])]
+    assert ("grayscale" if tone == "gray" else "in one tone") in report.groups[0].duplicates[
+        0
+    ].reason
+
+
+def test_a_color_copy_is_not_moved_where_the_camera_s_file_is_gray(eileen, tmp_path, camera):
+    eileen.convert("L").save(tmp_path / "photo.jpg", exif=camera())
+    eileen.save(tmp_path / "color.jpg", quality=97)
+    (group,) = find_duplicates([tmp_path]).groups
+    assert Path(group.keeper.path).name == "photo.jpg"
+    assert [twin.sure for twin in group.duplicates] == [False]
+    assert "in color" in group.duplicates[0].reason
+
+
+@pytest.mark.parametrize("stops", [-2, -1, 1, 2])
+def test_a_bracket_of_exposures_is_not_sure(eileen, tmp_path, stops):
+    """photoprism #335, teekesselchen #6: frames for an HDR picture were moved as duplicates."""
+    light = (np.asarray(eileen) / 255.0) ** 2.2 * 2.0**stops
+    exposed = (np.clip(light, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+    eileen.save(tmp_path / "a.jpg", quality=97)
+    Image.fromarray(exposed).save(tmp_path / "b.jpg", quality=92)
+    for bursts in (False, True):
+        twins = [t for g in find_duplicates([tmp_path], bursts=bursts).groups for t in g.duplicates]
+        assert [twin.sure for twin in twins] == [False] * len(twins)
+
+
+def test_a_slightly_brightened_copy_is_sure(eileen, tmp_path):
+    eileen.save(tmp_path / "a.png")
+    ImageEnhance.Brightness(eileen).enhance(1.1).save(tmp_path / "b.jpg", quality=90)
+    (group,) = find_duplicates([tmp_path]).groups
+    assert [twin.sure for twin in group.duplicates] == [True]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"taken": "1998:07:12 10:00:01"}, "taken at another time"),
+        ({"seconds": (1, 100)}, "another exposure by its EXIF data"),
+        ({"note": b""}, None),
+        ({"seconds": (8, 1000)}, None),  # the same time, written by another program
+    ],
+)
+def test_two_shots_by_their_exif_data_are_not_sure(eileen, tmp_path, camera, change, why):
+    eileen.save(tmp_path / "a.jpg", quality=95, exif=camera())
+    eileen.save(tmp_path / "b.jpg", quality=90, exif=camera(**change))
+    (group,) = find_duplicates([tmp_path]).groups
+    (twin,) = group.duplicates
+    assert twin.sure == (why is None)
+    assert why is None or why in twin.reason
 
 
 def test_a_gif_is_not_kept_however_large(portraits, tmp_path):
