@@ -48,9 +48,11 @@ KeepOption = Annotated[
     Keep,
     typer.Option(
         "--keep",
-        help="Photo of a group to keep. A GIF, or a grayscale, cropped or mirrored version, is "
-        "never kept if a better copy exists. Of the others, best keeps the one with the most "
-        "pixels, then the largest file, then the oldest. An enlarged copy has more pixels, too.",
+        help="Photo of a group to keep. A GIF, or a cropped, mirrored, grayscale or sepia version, "
+        "is never kept if a better copy exists. Of the others, best keeps the one with the most "
+        "pixels, then with the camera's data (time, place), then with files that belong to it "
+        "(.mov, .xmp, .aae, .json), then the largest file, then the oldest. An enlarged copy has "
+        "more pixels, too.",
     ),
 ]
 Bursts = Annotated[
@@ -65,7 +67,8 @@ Apply = Annotated[
     typer.Option(
         "--apply",
         help="Move duplicate photos to the trash folder, or merge duplicate people. A photo that "
-        "differs in one spot (closed eyes, a caption) stays: look at it, best with --html.",
+        "differs in one spot (closed eyes, a caption), in exposure or in the camera's data stays: "
+        "look at it, best with --html. Files that belong to a photo go along.",
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

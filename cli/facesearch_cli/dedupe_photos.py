@@ -178,13 +178,15 @@ def moved(report: "PhotoReport", trash: Path, *, yes: bool) -> "Outcome | None":
     Unless `yes`, it asks first; raises typer.Exit at a no.
     """
     from facesearch.duplicates.photos import sure_files_of
-    from facesearch.duplicates.trash import apply
+    from facesearch.duplicates.trash import apply, companions_along
     from facesearch.errors import TrashError
 
     n_files = sure_files_of(report.groups)
     if not n_files:
         return None
-    question = f"Move {counted(n_files, 'file')} to {printable(trash)}"
+    n_along = len(companions_along(report.groups))
+    along = f", with {counted(n_along, 'file')} that belong to them," if n_along else ""
+    question = f"Move {counted(n_files, 'file')}{along} to {printable(trash)}"
     if not yes and not typer.confirm(question, err=True):
         complain("Nothing was changed.")
         raise typer.Exit(NO)

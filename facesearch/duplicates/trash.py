@@ -1,22 +1,23 @@
 """Duplicate files -> a trash folder and back, each time as one journaled operation.
 
-An operation is a folder in the trash. Its plan, written and synced before the first move, has every
-file's path, content hash and name in the trash; the files lie beside it. What has been moved is
-read from the files themselves, so a kill leaves nothing half written: a file is in its place, in
-the trash, or in both while it is moved. The files `moved` and `undone` mark a finished operation.
+An operation is a numbered folder in the trash: clocks are set back, numbers are not. Its plan,
+written and synced before the first move, has every file's path, content hash and name in the trash;
+the files lie beside it. What has been moved is read from the files themselves, so a kill leaves
+nothing half written: a file is in its place, in the trash, or in both while it is moved. The files
+`moved` and `undone` mark a finished operation.
 """
 
 import errno
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
+from facesearch.duplicates.companions import Companions
 from facesearch.duplicates.photos import TRASH_PLAN, PhotoGroup
 from facesearch.errors import TrashError
 from facesearch.photo import file_hash
@@ -24,7 +25,9 @@ from facesearch.photo import file_hash
 DEFAULT_NAME = "facesearch-trash"
 _PLAN = TRASH_PLAN
 _MOVED, _BEGUN, _UNDONE = "moved", "undoing", "undone"
-_VERSION = 1
+_VERSION = 2
+_READ = (1, 2)  # versions: the first had no companions, and a time in place of the number
+_PHOTO_STAYS = "its photo stays where it is"
 _NAME_BYTES = 200  # of a file's own name that its name in the trash keeps, after a number
 
 
@@ -37,6 +40,7 @@ class Move:
     keeper: str
     keeper_hash: str
     kept_as: str  # its name in the operation's folder
+    belongs_to: tuple[str, ...] = ()  # of a companion: `kept_as` of its photos, which go before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +62,17 @@ class Unfinished:
 
 
 def apply(groups: Sequence[PhotoGroup], trash: Path) -> Outcome:
-    """Move the sure duplicates of `groups` to a new folder in `trash`.
+    """Move the sure duplicates of `groups`, and their companions, to a new folder in `trash`.
 
-    A file that has gone or changed since the report is left alone, and so is every file of a group
-    whose keeper has. Raises TrashError before any file is touched if the trash cannot be written,
-    or when it is full: files that were moved until then stay in the trash and can be moved back.
+    A companion that also belongs to a file that stays is left where it is. A file that has gone or
+    changed since the report is left alone, and so is every file of a group whose keeper has. Raises
+    TrashError before any file is touched if the trash cannot be written, or when it is full: files
+    that were moved until then stay in the trash and can be moved back.
     """
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = trash / f"{stamp}-{secrets.token_hex(3)}"
     with _as_trash_error(trash):
         new = [path for path in (trash, *trash.parents) if not path.exists()]
-        folder.mkdir(parents=True)
+        trash.mkdir(parents=True, exist_ok=True)
+        folder = _new_operation(trash)
         moves = list(_planned(groups))
         lines = [{"facesearch_trash": _VERSION, "files": len(moves)}]
         lines += [{name: getattr(move, name) for name in Move.__slots__} for move in moves]
@@ -77,6 +81,12 @@ def apply(groups: Sequence[PhotoGroup], trash: Path) -> Outcome:
         for path in (folder, trash, *(path.parent for path in new)):
             _sync_folder(path)
     return _finish(folder, moves)
+
+
+def companions_along(groups: Sequence[PhotoGroup]) -> list[str]:
+    """Return the companions that `apply` moves along with the sure duplicates of `groups`."""
+    twins = [twin.file.path for group in groups for twin in group.duplicates if twin.sure]
+    return [companion for companion, _ in Companions().along(twins)]
 
 
 def unfinished(trash: Path) -> list[Unfinished]:
@@ -112,7 +122,11 @@ def undo(trash: Path, folder: Path | None = None) -> Outcome:
     with _as_trash_error(trash):
         _write(folder / _BEGUN, b"")
         for move in moves:
-            reason = _back(folder / move.kept_as, Path(move.path), move.content_hash)
+            kept = folder / move.kept_as
+            if kept.exists() and any((folder / photo).exists() for photo in move.belongs_to):
+                left_alone.append((move.path, _PHOTO_STAYS))
+                continue
+            reason = _back(kept, Path(move.path), move.content_hash)
             if reason is None:
                 moved.append(move.path)
             elif reason:
@@ -130,18 +144,50 @@ def newest(trash: Path) -> Path | None:
     return left[-1] if left else None
 
 
+def _new_operation(trash: Path) -> Path:
+    """Create the folder of the next operation."""
+    last = max((_number(path) for path in trash.iterdir()), default=0)
+    for number in count(last + 1):
+        with suppress(FileExistsError):  # another program has just taken it
+            folder = trash / f"{number:06}"
+            folder.mkdir()
+            return folder
+    raise AssertionError("unreachable")
+
+
+def _number(folder: Path) -> int:
+    """Return the number of an operation, 0 if its name is a time: it is older than all numbers."""
+    return int(folder.name) if folder.name.isdecimal() and folder.name.isascii() else 0
+
+
 def _planned(groups: Sequence[PhotoGroup]) -> Iterator[Move]:
-    """Yield the moves of the sure duplicates."""
-    number = 0
+    """Yield the moves of the sure duplicates, then those of the companions that go along."""
+    going: dict[str, Move] = {}
     for group in groups:
         keeper = group.keeper
         for duplicate in group.duplicates:
-            if not duplicate.sure:
-                continue
-            file, number = duplicate.file, number + 1
-            name = os.fsencode(Path(file.path).name)
-            kept_as = f"{number:06}-" + name[-_NAME_BYTES:].decode("utf-8", "replace")
-            yield Move(file.path, file.content_hash, keeper.path, keeper.content_hash, kept_as)
+            if duplicate.sure:
+                file = duplicate.file
+                kept_as = _kept_as(len(going) + 1, file.path)
+                move = Move(file.path, file.content_hash, keeper.path, keeper.content_hash, kept_as)
+                going[file.path] = move
+                yield move
+    for number, (path, photos) in enumerate(Companions().along(going), len(going) + 1):
+        first = going[photos[0]]
+        yield Move(
+            path,
+            file_hash(path) or "",
+            first.keeper,
+            first.keeper_hash,
+            _kept_as(number, path),
+            tuple(going[photo].kept_as for photo in photos),
+        )
+
+
+def _kept_as(number: int, path: str) -> str:
+    """Return the name in the trash of a file, the operation's `number`th."""
+    name = os.fsencode(Path(path).name)
+    return f"{number:06}-" + name[-_NAME_BYTES:].decode("utf-8", "replace")
 
 
 def _finish(folder: Path, moves: Sequence[Move]) -> Outcome:
@@ -156,7 +202,9 @@ def _finish(folder: Path, moves: Sequence[Move]) -> Outcome:
                 moved.append(move.path)  # before the interruption
                 continue
             reason = "the file to keep is gone or has changed"
-            if intact[move.keeper]:
+            if not all((folder / photo).exists() for photo in move.belongs_to):
+                reason = _PHOTO_STAYS
+            elif intact[move.keeper]:
                 reason = _away(Path(move.path), folder / move.kept_as, move)
             if reason:
                 left.append((move.path, reason))
@@ -253,7 +301,8 @@ def _copy(source: Path, target: Path, content_hash: str) -> None:
 def _operations(trash: Path) -> list[Path]:
     """Return the folders of operations, oldest first; one without a plan has moved nothing."""
     with suppress(OSError):
-        return sorted(path.parent for path in trash.glob(f"*/{_PLAN}"))
+        folders = [path.parent for path in trash.glob(f"*/{_PLAN}")]
+        return sorted(folders, key=lambda folder: (_number(folder), folder.name))
     return []
 
 
@@ -261,7 +310,7 @@ def _read_plan(folder: Path) -> list[Move]:
     """Return the moves of an operation; raises TrashError if its plan is damaged."""
     try:
         head, *lines = map(json.loads, (folder / _PLAN).read_text("utf-8").splitlines())
-        if head != {"facesearch_trash": _VERSION, "files": len(lines)}:
+        if head not in [{"facesearch_trash": v, "files": len(lines)} for v in _READ]:
             raise ValueError
         return [Move(**line) for line in lines]
     except (OSError, ValueError, TypeError) as error:

@@ -66,16 +66,112 @@ def test_duplicates_that_are_not_sure_stay(album, tmp_path):
     assert outcome.left == ()
 
 
-def test_operations_are_undone_newest_first(album, tmp_path, monkeypatch):
+def test_operations_are_undone_newest_first_whatever_the_clock_says(album, tmp_path):
+    """Termstory #429: the order was read from the time in a name, and the clock was set back."""
     before, place = content(album), tmp_path / "trash"
     groups = find_duplicates([album]).groups
     first = apply(groups[:1], place)
-    for folder in place.iterdir():
-        folder.rename(place / f"2000-{folder.name}")  # two operations within a second
+    later = first.folder.stat().st_mtime + 1e6
+    os.utime(first.folder, (later, later))
     second = apply(groups[1:], place)
+    assert [outcome.folder.name for outcome in (first, second)] == ["000001", "000002"]
     assert undo(place).moved == second.moved
     assert undo(place).moved == first.moved
     assert content(album) == before
+
+
+def test_an_operation_named_by_its_time_is_older_than_the_numbered_and_still_undone(
+    album, tmp_path
+):
+    before, place = content(album), tmp_path / "trash"
+    groups = find_duplicates([album]).groups
+    first = apply(groups[:1], place)
+    plan = first.folder / "facesearch-plan.jsonl"
+    lines = [json.loads(line) for line in plan.read_text().splitlines()]
+    for line in lines:
+        line.pop("belongs_to", None)
+    lines[0]["facesearch_trash"] = 1
+    plan.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    first.folder.rename(place / "20991231-235959-abcdef")
+    second = apply(groups[1:], place)
+    assert second.folder.name == "000001"
+    assert undo(place).moved == second.moved
+    assert undo(place).moved == first.moved
+    assert content(album) == before
+
+
+def test_two_programs_never_get_one_number(tmp_path):
+    (tmp_path / "000007").mkdir()
+    folders = [trash._new_operation(tmp_path).name for _ in range(2)]
+    assert folders == ["000008", "000009"]
+
+
+# Companions
+
+
+@pytest.fixture
+def twins(tmp_path):
+    """a.jpg and b.jpg of identical bytes; a.jpg has a note of its own, so it is kept."""
+    folder = tmp_path / "twins"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        Image.new("RGB", (9, 9), "pink").save(folder / name)
+    for name in ("a.jpg.xmp", "a.mov", "a.aae"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["b.MOV", "b.xmp", "b.jpg.xmp", "b.AAE", "b.jpg.notes.json"])
+def test_a_companion_goes_to_the_trash_with_its_photo_and_comes_back(twins, tmp_path, name):
+    """Live photos, edits and ratings were orphaned beside a photo that was gone."""
+    (twins / name).write_text("of b")
+    before, place = names(twins), tmp_path / "trash"
+    groups = find_duplicates([twins]).groups
+    assert groups[0].duplicates[0].reason == f"identical bytes, with {name}"
+    assert trash.companions_along(groups) == [str(twins / name)]
+    outcome = apply(groups, place)
+    assert outcome.moved == (str(twins / "b.jpg"), str(twins / name))
+    assert names(twins) == ["a.aae", "a.jpg", "a.jpg.xmp", "a.mov"]
+    assert undo(place).moved == outcome.moved
+    assert names(twins) == before
+    assert (twins / name).read_text() == "of b"
+
+
+def test_a_companion_stays_with_a_photo_of_its_stem_that_stays(twins, tmp_path):
+    for name in ("b.mov", "b.cr2"):
+        (twins / name).write_text(name)
+    outcome = apply(find_duplicates([twins]).groups, tmp_path / "trash")
+    assert outcome.moved == (str(twins / "b.jpg"),)
+    assert {"b.mov", "b.cr2"} <= set(names(twins))
+
+
+def test_a_companion_of_two_photos_goes_with_the_last_of_them(twins, tmp_path):
+    before = content(twins)
+    (twins / "b.jpeg").write_bytes((twins / "b.jpg").read_bytes())
+    (twins / "b.xmp").write_text("of both")
+    groups = find_duplicates([twins]).groups
+    outcome = apply(groups, tmp_path / "trash")
+    assert [Path(path).name for path in outcome.moved] == ["b.jpeg", "b.jpg", "b.xmp"]
+    undo(tmp_path / "trash")
+    (twins / "b.jpg").write_bytes(b"changed")  # it will be left alone, and so has its companion
+    outcome = apply(groups, tmp_path / "trash")
+    assert [Path(path).name for path in outcome.moved] == ["b.jpeg"]
+    assert [Path(path).name for path, _ in outcome.left] == ["b.jpg", "b.xmp"]
+    assert content(twins) == before
+
+
+def test_a_companion_stays_in_the_trash_while_its_photo_does(twins, tmp_path):
+    (twins / "b.mov").write_text("of b")
+    place = tmp_path / "trash"
+    apply(find_duplicates([twins]).groups, place)
+    (twins / "b.jpg").write_bytes(b"new")
+    assert [Path(path).name for path, _ in undo(place).left] == ["b.jpg", "b.mov"]
+    (twins / "b.jpg").unlink()
+    assert [Path(path).name for path in undo(place).moved] == ["b.jpg", "b.mov"]
 
 
 def test_newest_is_the_last_operation_that_is_not_undone(album, tmp_path):
@@ -339,7 +435,7 @@ def test_a_damaged_plan_is_refused(album, tmp_path):
     apply(find_duplicates([album]).groups, tmp_path / "trash")
     (plan,) = (tmp_path / "trash").glob("*/facesearch-plan.jsonl")
     lines = plan.read_text().splitlines()
-    assert json.loads(lines[0]) == {"facesearch_trash": 1, "files": 4}
+    assert json.loads(lines[0]) == {"facesearch_trash": 2, "files": 4}
     plan.write_text("\n".join(lines[:-1]))
     with pytest.raises(TrashError, match="is not a plan that facesearch wrote"):
         undo(tmp_path / "trash")
