@@ -98,3 +98,16 @@ class FakeModel:
 
     def compare(self, probe, references):
         return self.head.llr(probe, references)
+
+
+class OtherModel(FakeModel):
+    """Another model of the same faces: it permutes the numbers of an embedding."""
+
+    looks = 0  # faces embedded
+
+    def embed(self, crops):
+        type(self).looks += len(crops)
+        return np.roll(super().embed(crops), 7, axis=1)
+
+
+OTHER = OtherModel(name="other", fingerprint="07e5000000000000", manifest={"name": "other"})

@@ -8,20 +8,24 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from deciding import decide
 from fake_model import FakeModel, embedding, save_photo
 from gallery_rows import connection_of, set_connection
+from operating import fill_album, operate, own_people  # noqa: F401
 
 import facesearch.storage.migrations  # noqa: F401
 import facesearch_indexes.faiss_index
 import facesearch_indexes.files  # noqa: F401
 from facesearch.detection import Face
+from facesearch.errors import EmbeddingMismatch
 from facesearch.gallery import Gallery, enrolling, live_index
 from facesearch.identification import Seen
 
@@ -29,6 +33,24 @@ live_index.INDEX_FILE_FROM = 20
 FACE = Face((0.0, 0.0, 50.0, 50.0), np.zeros((5, 2), np.float32), 0.9)
 CROP = np.zeros((1, 112, 112, 3), np.uint8)
 MODEL = FakeModel()
+
+
+@contextmanager
+def asking():
+    """Send a job to a process that runs this file; return the number that it answers with."""
+    env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    pipe = subprocess.PIPE
+    command = [sys.executable, __file__]
+    with subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True) as process:
+
+        def ask(**job):
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+            return int(process.stdout.readline())
+
+        yield ask
+        process.stdin.close()
 
 
 def acknowledged(log):
@@ -62,6 +84,7 @@ def write(job):
             person = rng.randint(1, 9) if rng.random() < 0.2 else person
             numbers.append((person, job["picture"]))
             photo = Path(job["photos"]) / f"{job['first']}-{job['picture']}-{count}.png"
+            time.sleep(job.get("pause", 0))
             yield f"P{person}", save_photo(photo, numbers[-1], salt=count % 256)
 
     with Gallery(job["gallery"], MODEL) as gallery:
@@ -86,6 +109,22 @@ def read(job):
                 os.write(answers, b".")
                 if wrong:
                     os.write(log, f"reader: {wrong}\n".encode())
+
+
+def patiently(work):
+    """Return `work` that begins again while another program has the gallery migrated."""
+
+    def again(job):
+        while True:
+            try:
+                return work(job)
+            except EmbeddingMismatch:
+                if not job.get("patient"):
+                    raise
+                job["first"] = job.get("first", 0) + 1
+                time.sleep(0.01)
+
+    return again
 
 
 def curate(job):
@@ -124,7 +163,8 @@ def main():
         pid = os.fork()
         if pid == 0:
             try:
-                {"write": write, "read": read, "curate": curate}[job["role"]](job)
+                roles = {"write": write, "read": read, "curate": curate, "operate": operate}
+                patiently(roles[job["role"]])(job)
             except BaseException:
                 with Path(job["complaints"]).open("a") as file:
                     file.write(f"{job['role']}: {traceback.format_exc()}\n")

@@ -1,11 +1,8 @@
 """Two writers and a reader on one gallery, killed at random: acknowledged faces are kept."""
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -27,21 +24,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and 
 
 @pytest.fixture
 def ask():
-    """Send a job to workers.py; return the number that it answers with."""
-    env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    path = [str(Path(workers.__file__).parent), *sys.path]
-    command = [sys.executable, workers.__file__]
-    env["PYTHONPATH"] = os.pathsep.join(path)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True) as process:
-
-        def ask(**job):
-            process.stdin.write(json.dumps(job) + "\n")
-            process.stdin.flush()
-            return int(process.stdout.readline())
-
+    with workers.asking() as ask:
         yield ask
-        process.stdin.close()
 
 
 def wait_for_more(log):

@@ -6,24 +6,13 @@ Faces are made up (fake_model.py); the other model permutes the numbers of an em
 import numpy as np
 import pytest
 from deciding import confirm, dismiss, reject
-from fake_model import FakeModel
+from fake_model import OTHER, OtherModel
 from gallery_rows import store_of
 
 from facesearch.errors import EmbeddingMismatch, GalleryError, Refused
 from facesearch.gallery.migration import migrate_gallery, photos_to_see
 
 ADA, GRACE, STRANGER = 10, 20, 40
-
-
-class OtherModel(FakeModel):
-    looks = 0
-
-    def embed(self, crops):
-        type(self).looks += len(crops)
-        return np.roll(super().embed(crops), 7, axis=1)
-
-
-OTHER = OtherModel(name="other", fingerprint="07e5000000000000", manifest={"name": "other"})
 
 
 @pytest.fixture
