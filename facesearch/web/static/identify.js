@@ -1,7 +1,9 @@
 // Sends dropped or chosen photos, two at a time, and shows their cards.
 
 import "./names.js";
-import { TWICE, complain, element, get, post, postAsking, say, send } from "./talk.js";
+import {
+  TWICE, complain, element, get, NoAnswer, post, postAsking, say, send,
+} from "./talk.js";
 
 const AT_ONCE = 2;
 const files = document.getElementById("files");
@@ -27,8 +29,63 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault(); // else the browser opens the photo in place of the page
   drop.classList.remove("over");
-  add(event.dataTransfer.files);
+  addDropped(event.dataTransfer.items);
 });
+window.addEventListener("beforeunload", (event) => {
+  if (queue.length + nUnderWay) event.preventDefault(); // the browser asks first: it would be lost
+});
+
+// Adds dropped files, and the photos in dropped folders
+async function addDropped(items) {
+  const dropped = [...items]
+    .filter((item) => item.kind === "file")
+    // asked for at once: the browser forgets the items after the event
+    .map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
+  for (const { entry, file } of dropped) {
+    if (entry?.isDirectory) await addFolder(entry);
+    else add([file]);
+  }
+}
+
+async function addFolder(folder) {
+  try {
+    const inside = await filesIn(folder);
+    const some = inside.filter(isPhoto);
+    const nOthers = inside.length - some.length;
+    add(some);
+    if (some.length === 0) tell(`${folder.name}: there is no photo in this folder.`);
+    else if (nOthers) tell(`${folder.name}: ${nOthers} of ${inside.length} files are not photos and were left out.`);
+  } catch (error) {
+    tell(`${folder.name}: this folder cannot be read (${error.message}). Drop the photos in it.`);
+  }
+}
+
+// Returns the files in a folder and the folders in it, without hidden ones
+async function filesIn(folder) {
+  const reader = folder.createReader();
+  const found = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return found; // it lists a hundred at a time
+    for (const entry of some) {
+      if (entry.name.startsWith(".")) continue;
+      if (entry.isDirectory) found.push(...(await filesIn(entry)));
+      else found.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+    }
+  }
+}
+
+function isPhoto(file) {
+  const suffixes = files.accept.split(",").slice(1);
+  return file.type.startsWith("image/") || suffixes.some((suffix) => file.name.toLowerCase().endsWith(suffix));
+}
+
+function tell(sentence) {
+  const line = document.createElement("li");
+  line.className = "trouble";
+  line.textContent = sentence;
+  waiting.append(line);
+}
 
 function add(some) {
   for (const file of some) {
@@ -55,14 +112,38 @@ async function identify({ file, line }) {
   try {
     photos.prepend(await send(file));
     line.remove();
+    remember();
   } catch (error) {
     line.textContent = error.message.includes(file.name)
       ? error.message
       : `${file.name}: ${error.message}`;
     line.classList.add("trouble");
-    if (error instanceof TypeError) complain(error);
+    if (error instanceof NoAnswer) complain(error);
   }
 }
+
+// The cards of this tab come back with it, as long as the server holds their photos
+
+const CARDS = "cards"; // addresses in the tab's storage, newest first
+
+function remember() {
+  const addresses = [...photos.children].map((card) => card.dataset.address);
+  sessionStorage.setItem(CARDS, JSON.stringify(addresses));
+}
+
+async function bringBack() {
+  for (const address of JSON.parse(sessionStorage.getItem(CARDS) ?? "[]")) {
+    try {
+      photos.append(element(await (await get(address)).text()));
+    } catch (error) {
+      if (error instanceof NoAnswer) return complain(error);
+      // the server was started again and holds this photo no longer
+    }
+  }
+  remember();
+}
+
+bringBack();
 
 // A face opens its details
 

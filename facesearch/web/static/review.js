@@ -4,7 +4,7 @@
 
 import "./names.js";
 import { follow } from "./progress.js";
-import { complain, element, get, post, say } from "./talk.js";
+import { complain, element, get, NoAnswer, post, say } from "./talk.js";
 
 const AHEAD = 5; // cases held ready behind the shown one, with their pictures
 const LOOK_MS = 250; // nobody sees and decides faster: an earlier key was pressed twice
@@ -19,12 +19,11 @@ const keys = document.getElementById("keys");
 const field = document.querySelector("#other input");
 
 const cases = []; // undecided cases: {article, nPending}; those before `at` were skipped
-const decisions = []; // made here and not undone: {one, number}; number is null until it is stored
+const decisions = []; // made here and not undone: {one, number, isUndoing}; number is null until stored
 let at = 0;
 let more = null; // where the cases not fetched yet begin; null: all are fetched
 let nToCome = 0;
 let isComing = false;
-let isUndoing = false;
 let asked = { since: 0 }; // the question on the screen: {one, meaning of the keys, since when}
 let sent = Promise.resolve(); // resolves when the server has answered all decisions
 let nUnsent = 0; // decisions and undos that the server has not answered yet
@@ -229,7 +228,7 @@ function reject() {
 }
 
 function store(one, verb, body) {
-  const decision = { one, number: null };
+  const decision = { one, number: null, isUndoing: false };
   decisions.push(decision);
   one.nPending += 1;
   nUnsent += 1;
@@ -271,7 +270,7 @@ async function putBack(one, sentence) {
   try {
     one.article = element(await (await get(one.article.dataset.address)).text());
   } catch (error) {
-    if (!(error instanceof TypeError)) {
+    if (!(error instanceof NoAnswer)) {
       if (cases.includes(one)) leaveOut(one); // decided elsewhere: `complain` says so
       return;
     }
@@ -290,16 +289,14 @@ function leaveOut(one) {
 }
 
 function undo() {
-  if (isUndoing) return;
-  if (!decisions.length) return say("There is nothing to undo on this page.");
-  isUndoing = true;
+  const newest = decisions.findLast((decision) => !decision.isUndoing);
+  if (!newest) return say("There is nothing to undo on this page.");
+  newest.isUndoing = true;
   if (nUnsent) say("It will be undone as soon as it is stored.");
   nUnsent += 1;
-  const newest = decisions.at(-1);
   sent = sent.then(async () => {
     if (decisions.includes(newest)) await undoDecision(newest);
     else nUnsent -= 1; // it was refused in the meantime
-    isUndoing = false;
   });
 }
 
@@ -308,7 +305,10 @@ async function undoDecision(decision) {
     if (decision.number !== null) say((await post("/undo", { number: decision.number })).said);
   } catch (error) {
     complain(error);
-    if (error instanceof TypeError) return; // no answer: it can be tried again
+    if (error instanceof NoAnswer) {
+      decision.isUndoing = false; // it can be tried again
+      return;
+    }
   } finally {
     nUnsent -= 1;
   }

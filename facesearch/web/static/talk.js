@@ -1,13 +1,43 @@
 // Talks to the server; a refusal becomes an Error with the server's sentence.
 
+// A request got no answer, though it may have reached the server
+export class NoAnswer extends Error {
+  constructor(isRunning) {
+    super(
+      isRunning
+        ? "The browser lost the connection. Try again."
+        : "The server does not answer. Is facesearch web still running?",
+    );
+    this.isRunning = isRunning;
+  }
+}
+
+// Returns the answer of `fetch`, also a refusal; raises NoAnswer
+export async function ask(address, options) {
+  try {
+    return await fetch(address, options);
+  } catch {
+    throw new NoAnswer(await isRunning());
+  }
+}
+
+async function isRunning() {
+  try {
+    await fetch("/static/icon.svg", { cache: "no-store" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export async function get(address) {
-  const response = await fetch(address, { headers: { Accept: "application/json, text/html" } });
+  const response = await ask(address, { headers: { Accept: "application/json, text/html" } });
   await refuseTrouble(response);
   return response;
 }
 
 export async function post(address, body) {
-  const response = await fetch(address, {
+  const response = await ask(address, {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json" },
     body: JSON.stringify(body),
@@ -34,11 +64,19 @@ export const TWICE = {
 
 // Sends a photo; returns its card
 export async function send(photo) {
-  const response = await fetch(`/photos?name=${encodeURIComponent(photo.name)}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/octet-stream", Accept: "application/json" },
-    body: photo,
-  });
+  let response;
+  try {
+    response = await ask(`/photos?name=${encodeURIComponent(photo.name)}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/octet-stream", Accept: "application/json" },
+      body: photo,
+    });
+  } catch (error) {
+    if (!error.isRunning) throw error;
+    throw new Error(
+      `${photo.name} could not be sent. If it was changed, moved or deleted after you chose it, choose it again.`,
+    );
+  }
   await refuseTrouble(response);
   return element(await response.text());
 }
@@ -81,8 +119,5 @@ export function say(sentence, { undo, trouble = false } = {}) {
 }
 
 export function complain(error) {
-  const lost = error instanceof TypeError; // fetch got no answer
-  say(lost ? "The server does not answer. Is facesearch web still running?" : error.message, {
-    trouble: true,
-  });
+  say(error.message, { trouble: true });
 }

@@ -1,6 +1,6 @@
 // Asks for news every few seconds, and replaces the parts that changed.
 
-import { complain, refuseTrouble } from "./talk.js";
+import { ask, complain, refuseTrouble } from "./talk.js";
 
 const ASK_MS = 3000;
 const place = document.getElementById("training");
@@ -11,7 +11,7 @@ setTimeout(ask, ASK_MS);
 
 async function ask() {
   try {
-    const response = await fetch("/training/now", { headers: { "If-None-Match": tag, Accept: "text/html" } });
+    const response = await ask("/training/now", { headers: { "If-None-Match": tag, Accept: "text/html" } });
     if (response.status !== 304) {
       await refuseTrouble(response);
       tag = response.headers.get("ETag") ?? "";

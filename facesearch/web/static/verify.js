@@ -1,6 +1,6 @@
 // Sends two photos as on the page Identify, and shows the result for the pair.
 
-import { complain, element, get, send } from "./talk.js";
+import { complain, element, get, NoAnswer, send } from "./talk.js";
 
 const sides = [...document.querySelectorAll(".drop[data-side]")];
 const result = document.getElementById("result");
@@ -63,7 +63,7 @@ async function take(side, file) {
     if (newest[name] !== file) return;
     status.textContent = `${file.name}: ${error.message}`;
     status.classList.add("trouble");
-    if (error instanceof TypeError) complain(error);
+    if (error instanceof NoAnswer) complain(error);
   }
 }
 

@@ -1,6 +1,7 @@
 """Steps that the browser tests share. Each waits for what it expects, never for time."""
 
 import base64
+from contextlib import contextmanager
 
 import pytest
 
@@ -47,3 +48,14 @@ def until(page, condition):
 def fits(page):
     """Wait until the page is no wider than its window."""
     until(page, "document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@contextmanager
+def held(page, pattern):
+    """Hold back the requests whose address matches `pattern` until the block ends."""
+    routes, is_over = [], False
+    page.route(pattern, lambda route: route.continue_() if is_over else routes.append(route))
+    yield routes
+    is_over = True
+    for route in routes:
+        route.continue_()

@@ -319,8 +319,8 @@ def open_page(browser):
     """Open a site, or an address of it, in a page of its own, whose scripts have run then.
 
     After the test the console must hold no error but the refusals that the test lists in
-    `open_page.refusals`, by status: a browser reports each. `open_page.context` is the context of
-    all pages.
+    `open_page.refusals`, by status, or by the browser's name for why there is no answer.
+    `open_page.context` is the context of all pages.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(30_000)
@@ -347,8 +347,9 @@ def open_page(browser):
     yield open_page
     with suppress(Exception):  # if the browser has died, the test has failed already
         context.close()
-    for status in open_page.refusals:
-        assert f"the server responded with a status of {status} " in troubles.pop(0)
+    for refusal in open_page.refusals:
+        status = f"the server responded with a status of {refusal} "
+        assert (status if isinstance(refusal, int) else refusal) in troubles.pop(0)
     assert troubles == []
 
 

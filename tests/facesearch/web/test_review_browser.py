@@ -1,10 +1,10 @@
 """The review in a real browser: every documented key, and what no speed may cause."""
 
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import pytest
-from browser_steps import expect, fits, said, until
+from browser_steps import expect, fits, held, said, until
 from PIL import Image
 
 from facesearch import Gallery
@@ -91,17 +91,6 @@ def press(page, key):
 def left(page, number):
     """Wait until so many cases are left."""
     expect(page.locator("#left")).to_have_text(f"{number} left to review.")
-
-
-@contextmanager
-def held(page, pattern):
-    """Hold back the requests whose address matches `pattern` until the block ends."""
-    routes, is_over = [], False
-    page.route(pattern, lambda route: route.continue_() if is_over else routes.append(route))
-    yield routes
-    is_over = True
-    for route in routes:
-        route.continue_()
 
 
 def decided(home):
@@ -270,6 +259,19 @@ def test_the_next_case_is_shown_at_once_and_requests_keep_their_order(review, ho
         *("a face is Eileen", "a face is a stranger's"),
         *("a face is not Eileen", "what was taken for a face is none"),
     ]
+
+
+def test_every_undo_key_counts_while_an_undo_is_not_answered(review, home):
+    page = review()
+    for n_left in (8, 7, 6):
+        press(page, "t")
+        left(page, n_left)
+    until(page, lambda: len(decided(home)) == 3)
+    with held(page, "**/undo"):
+        for _ in range(3):
+            page.keyboard.press("u")
+    until(page, lambda: decided(home) == [])
+    left(page, 9)
 
 
 def test_the_browser_asks_before_leaving_while_a_decision_is_not_stored(review, home):
