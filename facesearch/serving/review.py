@@ -69,16 +69,17 @@ class ReviewSession:
         """Everything that was undecided once all photos were read, in the review's order."""
         return review.waiting if (review := self._review) is not None else ()
 
-    def open_groups(self) -> list[UnnamedGroup]:
-        """Return the groups not named in this run, largest first."""
-        if self.unnamed is None:
-            return []
-        named = set(self._named.values())
-        return [group for group in self.unnamed.groups if group.id not in named]
+    def groups(self) -> tuple[UnnamedGroup, ...]:
+        """Return all groups that were found, also those named since, in their order."""
+        return self.unnamed.groups if self.unnamed is not None else ()
+
+    def is_open(self, group: UnnamedGroup) -> bool:
+        """Return whether `group` was not named in this run."""
+        return group.id not in self._named.values()
 
     def face(self, group_id: int, number: int) -> UnnamedFace | None:
         """Return face `number` (from 1) of a group, None if there is no such face."""
-        for group in self.unnamed.groups if self.unnamed else ():
+        for group in self.groups():
             if group.id == group_id and number <= len(group.faces):
                 return group.faces[number - 1]
         return None

@@ -40,8 +40,9 @@ class GroupsPage:
 
     def _some_groups(self, request: Request) -> dict[str, Any]:
         review = self._desk.review
-        start, every = window_start(request), review.open_groups()
-        more = start + WINDOW_OF_GROUPS if len(every) > start + WINDOW_OF_GROUPS else None
+        start, every = window_start(request), review.groups()
+        # counted among all groups: naming some must not move the others past a window's end
+        end = start + WINDOW_OF_GROUPS
         return {
             "unnamed": review.unnamed,
             "unreadable": [Path(p).name for p, _ in review.unnamed.unreadable]
@@ -49,9 +50,9 @@ class GroupsPage:
             else [],
             "n_photos": len(review.photos),
             "n_read": review.n_read,
-            "groups": every[start : start + WINDOW_OF_GROUPS],
+            "groups": [group for group in every[start:end] if review.is_open(group)],
             "n_shown": SHOWN_FACES,
-            "more": more,
+            "more": end if len(every) > end else None,
         }
 
     async def progress(self, _: Request) -> Response:
@@ -63,8 +64,8 @@ class GroupsPage:
         """Enroll a group under a name, as one decision."""
         group_id = path_number(request, "group")
         name = required_text(await json_body(request), "name")
-        group = next((g for g in self._desk.review.open_groups() if g.id == group_id), None)
-        if group is None:
+        group = next((g for g in self._desk.review.groups() if g.id == group_id), None)
+        if group is None or not self._desk.review.is_open(group):
             raise HTTPException(404, NO_GROUP)
         decision, n_left_out = await self._desk.review.name(group, name)
         return decided(decision, left_out=n_left_out)

@@ -30,9 +30,11 @@ async function more(button) {
     const place = button.closest(".more");
     if (!place.isConnected) return; // outdated: another search
     seen.unobserve(button);
+    const last = place.previousElementSibling;
     place.insertAdjacentHTML("beforebegin", rows);
-    if (hadFocus) place.previousElementSibling?.querySelector("a, button")?.focus();
+    const first = last ? last.nextElementSibling : list.firstElementChild;
     place.remove();
+    if (hadFocus) first.querySelector("input, a, button")?.focus();
     watch();
   } catch (error) {
     button.disabled = false;

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from browser_steps import drop, expect, fits, follow, said
-from PIL import Image
 
 from facesearch import Gallery
 
@@ -140,31 +139,6 @@ def test_no_page_is_wider_than_a_narrow_window(crowded, open_page, portraits):
     page.get_by_role("link", name="Eileen Collins").click()
     page.get_by_role("heading", name="Eileen Collins").wait_for()
     fits(page)
-
-
-def test_enter_names_a_group_and_moves_the_focus_to_the_next(
-    serve_here, open_page, tmp_path, portraits
-):
-    for name, portrait in zip("ab", portraits, strict=True):
-        photo = Image.open(portrait)
-        photo.resize((400, 400 * photo.height // photo.width)).save(tmp_path / f"{name}.png")
-        photo.save(tmp_path / f"{name}.jpg")
-    photos = [photo for photo in tmp_path.iterdir() if photo.is_file()]
-    page = open_page(serve_here(tmp_path / "home.db", photos=photos), "/groups")
-    fields = page.get_by_label("Who is this?")
-    expect(fields).to_have_count(2)
-    page.wait_for_load_state("load")
-    fields.first.fill("One of them")
-    fields.first.press("Enter")
-    said(page, "Said that 2 faces are One of them.")
-    expect(fields).to_be_focused()
-    page.keyboard.type("The other")
-    page.keyboard.press("Enter")
-    said(page, "Said that 2 faces are The other.")
-    expect(fields).to_have_count(0)
-    page.get_by_role("button", name="Undo").click()
-    said(page, "Undid")
-    expect(fields).to_have_count(1)
 
 
 def test_two_pages_show_each_others_decisions_and_say_who_is_gone(
