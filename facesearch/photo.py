@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -51,11 +51,6 @@ _READERS = (
     (rb"GIF8[79]a", "PIL.GifImagePlugin", "GifImageFile"),
     (rb"BM", "PIL.BmpImagePlugin", "BmpImageFile"),
     (rb"P[1-6f]\s", "PIL.PpmImagePlugin", "PpmImageFile"),
-)
-_ENDINGS = re.compile(
-    r"\.(jpe?g|jpe|jfif|mpo|a?png|webp|avif|hei[cf]|hif|tiff?|gif|bmp|p[bgnp]m|pfm"
-    r"|dng|nef|nrw|cr[23w]|arw|sr[2fw]|rw2|orf|raf|pef|3fr|iiq|x3f|mrw|erf|kdc|dcr|mef|mos)",
-    re.IGNORECASE,
 )
 _ORIENTATION = 0x0112  # the tag, in EXIF and in TIFF
 _SAMPLE_FORMAT = 339  # the tag of a TIFF that says whether numbers are signed, or floats
@@ -279,42 +274,6 @@ def _photo_as_it_is(data: bytes, name: str, content_hash: str, max_pixels: int) 
         width, height = height, width
     turn = None if image.format == "TIFF" else _TURNS.get(orientation)
     return Photo(name, content_hash, width, height, orientation > 0, data, turn)
-
-
-def walk_photos(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the given files, and the files with a photo's ending in the given folders, sorted.
-
-    Folders are searched recursively, without hidden files and folders and without following links
-    to folders. A folder that cannot be listed is itself yielded, so that reading it gives the
-    reason and the rest goes on. Raises PhotoError, before the first photo, for a path that does not
-    exist.
-    """
-    paths = list(paths)
-    for path in paths:
-        try:
-            path.stat()
-        except (OSError, ValueError) as error:
-            raise PhotoError(f"cannot read {path}: {_reason(error)}") from error
-    for path in paths:
-        if path.is_dir():
-            yield from _walk_folder(path)
-        else:
-            yield path
-
-
-def _walk_folder(folder: Path) -> Iterator[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError:
-        yield folder
-        return
-    for entry in sorted(visible, key=lambda entry: entry.name):
-        path = folder / entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk_folder(path)
-        elif _ENDINGS.fullmatch(path.suffix):
-            yield path
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

@@ -78,7 +78,7 @@ Trash = Annotated[
         "--trash",
         metavar="FOLDER",
         help="Trash folder.",
-        show_default="facesearch-trash beside the first FOLDER",
+        show_default="facesearch-trash in the first FOLDER, beside it if it holds only folders",
     ),
 ]
 UndoTrash = Annotated[

@@ -141,14 +141,14 @@ class Steps:
 
 
 def trash_folder(folders: list[Path], trash: Path | None) -> Path:
-    """Return the trash folder: the one given, or `facesearch-trash` beside the first folder."""
-    from facesearch.duplicates.trash import DEFAULT_NAME
+    """Return the trash folder: the one given, or that of the first folder."""
+    from facesearch.duplicates.trash import default_trash
 
     if trash is not None:
         return trash.absolute()
     if not folders:
-        raise typer.BadParameter("which trash? Give --trash FOLDER, or the FOLDER it is beside")
-    return folders[0].resolve().parent / DEFAULT_NAME
+        raise typer.BadParameter("which trash? Give --trash FOLDER, or the searched FOLDER")
+    return default_trash(folders[0])
 
 
 def handle_unfinished(trash: Path, *, finish: bool) -> None:

@@ -150,7 +150,7 @@ def photos_in(paths: Iterable[Path]) -> Iterator[Path]:
     with the reason.
     """
     from facesearch import PhotoError
-    from facesearch.photo import walk_photos
+    from facesearch.photo_files import walk_photos
 
     for path in paths:
         try:

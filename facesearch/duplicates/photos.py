@@ -29,12 +29,12 @@ from facesearch.duplicates.photo_cache import FileState, PhotoCache, PhotoFile, 
 from facesearch.duplicates.photo_links import connect
 from facesearch.duplicates.picture import Likeness, look_at, look_closely, why_unsure
 from facesearch.errors import PhotoError
-from facesearch.photo import Photo, read_photo, walk_photos
+from facesearch.photo import Photo, read_photo
+from facesearch.photo_files import walk_photos
 
 Progress = Callable[[str, int, int], None]  # the step, how many are done, of how many
 
 _EQUAL = 0.98  # least score at which all pixels may be equal: small decodes of a JPEG differ a bit
-TRASH_PLAN = "facesearch-plan.jsonl"  # files beside it have already been moved to the trash
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +148,10 @@ class _Finder:
     def distinct(self, folders: Sequence[Path]) -> list[tuple[str, int]]:
         """Return every file once, whatever names it has, with the number of its folder."""
         names: dict[str, tuple[str, int]] = {}
-        trash: dict[Path, bool] = {}  # folder -> whether it holds files moved to the trash
         found = []
         for number, folder in enumerate(folders):
             for path in walk_photos([folder]):
                 name = os.path.abspath(path)  # noqa: PTH100  resolve() would follow links
-                if path.parent not in trash:
-                    trash[path.parent] = (path.parent / TRASH_PLAN).exists()
-                if trash[path.parent]:
-                    continue
                 if path != folder and path.is_symlink():
                     self.same_files.append((name, os.path.realpath(path)))
                     continue

@@ -18,17 +18,31 @@ from itertools import count
 from pathlib import Path
 
 from facesearch.duplicates.companions import Companions
-from facesearch.duplicates.photos import TRASH_PLAN, PhotoGroup
+from facesearch.duplicates.photos import PhotoGroup
 from facesearch.errors import TrashError
 from facesearch.photo import file_hash
+from facesearch.photo_files import DEFAULT_TRASH, TRASH_PLAN, holds_photos
 
-DEFAULT_NAME = "facesearch-trash"
 _PLAN = TRASH_PLAN
 _MOVED, _BEGUN, _UNDONE = "moved", "undoing", "undone"
 _VERSION = 2
 _READ = (1, 2)  # versions: the first had no companions, and a time in place of the number
 _PHOTO_STAYS = "its photo stays where it is"
 _NAME_BYTES = 200  # of a file's own name that its name in the trash keeps, after a number
+
+
+def default_trash(folder: Path) -> Path:
+    """Return the trash for the duplicates in `folder`, which need not exist yet.
+
+    It lies in a folder that holds photos: beside it, among the folders of people, it would look
+    like a person. It lies beside a folder that holds only folders, for the same reason. Earlier
+    versions put it beside every folder: where it lies there already, it is used.
+    """
+    folder = folder.resolve()
+    inside, beside = folder / DEFAULT_TRASH, folder.parent / DEFAULT_TRASH
+    if not inside.is_dir() and (beside.is_dir() or not holds_photos(folder)):
+        return beside
+    return inside
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from facesearch.errors import DataError, PhotoError
 from facesearch.evaluation import omniglot
 from facesearch.evaluation.omniglot import Drawn, Entry, Ids, Skipped
-from facesearch.photo import Photo, read_photo, walk_photos
+from facesearch.photo import Photo, read_photo
+from facesearch.photo_files import walk_photos
 
 Cropper = Callable[[Photo], NDArray[np.uint8] | None]  # None: the photo shows nothing to cut
 

@@ -31,7 +31,7 @@ class Duplicates:
         self._model = gallery.model
         self._cache = gallery.upkeep.index_folder / "photos.cache"
         self.folders = folders
-        self.trash = folders[0].resolve().parent / trash.DEFAULT_NAME if folders else None
+        self.trash = trash.default_trash(folders[0]) if folders else None
         self._moving = threading.Lock()  # one operation of the trash at a time
         self._cards: dict[str, list[Card]] = {kind: [] for kind in KINDS}
         self._decided_by: dict[int, int | Path | None] = {}  # card -> decision, or trash folder

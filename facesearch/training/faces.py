@@ -21,7 +21,8 @@ from facesearch.evaluation.protocols import read_crops
 from facesearch.face_choice import choose_faces
 from facesearch.identification import Seen, look
 from facesearch.model import Model
-from facesearch.photo import read_photo, walk_photos
+from facesearch.photo import read_photo
+from facesearch.photo_files import walk_photos
 from facesearch.training.data import Ids, TrainingSet
 
 INDEX = "index.csv"

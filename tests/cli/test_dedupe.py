@@ -30,7 +30,7 @@ def album(tmp_path, portraits):
 
 
 def files(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
 
 
 def test_the_report_names_the_photo_to_keep_and_changes_nothing(run, album):
@@ -70,7 +70,7 @@ def test_apply_moves_duplicates_and_undo_moves_them_back(run, album):
     assert result.exit_code == 0
     assert files(album) == ["eileen.png", "grace.jpg"]
     assert "facesearch dedupe --undo-trash --trash" in result.stderr
-    place = album.parent / "facesearch-trash"
+    place = album / "facesearch-trash"
     result = run("--undo-trash", "--trash", place)
     assert (result.exit_code, result.stdout) == (0, "Moved 1 file back.\n")
     assert files(album) == ["eileen.png", "grace.jpg", "small.png"]

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from facesearch.errors import PhotoError
-from facesearch.photo import read_photo, walk_photos
+from facesearch.photo import read_photo
+from facesearch.photo_files import walk_photos
 
 ROOT = Path(os.environ.get("FACESEARCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 PHOTOS = ROOT / "photos"

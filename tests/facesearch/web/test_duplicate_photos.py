@@ -23,7 +23,7 @@ def photos(portraits, tmp_path):
 
 
 def files(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
 
 
 def named(card):
@@ -52,7 +52,7 @@ def test_duplicate_photos_are_moved_to_the_command_lines_trash_and_back(
     assert shown.decide("move", photos=["x"])[0] == 400
     assert shown.decide("move", photos=[7])[0] == 409
     status, moved = shown.decide("move", photos=[gone["eileen grey.png"]])
-    trash = tmp_path / "facesearch-trash"
+    trash = photos / "facesearch-trash"
     assert (status, moved["said"].startswith(f"Moved 1 photo to {trash}")) == (200, True)
     assert files(photos) == [name for name in before if name != "eileen grey.png"]
     assert named(card(site, "photos"))[0].startswith("grace")
@@ -109,7 +109,7 @@ def test_a_photo_that_changed_since_it_was_found_is_not_moved(open_app, photos, 
 def test_an_interrupted_move_is_reported_and_can_be_finished(open_app, photos, tmp_path):
     site = searched(open_app(tmp_path / "home.db", folders=[photos]))
     assert site.tell("/duplicates/trash/move-all")[0] == 200
-    (folder,) = (tmp_path / "facesearch-trash").iterdir()
+    (folder,) = (photos / "facesearch-trash").iterdir()
     (folder / "moved").unlink()  # as if it had been killed before the end
     plan = (folder / "facesearch-plan.jsonl").read_text().splitlines()
     gone = next(path for path in folder.iterdir() if path.name.endswith("eileen grey.png"))
