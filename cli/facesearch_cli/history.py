@@ -60,10 +60,13 @@ def undo(
             show_default="the last one",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be undone.")
+    ] = False,
 ) -> None:
     """Undo a decision. An undo is a decision too: undo it by its number."""
     with options.opened() as gallery:
-        report_decision(gallery.history.undo(number), options)
+        report_decision(gallery.history.undo(number, dry_run=dry_run), options, dry_run=dry_run)
 
 
 def report_decision(decision: "Decision", options: Options, *, dry_run: bool = False) -> None:
@@ -73,7 +76,10 @@ def report_decision(decision: "Decision", options: Options, *, dry_run: bool = F
     if options.as_json:
         print_json(**wire.decision(decision), dry_run=dry_run)
     elif dry_run:
-        typer.echo(f"Would have {printable(decision.summary)}. Nothing was changed.")
+        done = decision.summary
+        for past, participle in (("undid ", "undone "), ("redid ", "redone ")):
+            done = participle + done.removeprefix(past) if done.startswith(past) else done
+        typer.echo(f"Would have {printable(done)}. Nothing was changed.")
     elif decision.id is None:
         typer.echo(f"Already {printable(decision.summary)}. Nothing was changed.")
     else:

@@ -167,8 +167,11 @@ class Decisions:
         if first.kind == "enroll":
             return self._enrollment(first.run)[0]
         if first.undoes is not None:
-            undone = self._log.summary_rows(first.undoes)
-            return f"undid {undone[0].run}: {self.summary(undone)}"
+            undone, verb = self._log.summary_rows(first.undoes), "undid"
+            while undone[0].undoes is not None:  # an undoing undone does again what was undone
+                undone = self._log.summary_rows(undone[0].undoes)
+                verb = "redid" if verb == "undid" else "undid"
+            return f"{verb} {undone[0].run}: {self.summary(undone)}"
         summaries = [row.payload["summary"] for row in run]
         more = len(run) - MAX_LISTED
         return "; ".join(

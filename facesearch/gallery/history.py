@@ -1,6 +1,7 @@
 """What was decided, and undoing it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from facesearch.boxes import same_place
 from facesearch.errors import Refused
@@ -42,18 +43,19 @@ class History:
         there = self._store.people.id_of(wanted) is not None
         return None if there else self._log.gone_person(wanted)
 
-    def undo(self, number: int | None = None) -> Decision:
+    def undo(self, number: int | None = None, *, dry_run: bool = False) -> Decision:
         """Undo a decision, by default the last that is not undone; undoings too, by number.
 
         Raises Refused if it is undone already, if what it was about has changed since (the sentence
         names the decision to undo before it), or if it was a forgetting.
         """
-        with self._decisions.deciding():
+        with self._decisions.deciding(dry_run):
             undone = self._to_undo(number)
             undoing: list[DecisionRow] = []
             for row in reversed(undone):
                 undoing.append(self._undo(row, undone, undoing))
-            return self._decisions.entry(undoing)
+            decision = self._decisions.entry(undoing)
+        return replace(decision, id=None) if dry_run else decision
 
     def _to_undo(self, number: int | None) -> Sequence[DecisionRow]:
         """Return what has that number, or the last that can be undone; raises Refused."""

@@ -74,8 +74,17 @@ def test_an_undo_is_undone_by_its_number(run):
     undone = json.loads(run("undo", "--json").stdout)
     assert (undone["id"], undone["undoes"], undone["dry_run"]) == (4, 3, False)
     result = run("undo", 4)
-    assert result.stdout == "Undid 4: undid 3: renamed Grace Hopper to Amazing Grace.\n"
+    assert result.stdout == "Redid 3: renamed Grace Hopper to Amazing Grace.\n"
     assert "To undo: facesearch undo 5" in result.stderr
+    assert "Amazing Grace" in run("people", "list").stdout
+
+
+def test_undo_says_beforehand_what_it_would_undo(run):
+    run("people", "rename", "Grace Hopper", "Amazing Grace")
+    result = run("undo", "--dry-run")
+    assert result.stdout == (
+        "Would have undone 3: renamed Grace Hopper to Amazing Grace. Nothing was changed.\n"
+    )
     assert "Amazing Grace" in run("people", "list").stdout
 
 

@@ -199,7 +199,7 @@ def test_photos_enrolled_in_one_run_are_one_entry_and_one_undo(batch, shoot):
     assert batch.history.list()[-1].undone_by == undoing.id
     assert batch.upkeep.check() == []
     again = batch.history.undo(undoing.id)
-    assert again.summary == f"undid {undoing.id}: undid 1: {run.summary}"
+    assert again.summary == f"redid 1: {run.summary}"
     assert rows(batch) == before
     assert batch.history.undo().undoes == 1
 
