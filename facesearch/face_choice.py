@@ -76,6 +76,12 @@ def choose_wholes(photos: Sequence[list[Face]], subject: str) -> list[Choice]:
     return [Choice(0, None) if faces else Choice(None, f"no {subject} found") for faces in photos]
 
 
+def agreement(photos: Sequence[tuple[list[Face], Floats]]) -> tuple[int, int]:
+    """Return in how many `photos` somebody recurs most often, and how many show a clear face."""
+    clear = [embeddings[rows] for faces, embeddings in photos if (rows := _eligible(faces))]
+    return len(_consensus(clear)) or min(1, len(clear)), len(clear)
+
+
 def _eligible(faces: Sequence[Face]) -> list[int]:
     limit = SURE_SCORE if len(faces) > 1 else SURE_SCORE_ALONE
     return [place for place, face in enumerate(faces) if face.score >= limit]

@@ -47,6 +47,14 @@ class LeftOut:
     folders: list[Path] = field(default_factory=list)  # that hold no content, see the module
     links: list[Path] = field(default_factory=list)  # to folders
 
+    def add(self, other: "LeftOut") -> None:
+        """Add what another walk did not yield."""
+        self.endings += other.endings
+        self.hidden += other.hidden
+        self.own += other.own
+        self.folders += other.folders
+        self.links += other.links
+
     def counts(self) -> dict[str, int]:
         """Return the number of files, folders or links of each kind that was found."""
         kinds = {
@@ -106,12 +114,14 @@ def walk_photos(paths: Iterable[Path], left_out: LeftOut | None = None) -> Itera
             yield path
 
 
-def folders_in(folder: Path, left_out: LeftOut) -> list[Path]:
-    """Return the subfolders that a walk of `folder` would enter, sorted.
+def content_of(folder: Path, left_out: LeftOut) -> tuple[list[Path], list[Path]]:
+    """Return the photos and the subfolders that lie in `folder` itself, sorted.
 
-    Those that it would not are added to `left_out`. Raises OSError.
+    What a walk leaves out is added to `left_out`. Raises OSError.
     """
-    return [path for path, is_folder in _content(folder, left_out) if is_folder]
+    content = _content(folder, left_out)
+    photos = [path for path, is_folder in content if not is_folder]
+    return photos, [path for path, is_folder in content if is_folder]
 
 
 def holds_photos(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from facesearch_cli.options import (
     INTERRUPTED,
     UNREADABLE,
     Options,
-    photos_in,
+    photos_and_rest_told,
     usable_name,
     with_options,
     workers,
@@ -61,7 +61,7 @@ def cluster(
     from facesearch.manifest import subject
 
     number, person = (None, "") if name is None else (name[0], usable_name(name[1], new=True))
-    photos = list(photos_in(paths))
+    photos = photos_and_rest_told(paths)
     screen = Screen()
     with options.opened(photos=len(photos), create=True) as gallery:
         what = subject(gallery.model.manifest)

@@ -8,8 +8,7 @@ import typer
 
 from facesearch_cli.dedupe_people import dedupe_faces, dedupe_people
 from facesearch_cli.dedupe_photos import Keep, PhotoSearch, mark_different, undo_photos
-from facesearch_cli.options import Options, with_options
-from facesearch_cli.people import stdin_is_terminal
+from facesearch_cli.options import Options, stdin_is_terminal, with_options
 
 
 class What(StrEnum):

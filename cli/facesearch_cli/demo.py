@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facesearch.photo_files import remember_output
 from facesearch_cli.demo_answers import (
     Answer,
     Scene,
@@ -138,6 +139,7 @@ def show_faces(out: Path) -> Show:
     references = {person: path for person, path in portraits.items() if path is not None}
     for folder in (out / "photos", out / "annotated"):
         folder.mkdir(parents=True, exist_ok=True)
+    remember_output(out, ("photos", "annotated"))
     make_photos(references, out / "photos")
     with new_gallery("default") as gallery:
         wrong = enroll(gallery, {COLLINS: references[COLLINS]})
@@ -223,6 +225,7 @@ def show_glyphs(out: Path) -> Show:
     with new_gallery(GLYPH_MODEL) as gallery:
         references = draw_enrolled([name for name in GLYPHS if name not in strangers], out)
         scenes = draw_asked(list(GLYPHS), out)
+        remember_output(out, ["glyphs"])
         wrong = enroll(gallery, references)
         answers = identify(gallery, scenes, out / "glyphs" / "asked")
     known = [answer for answer in answers if answer.scene.people[0] in references]

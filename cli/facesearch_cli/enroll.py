@@ -16,6 +16,8 @@ from facesearch_cli.options import (
     UNREADABLE,
     Options,
     photos_in,
+    say_left_out,
+    stdin_is_terminal,
     usable_name,
     with_options,
     workers,
@@ -31,6 +33,10 @@ from facesearch_cli.render import (
 
 if TYPE_CHECKING:
     from facesearch import Enrollment, Gallery
+    from facesearch.photo_files import LeftOut
+
+MAX_LISTED = 10  # photos or folders in a list on stderr
+Strays = list[tuple[Path, str]]  # files and folders that belong to no person, with the reason
 
 
 @with_options
@@ -46,21 +52,35 @@ def enroll(
         str | None,
         typer.Option("--name", "-n", help="All photos given show this person."),
     ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Take each folder as one person, even if it does not look like it."
+        ),
+    ] = False,
 ) -> None:
     """Enroll people from photos, or classes from drawings or pictures.
 
     Photos that are enrolled already are skipped, so an interrupted run can simply be repeated.
     """
+    from facesearch.photo_files import LeftOut
+
+    left_out = LeftOut()
     if name is None:
-        jobs, strays = people_in(paths)
+        jobs, strays = people_in(paths, left_out)
+        if not yes:
+            ask_about_nested(jobs, paths)
     else:
-        jobs, strays = all_of(usable_name(name, new=True), paths), []
+        jobs, strays = all_of(usable_name(name, new=True), paths, left_out), []
+    say_left_out(left_out)
     outcome = Outcome(Screen(), as_json=options.as_json)
     with options.opened(photos=len(jobs), create=True) as gallery:
         n_before = len(gallery.people.all())
         try:
             with outcome.screen.progress("Enrolling", len(jobs)) as advance:
-                for result in gallery.enroll(jobs, workers=workers(len(jobs))):
+                for result in gallery.enroll(
+                    jobs, workers=workers(len(jobs)), doubt=None if yes else is_one_person
+                ):
                     advance()
                     outcome.add(result)
         except KeyboardInterrupt:
@@ -113,8 +133,10 @@ class Outcome:
         if not self._as_json:
             people = counted(n_people, *words)
             self.screen.line(summary(self.counts, n_people - n_before, people, gallery.path))
-        for result in self._alike:
+        for result in self._alike[:MAX_LISTED]:
             complain(look_alike_warning(result, gallery, words[0], options.model))
+        if len(self._alike) > MAX_LISTED:
+            complain(f"and {len(self._alike) - MAX_LISTED:,} more look-alikes.")
         newest = gallery.history.list(limit=1)
         if self.counts["enrolled"] and newest[0].id is not None:
             say_how_to_undo(newest[0].id, options)
@@ -131,16 +153,54 @@ class Outcome:
             raise typer.Exit(UNREADABLE)
 
 
-def all_of(person: str, paths: Iterable[Path]) -> list[tuple[str, Path]]:
+def is_one_person(name: str, alike: int, clear: int) -> bool:
+    """Ask whether photos of different people are to be one person; without a terminal: no."""
+    found = f"{printable(name)}: only {alike:,} of the first {clear:,} photos show the same person"
+    if stdin_is_terminal():
+        return typer.confirm(f"{found}. Enroll them as one person", err=True)
+    complain(f"{found}, so none is enrolled; --yes enrolls them as one person.")
+    return False
+
+
+def ask_about_nested(jobs: Iterable[tuple[str, Path]], folders: Iterable[Path]) -> None:
+    """Ask about people whose photos lie in folders of folders.
+
+    Raises typer.Exit at a no, typer.BadParameter without a terminal.
+    """
+    holders = [folder for folder in folders if folder.is_dir()]
+    nested: dict[Path, None] = {}
+    for _, photo in jobs:
+        for holder in holders:
+            if photo.is_relative_to(holder) and len(photo.relative_to(holder).parts) > 2:
+                nested[holder / photo.relative_to(holder).parts[0]] = None
+    if not nested:
+        return
+    first = shlex.quote(printable(next(iter(nested))))
+    complain("\n".join(["These folders hold folders:", *cut([f"  {path}" for path in nested])]))
+    if not stdin_is_terminal():
+        raise typer.BadParameter(
+            "is each of these one person? Then add --yes. If the folders in them are the people, "
+            f"give those that hold them: facesearch enroll {first}"
+        )
+    if not typer.confirm("Is each of these one person", err=True):
+        complain(f"Nothing was enrolled. If the people are inside: facesearch enroll {first}")
+        raise typer.Exit(NO)
+
+
+def all_of(person: str, paths: Iterable[Path], left_out: "LeftOut") -> list[tuple[str, Path]]:
     """Return (name, photo) for all photos at `paths`, which show one person."""
-    return [(person, photo) for photo in photos_in(paths)]
+    return [(person, photo) for photo in photos_in(paths, left_out)]
 
 
-def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tuple[Path, str]]]:
+def people_in(
+    folders: Iterable[Path], left_out: "LeftOut"
+) -> tuple[list[tuple[str, Path]], Strays]:
     """Return (name, photo) for the subfolders of `folders`, and (path, reason) for the rest.
 
     Raises typer.BadParameter for a photo, and for a folder with photos but without subfolders.
     """
+    from facesearch.photo_files import LeftOut, content_of
+
     jobs: list[tuple[str, Path]] = []
     strays: list[tuple[Path, str]] = []
     for folder in folders:
@@ -152,9 +212,17 @@ def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tup
                 )
             strays.append((folder, "there is no such file or folder"))
             continue
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-        subfolders = [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
-        loose = [photo for photo in photos_in([folder]) if photo.parent == folder]
+        beside = LeftOut()
+        try:
+            loose, subfolders = content_of(folder, beside)
+        except OSError as error:
+            strays.append((folder, error.strerror or str(error)))
+            continue
+        strays += [
+            (link, "it is a link to a folder; give the folder itself") for link in beside.links
+        ]
+        beside.links = []
+        left_out.add(beside)
         if loose and not subfolders:
             raise typer.BadParameter(
                 f"who or what is in {printable(folder)}? If it is one person or thing, add --name "
@@ -170,8 +238,28 @@ def people_in(folders: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[tup
             except typer.BadParameter as error:
                 strays.append((subfolder, error.message))
             else:
-                jobs += [(person, photo) for photo in photos_in([subfolder])]
+                jobs += photos_of(person, subfolder, left_out, strays)
     return jobs, strays
+
+
+def photos_of(
+    person: str, folder: Path, left_out: "LeftOut", strays: Strays
+) -> list[tuple[str, Path]]:
+    """Return (name, photo) for a person's folder; a folder without photos is one of `strays`."""
+    from facesearch.photo_files import walk_photos
+
+    n_own = left_out.own
+    n_folders = len(left_out.folders)
+    photos = list(walk_photos([folder], left_out))
+    if not photos and (n_own, n_folders) == (left_out.own, len(left_out.folders)):
+        strays.append((folder, "there is no photo in it"))
+    return [(person, photo) for photo in photos]
+
+
+def cut(lines: list[str]) -> list[str]:
+    """Return the first `lines`, and how many more there are."""
+    more = len(lines) - MAX_LISTED
+    return lines[:MAX_LISTED] + ([f"  and {more:,} more"] if more > 0 else [])
 
 
 def summary(counts: Counter[str], n_new: int, people: str, path: Path) -> str:
@@ -211,4 +299,4 @@ def list_remarks(heading: str, results: Iterable["Enrollment"]) -> None:
     """List photos with their remarks on stderr, if there are any."""
     lines = [f"  {photo_problem(result.photo, result.remark or '')}" for result in results]
     if lines:
-        complain("\n".join([f"{heading}:", *map(printable, lines)]))
+        complain("\n".join([f"{heading}:", *map(printable, cut(lines))]))

@@ -13,7 +13,7 @@ from facesearch_cli.options import (
     AsCsv,
     Options,
     one_format,
-    photos_in,
+    photos_and_rest_told,
     with_options,
     workers,
 )
@@ -93,7 +93,7 @@ def identify(
     from facesearch.manifest import subject
 
     one_format(options.as_json, as_csv)
-    photos = list(photos_in(paths))
+    photos = photos_and_rest_told(paths)
     if annotate is not None:
         annotate.mkdir(parents=True, exist_ok=True)
     with options.opened(photos=len(photos)) as gallery:
@@ -231,6 +231,7 @@ def save_annotated(result: "IdentifiedPhoto", folder: Path) -> list[str]:
     from facesearch import PhotoError
     from facesearch.annotation import annotated
     from facesearch.photo import read_photo
+    from facesearch.photo_files import remember_output
 
     try:
         picture = annotated(read_photo(result.photo), result.faces)
@@ -248,6 +249,7 @@ def save_annotated(result: "IdentifiedPhoto", folder: Path) -> list[str]:
             number += 1
             target = folder / f"{stem}-{number}.jpg"
     try:
+        remember_output(folder, [target.name])
         with file:
             picture.save(file, "JPEG", quality=92)
     except BaseException:  # a full disk, Ctrl-C

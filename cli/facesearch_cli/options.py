@@ -4,6 +4,7 @@ import functools
 import inspect
 import os
 import shlex
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facesearch_cli.render import complain, printable
+
 if TYPE_CHECKING:
     from facesearch import Gallery, Model
+    from facesearch.photo_files import LeftOut
 
 # Exit codes; 0 is done, and 2 (wrong usage) is Typer's own
 NO = 1  # ran, and the answer is no
@@ -143,8 +147,8 @@ def workers(photos: int) -> int:
     return (os.cpu_count() or 1) if photos >= WORKERS_FROM else 1
 
 
-def photos_in(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the photos at `paths`, folders walked.
+def photos_in(paths: Iterable[Path], left_out: "LeftOut | None" = None) -> Iterator[Path]:
+    """Yield the photos at `paths`, folders walked; what is not yielded is added to `left_out`.
 
     A path that does not exist, and a folder without photos, is yielded itself: reading it fails
     with the reason.
@@ -154,10 +158,32 @@ def photos_in(paths: Iterable[Path]) -> Iterator[Path]:
 
     for path in paths:
         try:
-            found = list(walk_photos([path]))
+            found = list(walk_photos([path], left_out))
         except PhotoError:
             found = []
         yield from found or [path]
+
+
+def photos_and_rest_told(paths: Iterable[Path]) -> list[Path]:
+    """Return the photos at `paths`, folders walked; say on stderr what was left out."""
+    from facesearch.photo_files import LeftOut
+
+    left_out = LeftOut()
+    photos = list(photos_in(paths, left_out))
+    say_left_out(left_out)
+    return photos
+
+
+def say_left_out(left_out: "LeftOut") -> None:
+    """Say on stderr, by kind and number, what a walk left out."""
+    lines = [f"  {printable(line)}" for line in left_out.lines()]
+    if lines:
+        complain("\n".join(["Left out of the folders:", *lines]))
+
+
+def stdin_is_terminal() -> bool:
+    """Return whether a question can be answered."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def usable_name(name: str, *, new: bool = False) -> str:

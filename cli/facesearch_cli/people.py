@@ -1,6 +1,5 @@
 """facesearch people: list people, correct who is who, forget somebody."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from facesearch_cli.options import (
     Options,
     examples,
     one_format,
+    stdin_is_terminal,
     usable_name,
     with_options,
 )
@@ -225,8 +225,25 @@ def reject(options: Options, photo: Photo, name: Name, face: FaceNumber = None) 
     """Say whose face this is not: it never gets this name, nor is it enrolled under it."""
     name = usable_name(name)
     with options.opened() as gallery:
+        face = face or number_of_bearer(gallery, photo, name)
         faces = [gallery.faces.locate(photo, face, enrolled_as=name)]
         report_decision(gallery.faces.reject(faces, name), options)
+
+
+def number_of_bearer(gallery: "Gallery", photo: Path, name: str) -> int | None:
+    """Return the number of the one face in `photo` that bears `name`, confirmed or proposed.
+
+    None if there is no such face, or several, or the file is gone.
+    """
+    if not photo.exists():
+        return None
+    (answer,) = gallery.identify([photo])
+    bearers = [
+        number
+        for number, face in enumerate(answer.faces, 1)
+        if name == face.person or name in face.alternatives
+    ]
+    return bearers[0] if len(bearers) == 1 else None
 
 
 @app.command(epilog=examples("facesearch people stranger party.jpg --face 3"))
@@ -330,8 +347,3 @@ def ask_to_forget(what: str) -> None:
     if not typer.confirm(question, err=True):
         complain("Nothing was changed.")
         raise typer.Exit(NO)
-
-
-def stdin_is_terminal() -> bool:
-    """Return whether a question can be answered."""
-    return sys.stdin.isatty()

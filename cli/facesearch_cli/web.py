@@ -14,7 +14,7 @@ from facesearch_cli.options import (
     GalleryPath,
     ModelName,
     open_gallery,
-    photos_in,
+    photos_and_rest_told,
 )
 from facesearch_cli.render import complain
 
@@ -92,7 +92,7 @@ def web(
         if not no_browser:
             open_browser(address, Path(folder))
 
-    photos = list(photos_in(paths or ()))
+    photos = photos_and_rest_told(paths or ())
     private = TemporaryDirectory(prefix="facesearch-open-", ignore_cleanup_errors=True)
     with private as folder, listening, open_gallery(gallery, model, create=True) as opened:
         try:

@@ -1,9 +1,9 @@
 """Photos of people -> enrolled faces, each stored on the disk before it is reported."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, takewhile
 from operator import itemgetter
 from pathlib import Path
 from time import monotonic
@@ -14,7 +14,7 @@ from facesearch.alignment import sharpness
 from facesearch.boxes import same_place
 from facesearch.candidates import mean_template
 from facesearch.errors import FaceError, FacesearchError, PhotoError
-from facesearch.face_choice import Choice, choose_faces, choose_wholes
+from facesearch.face_choice import Choice, agreement, choose_faces, choose_wholes
 from facesearch.gallery.live_index import View
 from facesearch.gallery.session import Session
 from facesearch.identification import Seen, compare, look
@@ -30,7 +30,10 @@ COMMIT_PHOTOS = 64  # photos of an enrollment that are stored in one transaction
 BLURRED = 8.0  # sharpness below which a photo is called blurred
 SMALL_FACE_PX = 28  # height below which a face is called small
 LOOK_ALIKE_FPIR = 0.01  # enrolled people who look this alike are reported at enrollment
+MIN_JUDGED = 4  # photos of a person from which on it is judged whether they show one person
 
+# name, photos that show whoever recurs most often, photos with a clear face -> enroll them anyway?
+Doubt = Callable[[str, int, int], bool]
 Job = tuple[str, Path, Seen | FacesearchError | None]  # None: enrolled already
 
 
@@ -48,10 +51,12 @@ class Enrollment:
 class Enroller:
     """One call of `Gallery.enroll`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, doubt: Doubt | None = None) -> None:
         self._session = session
         self._store = session.store
         self._model = session.model
+        self._doubt = doubt
+        self._is_one_person: dict[str, bool] = {}  # judged by the first photos
         self._run: list[int] = []  # the decisions of this call so far
 
     def enroll(
@@ -66,9 +71,35 @@ class Enroller:
         for (name, path), seen in in_order(lambda job: self._look(*job, enrolled), jobs, workers):
             chunk.append((name, path, seen))
             if len(chunk) >= COMMIT_PHOTOS or monotonic() - started > COMMIT_S:
-                yield from self._store_chunk(chunk)
-                chunk, started = [], monotonic()
+                ready = self._ready(chunk)
+                yield from self._store_chunk(chunk[:ready])
+                chunk, started = chunk[ready:], monotonic()
         yield from self._store_chunk(chunk)
+
+    def _ready(self, chunk: list[Job]) -> int:
+        """Return how many of `chunk` can be stored: too few of the last person wait for more."""
+        name = chunk[-1][0]
+        of_last = sum(1 for _ in takewhile(lambda job: job[0] == name, reversed(chunk)))
+        waits = self._doubt is not None and name not in self._is_one_person
+        return len(chunk) - of_last if waits and of_last < MIN_JUDGED else len(chunk)
+
+    def _undoubted(self, chunk: list[Job]) -> list[Job]:
+        """Return `chunk` without what the photos show of those whom `_doubt` turns down."""
+        if self._doubt is None or self._session.what != "face":
+            return chunk
+        for name, group in groupby(chunk, key=itemgetter(0)):
+            photos = [(s.faces, s.embeddings) for _, _, s in group if isinstance(s, Seen)]
+            if len(photos) >= MIN_JUDGED and name not in self._is_one_person:
+                alike, clear = agreement(photos)
+                mixed = clear >= MIN_JUDGED and alike * 2 < clear
+                self._is_one_person[name] = not mixed or self._doubt(name, alike, clear)
+        refused = FaceError("most photos of this person show different people")
+        return [
+            (name, path, seen)
+            if self._is_one_person.get(name, True) or not isinstance(seen, Seen)
+            else (name, path, refused)
+            for name, path, seen in chunk
+        ]
 
     def _spelled(self, name: str) -> str:
         """Return `name` as it is stored; raises ValueError as `new_person_name` does."""
@@ -90,6 +121,7 @@ class Enroller:
     def _store_chunk(self, chunk: list[Job]) -> list[Enrollment]:
         """Store what `chunk` shows in one transaction; return what became of each photo."""
         results: list[Enrollment] = []
+        chunk = self._undoubted(chunk)  # before the transaction: it may wait for an answer
         with self._session.live.reading(refit=False):
             pass  # what takes long happens before other writers have to wait
         with self._store.transaction():

@@ -6,7 +6,7 @@ the truth; the index is a cache of it, see live_index.py.
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -83,17 +83,25 @@ class Gallery:
         self._session.store.close()
 
     def enroll(
-        self, photos: Iterable[tuple[str, str | os.PathLike[str]]], *, workers: int = 1
+        self,
+        photos: Iterable[tuple[str, str | os.PathLike[str]]],
+        *,
+        workers: int = 1,
+        doubt: Callable[[str, int, int], bool] | None = None,
     ) -> Iterator[Enrollment]:
         """Enroll (name, photo file) pairs; yield what became of each once it is on the disk.
 
         Consecutive pairs of one name are looked at together. The same bytes under the same name add
         nothing, so an interrupted run can simply be started again. A photo that cannot be used is
         yielded with the reason and stops nothing. Somebody who was merged into another is enrolled
-        as that person. Everything stored is undone as one decision. Raises GalleryError when
-        nothing can be stored any more, ValueError for an empty name.
+        as that person. Everything stored is undone as one decision.
+
+        `doubt(name, alike, clear)` is asked, before anything of a person is stored, if among their
+        first photos only `alike` of `clear` with a face show one person, less than half; False
+        skips them all. Without it nothing is asked. Raises GalleryError when nothing can be stored
+        any more, ValueError for an empty name.
         """
-        return Enroller(self._session).enroll(photos, workers)
+        return Enroller(self._session, doubt).enroll(photos, workers)
 
     def identify(
         self,

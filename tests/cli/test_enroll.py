@@ -195,3 +195,73 @@ def test_a_folder_without_write_permission_is_one_sentence(facesearch, people, t
     result = facesearch("enroll", people, "--gallery", locked)
     assert result.exit_code == 4
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_trash_or_a_nas_folder_becomes_no_person(facesearch, people, portraits, own_home):
+    for name in ("facesearch-trash", "#recycle", "@eaDir"):
+        (people / name).mkdir()
+        shutil.copy(portraits.grace, people / name / "old.jpg")
+    result = facesearch("enroll", people)
+    assert result.exit_code == 0
+    assert names(own_home) == ["Eileen", "Grace"]
+    assert "3 folders for trash or thumbnails: " in result.stderr
+
+
+def test_annotated_pictures_become_no_person(facesearch, people, own_home):
+    facesearch("enroll", people)
+    facesearch("identify", people, "--annotate", people / "named")
+    assert len(list((people / "named").glob("*.jpg"))) == 2
+    result = facesearch("enroll", people)
+    assert result.stdout.startswith("Enrolled 0 photos, 2 enrolled already.")
+    assert names(own_home) == ["Eileen", "Grace"]
+    assert "2 made by facesearch itself" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["empty", "link"])
+def test_a_persons_folder_that_yields_nothing_is_told(facesearch, people, kind):
+    if kind == "empty":
+        (people / "Zoe").mkdir()
+        (people / "Zoe" / "film.mov").touch()
+    else:
+        (people / "Zoe").symlink_to(people / "Grace")
+    result = facesearch("enroll", people)
+    assert result.exit_code == 3
+    assert f"{people / 'Zoe'}: " in result.stderr
+    assert ("1 .mov" in result.stderr) == (kind == "empty")
+
+
+def test_a_folder_of_folders_of_people_is_asked_about(facesearch, people, own_home):
+    result = facesearch("enroll", people.parent)
+    assert result.exit_code == 2
+    assert "--yes" in result.stderr
+    assert str(people) in result.stderr
+    assert not own_home.exists()
+    assert facesearch("enroll", people.parent, "--yes").exit_code in (0, 3)
+    assert names(own_home) == ["people"]
+
+
+def test_a_folder_of_different_people_is_no_person_unless_one_says_so(
+    facesearch, tmp_path, portraits, own_home, monkeypatch
+):
+    folder = tmp_path / "all" / "party"
+    folder.mkdir(parents=True)
+    for number in range(4):
+        shutil.copy(portraits.grace, folder / f"{number}.jpg")
+    monkeypatch.setattr("facesearch.gallery.enrolling.agreement", lambda photos: (1, len(photos)))
+    result = facesearch("enroll", folder.parent)
+    assert result.exit_code == 1
+    assert "party: only 1 of the first 4 photos show the same person" in result.stderr
+    assert "--yes" in result.stderr
+    assert names(own_home) == []
+    assert facesearch("enroll", folder.parent, "--yes").exit_code == 0
+    assert names(own_home) == ["party"]
+
+
+def test_a_list_of_unused_photos_is_cut_at_ten_with_a_count(facesearch, people):
+    for number in range(12):
+        (people / "Grace" / f"{number:02}.png").touch()
+    result = facesearch("enroll", people)
+    assert result.exit_code == 3
+    assert "09.png" in result.stderr
+    assert "10.png" not in result.stderr
+    assert result.stderr.rstrip().endswith("and 2 more")

@@ -162,6 +162,6 @@ def test_a_file_name_too_long_for_a_counter_is_cut(facesearch, enrolled_gallery,
     args = ("identify", long, "--gallery", enrolled_gallery, "--annotate", tmp_path / "named")
     for _ in range(2):
         assert facesearch(*args).exit_code == 0
-    first, second = sorted((tmp_path / "named").iterdir(), key=lambda path: len(path.name))
+    first, second = sorted((tmp_path / "named").glob("*.jpg"), key=lambda path: len(path.name))
     assert first.name == f"{'é' * 100}.jpg"
     assert second.name == f"{'é' * 100}-2.jpg"

@@ -213,3 +213,21 @@ def test_somebody_whose_enrollment_was_undone_can_be_forgotten(
     assert names(people) == []
     assert people("forget", "Grace Hopper", "--yes").exit_code == 0
     assert people("forget", "Grace Hopper", "--yes").exit_code == 1
+
+
+def test_reject_takes_the_one_face_that_bears_the_name(
+    people, facesearch, enrolled_gallery, portraits, tmp_path
+):
+    both = Image.new("RGB", (1024, 512))
+    for place, photo in enumerate((portraits.eileen, portraits.grace)):
+        both.paste(Image.open(photo).convert("RGB").resize((512, 512)), (512 * place, 0))
+    photo = tmp_path / "both.png"
+    both.save(photo)
+
+    def bearers():
+        result = facesearch("identify", photo, "--gallery", enrolled_gallery, "--json")
+        return {face["person"] for face in json.loads(result.stdout)["faces"]}
+
+    assert bearers() == {"Eileen Collins", "Grace Hopper"}
+    assert people("reject", photo, "Grace Hopper").exit_code == 0
+    assert bearers() == {"Eileen Collins", None}
