@@ -163,7 +163,7 @@ class _Round:
     def check_album(self) -> None:
         """Check that no photo of the album is lost, and that they can all be moved back."""
         album = Path(self.job["album"])
-        place = album.parent / trash.DEFAULT_NAME
+        place = trash.default_trash(album)
         lost = self.album - hashes(album) - hashes(place)
         if lost:
             raise Broken(f"{len(lost)} files of the album are lost")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facesearch.storage.database import Database, damaged, marks
-from facesearch.storage.journal import Change, key, pack, unpack
+from facesearch.storage.journal import TWICE_ON_PURPOSE, Change, key, pack, unpack
 from facesearch.storage.people import People
 from facesearch.storage.photos import Photos
 from facesearch.storage.rows import now
@@ -18,15 +18,6 @@ from facesearch.storage.rows import now
 RUN = "coalesce(run, id)"  # the number of a decision's run; indexed
 # The decisions of the same run as decision ?; takes the number twice, as it may be forgotten
 SAME_RUN = f"{RUN} = coalesce((SELECT {RUN} FROM decision WHERE id = ?), ?)"
-
-# faces that a human said are a second one of their person in a photo: in a mirror, a collage
-TWICE_ON_PURPOSE = (
-    "SELECT face FROM (SELECT json_extract(change.value, '$[1]') AS face "
-    "FROM (SELECT CASE WHEN json_valid(payload) THEN payload ELSE '{}' END AS said FROM decision) "
-    "JOIN json_each(said, '$.changes') AS change "
-    "WHERE json_extract(said, '$.same_person_twice') "
-    "AND json_extract(change.value, '$[0]') = 'face')"
-)
 
 
 @dataclass(frozen=True, slots=True)

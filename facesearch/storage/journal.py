@@ -51,6 +51,15 @@ PARENTS = {
     "rejection": {"person_id": "person"},
 }
 
+# faces that a human said are a second one of their person in a photo: in a mirror, a collage
+TWICE_ON_PURPOSE = (
+    "SELECT face FROM (SELECT json_extract(change.value, '$[1]') AS face "
+    "FROM (SELECT CASE WHEN json_valid(payload) THEN payload ELSE '{}' END AS said FROM decision) "
+    "JOIN json_each(said, '$.changes') AS change "
+    "WHERE json_extract(said, '$.same_person_twice') "
+    "AND json_extract(change.value, '$[0]') = 'face')"
+)
+
 
 class Change(NamedTuple):
     """The change of one row; see the module."""

@@ -2,7 +2,7 @@
 
 from facesearch.storage.codec import TemplateCodec
 from facesearch.storage.database import Database, damaged
-from facesearch.storage.decisions import TWICE_ON_PURPOSE
+from facesearch.storage.journal import TWICE_ON_PURPOSE
 from facesearch.storage.rows import BOX_COLUMNS
 from facesearch.storage.seals import SEALED, SINCE_SCHEMA, broken
 

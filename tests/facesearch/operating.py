@@ -143,7 +143,7 @@ class Operator:
 
     def dedupe(self, before):
         album = Path(self.job["album"])
-        place = album.parent / trash.DEFAULT_NAME
+        place = trash.default_trash(album)
         groups = find_duplicates([album]).groups
         done = self.begun("dedupe", before, before)
         if groups:
