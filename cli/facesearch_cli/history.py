@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch_cli.options import Options, usable_name, with_options
-from facesearch_cli.render import Column, Screen, complain, print_json, printable
+from facesearch_cli.options import NO, Options, stdin_is_terminal, usable_name, with_options
+from facesearch_cli.render import Column, Screen, complain, counted, print_json, printable
 
 if TYPE_CHECKING:
-    from facesearch.gallery import Decision
+    from facesearch.gallery import Decision, Gallery
 
 
 @with_options
@@ -63,10 +63,42 @@ def undo(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be undone.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Undo a decision. An undo is a decision too: undo it by its number."""
+    """Undo a decision. An undo is a decision too: undo it by its number.
+
+    It asks first if the decision is about several people, or was not named by its number.
+    """
     with options.opened() as gallery:
+        if not (yes or dry_run):
+            ask_to_undo(gallery, number)
         report_decision(gallery.history.undo(number, dry_run=dry_run), options, dry_run=dry_run)
+
+
+def ask_to_undo(gallery: "Gallery", number: int | None) -> None:
+    """Ask before what may surprise: an undo for several people, or of whatever came last.
+
+    Raises typer.Exit at a no, typer.BadParameter without a terminal.
+    """
+    n_people = gallery.history.people_of(number)
+    if number is not None and n_people < 2:
+        return
+    planned = gallery.history.undo(number, dry_run=True)
+    concerned = counted(n_people, "person", "people")
+    what = printable(f"{reworded(planned.summary, 'undo', 'redo')}; it concerns {concerned}")
+    if not stdin_is_terminal():
+        raise typer.BadParameter(f"this would {what}. Give --yes to do so")
+    if not typer.confirm(f"{capitalized(what)}. Go on", err=True):
+        complain("Nothing was changed.")
+        raise typer.Exit(NO)
+
+
+def reworded(summary: str, undo: str, redo: str) -> str:
+    """Return the summary of an undo, "undid 3: ..." or "redid 3: ...", with another verb."""
+    for past, verb in (("undid ", undo), ("redid ", redo)):
+        if summary.startswith(past):
+            return f"{verb} {summary.removeprefix(past)}"
+    return summary
 
 
 def report_decision(decision: "Decision", options: Options, *, dry_run: bool = False) -> None:
@@ -76,9 +108,7 @@ def report_decision(decision: "Decision", options: Options, *, dry_run: bool = F
     if options.as_json:
         print_json(**wire.decision(decision), dry_run=dry_run)
     elif dry_run:
-        done = decision.summary
-        for past, participle in (("undid ", "undone "), ("redid ", "redone ")):
-            done = participle + done.removeprefix(past) if done.startswith(past) else done
+        done = reworded(decision.summary, "undone", "redone")
         typer.echo(f"Would have {printable(done)}. Nothing was changed.")
     elif decision.id is None:
         typer.echo(f"Already {printable(decision.summary)}. Nothing was changed.")

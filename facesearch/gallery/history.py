@@ -57,6 +57,14 @@ class History:
             decision = self._decisions.entry(undoing)
         return replace(decision, id=None) if dry_run else decision
 
+    def people_of(self, number: int | None = None) -> int:
+        """Return how many people the undo of a decision concerns; see `undo` for `number`."""
+        with self._store.snapshot():
+            people: set[int | None] = set()
+            for row in self._to_undo(number):
+                people |= {row.person_id, *self._log.other_people(row.id)}
+        return len(people - {None})
+
     def _to_undo(self, number: int | None) -> Sequence[DecisionRow]:
         """Return what has that number, or the last that can be undone; raises Refused."""
         if number is None:

@@ -148,7 +148,7 @@ def test_photos_marked_as_different_are_not_grouped_until_that_is_undone(run, fa
     assert "not one picture" in said.stdout
     assert json.loads(run(album, "--json").stdout)["groups"] == []
     assert "undo" in said.stderr
-    assert facesearch("undo").exit_code == 0
+    assert facesearch("undo", "--yes").exit_code == 0
     assert len(json.loads(run(album, "--json").stdout)["groups"]) == 1
 
 

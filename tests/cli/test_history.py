@@ -8,12 +8,12 @@ from facesearch import Gallery
 @pytest.fixture
 def run(facesearch, enrolled_gallery):
     """Run a command on the gallery of Eileen Collins and Grace Hopper."""
-    return lambda *args: facesearch(*args, "--gallery", enrolled_gallery)
+    return lambda *args, **options: facesearch(*args, "--gallery", enrolled_gallery, **options)
 
 
 def test_history_lists_the_newest_first_and_marks_undone_decisions(run, portraits):
     run("people", "rename", "Grace Hopper", "Amazing Grace")
-    run("undo")
+    run("undo", "--yes")
     lines = [line.split("\t") for line in run("history").stdout.splitlines()]
     assert [(line[0], line[2], line[3]) for line in lines] == [
         ("4", "human", "undid 3: renamed Grace Hopper to Amazing Grace"),
@@ -27,7 +27,9 @@ def test_undo_takes_back_everything_that_one_call_enrolled(run, facesearch, port
     for photo in (portraits.eileen, portraits.grace):
         facesearch("enroll", photo, "--name", photo.stem, "--gallery", gallery)
     history = run("history").stdout.splitlines()
-    assert run("undo").stdout == ("Undid 1: enrolled 2 faces of Eileen Collins and Grace Hopper.\n")
+    assert run("undo", "--yes").stdout == (
+        "Undid 1: enrolled 2 faces of Eileen Collins and Grace Hopper.\n"
+    )
     assert (len(history), run("people", "list").stdout) == (1, "")
     lines = [
         line.split("\t") for line in facesearch("history", "--gallery", gallery).stdout.splitlines()
@@ -66,12 +68,12 @@ def test_a_gallery_without_decisions_says_so(facesearch, own_home):
     result = facesearch("history")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == "No decisions yet.\n"
-    assert facesearch("undo").stderr == "Error: there is nothing to undo\n"
+    assert facesearch("undo", "--yes").stderr == "Error: there is nothing to undo\n"
 
 
 def test_an_undo_is_undone_by_its_number(run):
     run("people", "rename", "Grace Hopper", "Amazing Grace")
-    undone = json.loads(run("undo", "--json").stdout)
+    undone = json.loads(run("undo", "--json", "--yes").stdout)
     assert (undone["id"], undone["undoes"], undone["dry_run"]) == (4, 3, False)
     result = run("undo", 4)
     assert result.stdout == "Redid 3: renamed Grace Hopper to Amazing Grace.\n"
@@ -97,3 +99,27 @@ def test_a_decision_that_cannot_be_undone_is_one_sentence_and_exits_1(run):
         "Error: 3 cannot be undone: somebody else is called Grace Hopper now; rename them first\n"
     )
     assert run("undo", 99).exit_code == 1
+
+
+def test_an_undo_that_concerns_several_people_asks_first(run, monkeypatch):
+    """A bare undo after a failed enroll undid the enroll of 119 photos before it."""
+    refused = run("undo", 1)
+    assert refused.exit_code == 2
+    said = " ".join(refused.stderr.replace("│", " ").split())
+    assert "this would undo 1: enrolled 2 faces of Eileen Collins and Grace Hopper" in said
+    assert "it concerns 2 people. Give --yes" in said
+    monkeypatch.setattr("facesearch_cli.history.stdin_is_terminal", lambda: True)
+    assert run("undo", 1, input="n\n").exit_code == 1
+    assert len(run("people", "list").stdout.splitlines()) == 2
+    assert run("undo", 1, input="y\n").exit_code == 0
+    assert run("people", "list").stdout == ""
+
+
+def test_a_bare_undo_asks_since_another_program_may_have_decided_last(run, enrolled_gallery):
+    with Gallery(enrolled_gallery) as other:
+        other.people.rename("Grace Hopper", "Amazing Grace")
+    refused = run("undo")
+    assert refused.exit_code == 2
+    said = " ".join(refused.stderr.replace("│", " ").split())
+    assert "this would undo 3: renamed Grace Hopper to Amazing Grace" in said
+    assert run("undo", 3).exit_code == 0

@@ -115,7 +115,7 @@ def test_merge_as_a_dry_run_for_real_and_undone(people, facesearch, enrolled_gal
     done = people(*words)
     assert done.stdout == "Merged Grace Hopper into Eileen Collins (1 face).\n"
     assert names(people) == ["Eileen Collins"]
-    facesearch("undo", "--gallery", enrolled_gallery)
+    facesearch("undo", "--yes", "--gallery", enrolled_gallery)
     assert names(people) == ["Eileen Collins", "Grace Hopper"]
 
 
@@ -209,7 +209,7 @@ def test_a_misspelled_name_gets_a_suggestion(people):
 def test_somebody_whose_enrollment_was_undone_can_be_forgotten(
     people, facesearch, enrolled_gallery
 ):
-    facesearch("undo", "--gallery", enrolled_gallery)
+    facesearch("undo", "--yes", "--gallery", enrolled_gallery)
     assert names(people) == []
     assert people("forget", "Grace Hopper", "--yes").exit_code == 0
     assert people("forget", "Grace Hopper", "--yes").exit_code == 1

@@ -8,10 +8,12 @@ from starlette.routing import Route
 from facesearch.errors import PhotoError
 from facesearch.names import folded
 from facesearch.serving.desk import Desk
+from facesearch.serving.guard import refusal
 from facesearch.serving.request_parsing import json_body, path_number
 from facesearch.web.rendering import STATIC, decided
 
 PROPOSED_NAMES = 12
+SEVERAL = "several"  # key of a request: an undo may be about several people
 
 
 class SharedAnswers:
@@ -27,11 +29,21 @@ class SharedAnswers:
         ]
 
     async def undo(self, request: Request) -> Response:
-        """Undo the decision with that number."""
-        number = (await json_body(request)).get("number")
+        """Undo the decision with that number.
+
+        Where `several` is false, one that is about several people is refused with the question.
+        """
+        body = await json_body(request)
+        number = body.get("number")
         if type(number) is not int or not 0 < number < 2**62:
             raise HTTPException(400, "The number of a decision is missing.")
-        decision = await self._desk.ask(lambda: self._desk.gallery.history.undo(number))
+        history = self._desk.gallery.history
+        if body.get(SEVERAL) is False:
+            n_people = await self._desk.ask(lambda: history.people_of(number))
+            if n_people > 1:
+                question = f"This undo is about {n_people:,} people, not only one. Undo it?"
+                return refusal(request.scope, 409, question, SEVERAL)
+        decision = await self._desk.ask(lambda: history.undo(number))
         self._desk.review.reopen(number)
         self._desk.duplicates.reopen(number)
         return decided(decision)

@@ -2,7 +2,15 @@
 
 import "./names.js";
 import {
-  TWICE, complain, element, get, NoAnswer, post, postAsking, say, send,
+  TWICE,
+  complain,
+  element,
+  get,
+  NoAnswer,
+  postAsking,
+  say,
+  send,
+  undoAsking,
 } from "./talk.js";
 
 const AT_ONCE = 2;
@@ -207,7 +215,9 @@ async function decide(verb, body) {
 
 async function undoDecision(number) {
   try {
-    const { said, undo } = await post("/undo", { number });
+    const answer = await undoAsking(number);
+    if (!answer) return;
+    const { said, undo } = answer;
     await refresh();
     say(said, { undo: undo && (() => undoDecision(undo)) });
   } catch (error) {

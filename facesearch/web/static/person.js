@@ -2,7 +2,7 @@
 // has it now.
 
 import "./names.js";
-import { TWICE, complain, element, get, post, postAsking, say } from "./talk.js";
+import { TWICE, complain, element, get, post, postAsking, say, undoAsking } from "./talk.js";
 import { watch } from "./windows.js";
 
 ready();
@@ -78,7 +78,8 @@ async function compare() {
 
 async function undo(number) {
   try {
-    const answer = await post("/undo", { number });
+    const answer = await undoAsking(number);
+    if (!answer) return;
     await refresh();
     report(answer);
   } catch (error) {

@@ -62,6 +62,12 @@ export const TWICE = {
     "Another face of this photo has that name already. Is the photo a mirror or a collage that shows the person twice?",
 };
 
+// Undoes a decision, after a question if it is about several people; returns null at a no
+export function undoAsking(number) {
+  const questions = { several: (error) => error.message };
+  return postAsking("/undo", { number, several: false }, questions);
+}
+
 // Sends a photo; returns its card
 export async function send(photo) {
   let response;

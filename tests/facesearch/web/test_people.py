@@ -215,3 +215,13 @@ def test_forgetting_requires_the_name_gives_a_receipt_and_drops_held_photos(
     left = [file for file in folder.rglob("*") if file.is_file()]
     assert all(text_before not in file.read_bytes() for file in left)
     assert all(b"Grace Hopper" not in file.read_bytes() for file in left)
+
+
+def test_an_undo_on_one_persons_page_says_that_it_is_about_others_too(pair):
+    """Undo on one person's page removed all 63 people, unasked."""
+    status, answer = pair.tell("/undo", number=1, several=False)
+    assert (status, answer["ask"]) == (409, "several")
+    assert "2 people" in answer["error"]
+    assert len(names_in(text(pair, "/people"))) == 2
+    assert pair.tell("/undo", number=1, several=True)[0] == 200
+    assert names_in(text(pair, "/people")) == []
