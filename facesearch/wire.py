@@ -199,6 +199,7 @@ def unnamed(found: "Unnamed") -> Object:
         "alone": found.alone,
         "enrolled": found.named,
         "dismissed": found.dismissed,
+        "small": found.small,
         "photos": found.photos,
         "unreadable": failures(found.unreadable),
     }

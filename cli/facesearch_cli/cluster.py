@@ -53,6 +53,9 @@ def cluster(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write a page that shows the faces."),
     ] = None,
+    small: Annotated[
+        bool, typer.Option("--small", help="Also group faces under 32 pixels, as in crowds.")
+    ] = False,
 ) -> None:
     """Group the faces of people who are not enrolled: one group per person, largest first.
 
@@ -65,7 +68,7 @@ def cluster(
     screen = Screen()
     with options.opened(photos=len(photos), create=True) as gallery:
         what = subject(gallery.model.manifest)
-        found = clustered(gallery, photos, screen)
+        found = clustered(gallery, photos, screen, small=small)
         group = None if number is None else group_with_id(number, found)
         if html is not None:
             html.write_text(page_of(found, what), "utf-8")
@@ -110,11 +113,13 @@ def say_how_to_name(paths: Sequence[Path], options: Options) -> None:
     complain(f"To name one: facesearch cluster {where} --name GROUP NAME")
 
 
-def clustered(gallery: "Gallery", photos: list[Path], screen: Screen) -> "Unnamed":
+def clustered(gallery: "Gallery", photos: list[Path], screen: Screen, *, small: bool) -> "Unnamed":
     """Return the groups, with a progress bar; raises typer.Exit at Ctrl-C."""
     try:
         with screen.progress("Looking", len(photos)) as advance:
-            return gallery.review.cluster(photos, workers=workers(len(photos)), advance=advance)
+            return gallery.review.cluster(
+                photos, workers=workers(len(photos)), small=small, advance=advance
+            )
     except KeyboardInterrupt:
         complain("Interrupted: the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None
@@ -151,10 +156,13 @@ def summary(found: "Unnamed", what: str) -> str:
     groups = counted(len(found.groups), "group") if found.groups else "No group"
     several = bearer_words(what)[1]
     dismissed = f", {found.dismissed:,} dismissed" if found.dismissed else ""
+    small = ""
+    if found.small:
+        small = f" {counted(found.small, what)} under 32 pixels not grouped; --small groups them."
     return (
         f"{groups} of {what}s without a name in {counted(found.photos, 'photo')}. "
         f"{counted(found.alone, what)} found only once, {found.named:,} of enrolled {several}"
-        f"{dismissed}."
+        f"{dismissed}.{small}"
     )
 
 

@@ -42,6 +42,7 @@ class _Survey:
     hashes: set[str] = field(default_factory=set)  # of the photos looked at
     n_named: int = 0
     n_dismissed: int = 0
+    n_small: int = 0  # faces that are too small to be grouped
 
 
 class Review:
@@ -57,22 +58,25 @@ class Review:
         photos: Iterable[str | os.PathLike[str]],
         *,
         workers: int = 1,
+        small: bool = False,
         advance: Callable[[], None] = lambda: None,
     ) -> "Unnamed":
         """Return the faces in `photos` of people who are not enrolled, in groups, largest first.
 
-        A group is probably one person, and never has two faces of one photo. Until somebody is
-        forgotten it keeps its id from run to run, also when photos are added. What was seen is kept
-        beside the gallery, so that an interrupted run can simply be started again. `name_group`
-        enrolls a group. `advance` is called after every photo. Raises GalleryError.
+        A group is probably one person, and never has two faces of one photo. Faces under
+        LEAST_HEIGHT_PX are in no group, unless `small`. Until somebody is forgotten a group keeps
+        its id from run to run, also when photos are added. What was seen is kept beside the
+        gallery, so that an interrupted run can simply be started again. `name_group` enrolls a
+        group. `advance` is called after every photo. Raises GalleryError.
         """
-        return self.queue(photos, workers=workers, advance=advance).unnamed
+        return self.queue(photos, workers=workers, small=small, advance=advance).unnamed
 
     def queue(
         self,
         photos: Iterable[str | os.PathLike[str]],
         *,
         workers: int = 1,
+        small: bool = False,
         advance: Callable[[], None] = lambda: None,
     ) -> "ReviewQueue":
         """Return the faces in `photos` that no human decided about, the most telling first.
@@ -85,7 +89,7 @@ class Review:
 
         with self._store.transaction():
             pass  # fails here, not after the last photo, if it must
-        survey = self._survey(photos, workers, advance)
+        survey = self._survey(photos, workers, advance, small=small)
         none = np.zeros((0, self._session.model.dim), np.float32)
         with self._store.snapshot():
             enrolled = list(self._store.templates.count_by_person())
@@ -105,6 +109,7 @@ class Review:
                 alone=len(groups) - len(several),
                 named=survey.n_named,
                 dismissed=survey.n_dismissed,
+                small=survey.n_small,
                 photos=len(survey.hashes),
                 unreadable=tuple(survey.unreadable),
             ),
@@ -116,12 +121,15 @@ class Review:
         photos: Iterable[str | os.PathLike[str]],
         workers: int,
         advance: Callable[[], None],
+        *,
+        small: bool,
     ) -> _Survey:
         """Return what all photos show; of photos with the same bytes the first counts."""
-        from facesearch.review.groups import UnnamedFace
+        from facesearch.review.groups import LEAST_HEIGHT_PX, UnnamedFace
         from facesearch.review.queue import waiting_face
 
         survey = _Survey()
+        least_px = 0 if small or self._session.what != "face" else LEAST_HEIGHT_PX
         for path, seen in self._look_at_all(photos, workers):
             advance()
             if not isinstance(seen, Seen):
@@ -140,6 +148,9 @@ class Review:
                     survey.waiting[face] = waiting_face(face, seen, found)
                 if found.person is not None or found.alternatives:
                     survey.n_named += 1
+                    continue
+                if found.box[3] - found.box[1] < least_px:
+                    survey.n_small += 1
                     continue
                 survey.unnamed.append(face)
                 survey.embeddings.append(seen.embeddings[place])

@@ -20,6 +20,8 @@ from facesearch.vectors import Floats
 # mates, and 99% and 93% of the mates were grouped. With 0.1, which fits the deviation but not the
 # tail, 71% and 98%, and 99% and 97%; with the cohort's 0.29, 1% and 6% of the mates were grouped.
 COSINE_STD = 0.12
+LEAST_HEIGHT_PX = 32  # of a face's box; smaller ones, as in crowds, are grouped by chance
+CROP_PX = 112  # height of a face from which more pixels add nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Unnamed:
     alone: int  # faces that are like no other
     named: int  # faces of enrolled people
     dismissed: int  # faces that a human has called a stranger's, or no face
+    small: int  # faces too small to be grouped
     photos: int  # looked at; files with the same bytes count once
     unreadable: tuple[tuple[str, str], ...]  # photo, reason
 
@@ -56,9 +59,10 @@ class Unnamed:
 def group_unnamed(
     faces: Sequence[UnnamedFace], embeddings: Floats, people: Floats, model: Model
 ) -> list[tuple[UnnamedFace, ...]]:
-    """Return `faces` (n) with `embeddings` (n, dim) in groups of one person, largest first.
+    """Return `faces` (n) with `embeddings` (n, dim) in groups of one person.
 
-    `people` (m, dim) are the mean templates of the enrolled people.
+    First come those of many large faces, which are the easiest to name. `people` (m, dim) are the
+    mean templates of the enrolled people.
     """
     cohort = model.cohort
     if not model.head.follows_cosine:
@@ -66,7 +70,14 @@ def group_unnamed(
     numbers = {photo: number for number, photo in enumerate({face.content_hash for face in faces})}
     photos = np.array([numbers[face.content_hash] for face in faces], np.int64)
     groups = group_faces(np.arange(len(faces)), embeddings, photos, people, cohort)
-    return [tuple(faces[place] for place in group) for group in groups]
+    found = [tuple(faces[place] for place in group) for group in groups]
+    return sorted(found, key=ease_of_naming, reverse=True)
+
+
+def ease_of_naming(group: Sequence[UnnamedFace]) -> float:
+    """Return how early a group is shown: its number of faces, less where these are small."""
+    heights = [face.box[3] - face.box[1] for face in group]
+    return len(group) * min(1.0, float(np.median(heights)) / CROP_PX)
 
 
 def assign_group_ids(

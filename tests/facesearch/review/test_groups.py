@@ -12,6 +12,7 @@ from gallery_rows import make_read_only, select
 from facesearch.errors import GalleryError, Refused
 from facesearch.gallery import import_gallery, review
 from facesearch.gallery.faces import Faces
+from facesearch.review.groups import UnnamedFace, ease_of_naming
 
 ADA, GRACE, HEDY, MARY, JOAN = 10, 20, 30, 40, 50
 
@@ -383,3 +384,21 @@ def test_a_photo_without_a_face_is_kept_in_the_cache_too(make_gallery, shoot):
 
 def test_no_photos_make_no_groups(fake_gallery):
     assert fake_gallery.review.cluster([]).groups == ()
+
+
+def test_faces_of_a_crowd_form_no_groups_unless_asked_for(fake_gallery, photos, monkeypatch):
+    monkeypatch.setattr("facesearch.review.groups.LEAST_HEIGHT_PX", 10_000)
+    found = fake_gallery.review.cluster(photos)
+    assert (found.groups, found.alone, found.small) == ((), 0, 8)
+    assert len(fake_gallery.review.queue(photos).waiting) == 8  # they are asked about one by one
+    found = fake_gallery.review.cluster(photos, small=True)
+    assert (len(found.groups), found.small) == (2, 0)
+
+
+def test_a_few_large_faces_come_before_more_small_ones():
+    def group(n_faces, height):
+        return [UnnamedFace("a.jpg", 1, (0, 0, height, height), 0.9, "hash")] * n_faces
+
+    assert ease_of_naming(group(3, 200)) > ease_of_naming(group(5, 40))
+    assert ease_of_naming(group(3, 200)) < ease_of_naming(group(5, 112))
+    assert ease_of_naming(group(4, 112)) == ease_of_naming(group(4, 500))
