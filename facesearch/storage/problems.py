@@ -54,12 +54,7 @@ def problems(db: Database, codec: TemplateCodec) -> list[str]:
 
     Its schema may be an older one, as that of an export.
     """
-    found, version = db.check(), db.schema_version
-    checks = [pair for since, some in CHECKS.items() if since <= version for pair in some.items()]
-    for sentence, sql in checks:
-        ((count,),) = db.rows(sql)
-        if count:
-            found.append(f"{count} {sentence}")
+    found, version = contradictions(db), db.schema_version
     try:
         codec.decode([vector for (vector,) in db.rows("SELECT vector FROM template")])
     except (TypeError, ValueError) as error:
@@ -70,4 +65,15 @@ def problems(db: Database, codec: TemplateCodec) -> list[str]:
             more = ", ..." if len(rows) > MAX_LISTED else ""
             numbers = ", ".join(map(str, rows[:MAX_LISTED])) + more
             found.append(f"{len(rows)} {table}(s) that are not as they were stored: {numbers}")
+    return found
+
+
+def contradictions(db: Database) -> list[str]:
+    """Return what does not fit together in a gallery, a sentence each; seals are not looked at."""
+    found, version = db.check(), db.schema_version
+    checks = [pair for since, some in CHECKS.items() if since <= version for pair in some.items()]
+    for sentence, sql in checks:
+        ((count,),) = db.rows(sql)
+        if count:
+            found.append(f"{count} {sentence}")
     return found

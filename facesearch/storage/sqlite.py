@@ -4,11 +4,12 @@ Connections are plain sqlite3 in autocommit mode; `transaction` takes the writer
 that what it reads stays true. Committed rows have reached the disk (synchronous=FULL).
 """
 
+import ctypes
 import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -33,6 +34,10 @@ class SQLiteFile:
         self.read_only = read_only  # the file, or its folder, cannot be written
         self.connection = connection  # for migrations
         self._lock = threading.RLock()  # one connection: threads take turns
+        self._file = path.absolute()  # the working folder may change
+        self._opened = self._state()
+        self._replaced = False
+        self._mark: tuple[str, int] | None = mark_of(connection)
 
     @classmethod
     def open(cls, path: Path, *, create: bool) -> "SQLiteFile":
@@ -70,10 +75,9 @@ class SQLiteFile:
         with reported(path):
             if not path.exists():
                 raise GalleryError(f"there is no gallery at {path}")
-            log = path.with_name(path.name + "-wal")
             # Rows may still be in SQLite's log. Without a log SQLite would try to make one, which
             # fails in a read-only folder, unless it is promised that nobody changes the file.
-            connection = connect(path, "mode=ro" if log.exists() else "immutable=1")
+            connection = connect(path, "mode=ro" if log_size(path) >= 0 else "immutable=1")
             return cls._checked(path, connection, read_only=True)
 
     @classmethod
@@ -96,7 +100,65 @@ class SQLiteFile:
 
     def close(self) -> None:
         """Close the file; committed rows stay."""
-        self.connection.close()
+        with suppress(GalleryError):
+            self._require_same_file()
+        if self._replaced:
+            # Closing would delete the logs by name, which are those of the file there now.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.connection))
+        else:
+            self.connection.close()
+
+    def _state(self) -> tuple[int, ...]:
+        """Return device and inode of the file, then what differs once it was written."""
+        now = self._file.stat()
+        return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, log_size(self._file)
+
+    def _require_same_file(self) -> None:
+        """Raise GalleryError if the file of this name is no longer the one that was opened.
+
+        It may have been moved away, deleted, or replaced by another. Where it is only read, a file
+        that has changed is opened again: SQLite was promised that it would not.
+        """
+        try:
+            now = self._state()
+        except FileNotFoundError:
+            self._replaced = True
+            raise GalleryError(
+                f"{self.path} was deleted or moved away while it was open, so nothing more is "
+                "read or stored; put it back and start this program again"
+            ) from None
+        if self.read_only:
+            if now != self._opened:
+                again = type(self).open_to_read(self.path)
+                self.connection.close()
+                self.connection, self._opened = again.connection, again._opened
+        elif self._replaced or now[:2] != self._opened[:2] or self._was_copied_over(now):
+            self._replaced = True
+            raise GalleryError(
+                f"{self.path} was replaced by another file while it was open, so nothing more is "
+                "read or stored, and neither file was changed; start this program again to use "
+                "the new one"
+            )
+
+    def _was_copied_over(self, now: tuple[int, ...]) -> bool:
+        """Return whether another gallery, or an older copy, was written into the file.
+
+        Other programs may write to it, too; then the file has the same lineage and was written
+        more often. SQLite does not look at the file again until a program has used its log.
+        """
+        if now[2:4] == self._opened[2:4] or self._mark is None:
+            return False
+        with closing(connect(self._file, "mode=rw")) as other:
+            mark = mark_of(other)
+        if mark is None or mark[0] != self._mark[0] or mark[1] < self._mark[1]:
+            return True
+        self._opened, self._mark = now, mark
+        return False
+
+    def _between_steps(self) -> None:
+        """Check the file before a statement of its own; inside a step that was done."""
+        if not self.connection.in_transaction:
+            self._require_same_file()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -104,19 +166,40 @@ class SQLiteFile:
         if self.read_only:
             raise GalleryError(f"the gallery {self.path}: {READ_ONLY}")
         with self._lock, reported(self.path):
+            self._between_steps()
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._require_same_file()
+                if self.schema_version >= SCHEMA_VERSION:
+                    self.connection.execute("UPDATE gallery SET writes = writes + 1")
                 self.connection.execute("COMMIT")
             except BaseException:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
+            self._empty_log()
+            self._opened, self._mark = self._state(), mark_of(self.connection)
+
+    def _empty_log(self) -> None:
+        """Move what was stored from SQLite's log to the file, unless another program is reading.
+
+        So a copy of the file alone is complete, and a log that a kill leaves has nothing to mix
+        into another copy that is put in the file's place.
+        """
+        try:
+            self.connection.execute("PRAGMA busy_timeout = 0")
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.OperationalError:
+            pass  # it is stored already; the next transaction tries again
+        finally:
+            self.connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read everything inside as of one moment, whoever writes meanwhile."""
         with self._lock, reported(self.path):
+            self._between_steps()
             self.connection.execute("BEGIN")
             try:
                 yield
@@ -127,6 +210,7 @@ class SQLiteFile:
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows that `sql` selects."""
         with self._lock, reported(self.path):
+            self._between_steps()
             return self.connection.execute(sql, values).fetchall()
 
     def rows_for(self, sql: str, ids: Iterable[int]) -> Iterator[Any]:
@@ -140,16 +224,19 @@ class SQLiteFile:
         """Insert a row, column -> value; return its id."""
         sql = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks(row)})"
         with self._lock, reported(self.path):
+            self._between_steps()
             return int(self.connection.execute(sql, list(row.values())).lastrowid or 0)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Run a statement that returns nothing."""
         with self._lock, reported(self.path):
+            self._between_steps()
             self.connection.execute(sql, values)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement once for each of `rows`, the values it takes."""
         with self._lock, reported(self.path):
+            self._between_steps()
             self.connection.executemany(sql, rows)
 
     def erase(self) -> None:
@@ -158,6 +245,7 @@ class SQLiteFile:
         Raises GalleryError; see `Database.erase`.
         """
         with self._lock, reported(self.path):
+            self._between_steps()
             try:
                 self.connection.execute(f"PRAGMA busy_timeout = {round(ERASE_TIMEOUT_S * 1000)}")
                 self.connection.execute("VACUUM")
@@ -261,6 +349,22 @@ def check_is_gallery(connection: sqlite3.Connection, path: Path) -> None:
             "), so it could change or keep what is stored; ask for a copy made by facesearch "
             "gallery export"
         )
+
+
+def mark_of(connection: sqlite3.Connection) -> tuple[str, int] | None:
+    """Return the lineage of the gallery and how often it was written; None of a former schema."""
+    try:
+        return connection.execute("SELECT lineage, writes FROM gallery").fetchone()  # type: ignore[no-any-return]
+    except sqlite3.OperationalError:
+        return None
+
+
+def log_size(path: Path) -> int:
+    """Return the size in bytes of SQLite's log beside the file `path`, -1 if there is none."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except OSError:
+        return -1
 
 
 def writable(path: Path) -> bool:

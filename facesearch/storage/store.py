@@ -4,7 +4,7 @@ import secrets
 from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 
-from facesearch.errors import GalleryError
+from facesearch.errors import GalleryError, NewerGallery
 from facesearch.storage.codec import TemplateCodec
 from facesearch.storage.database import Database
 from facesearch.storage.decisions import DecisionLog
@@ -12,11 +12,11 @@ from facesearch.storage.faces import Faces
 from facesearch.storage.journal import Journal
 from facesearch.storage.people import People
 from facesearch.storage.photos import Photos
-from facesearch.storage.problems import problems
+from facesearch.storage.problems import contradictions, problems
 from facesearch.storage.rows import now
 from facesearch.storage.schema import SCHEMA_VERSION
 from facesearch.storage.seals import SINCE_SCHEMA, Seals
-from facesearch.storage.sqlite import SQLiteFile
+from facesearch.storage.sqlite import SQLiteFile, log_size
 from facesearch.storage.templates import Templates
 from facesearch.storage.unnamed import UnnamedGroups
 from facesearch.storage.verdicts import Verdicts
@@ -45,6 +45,7 @@ class Store:
         A file that cannot be written can still be read. Raises GalleryError if it is missing,
         damaged, not a gallery or cannot be opened, NewerGallery if a later facesearch wrote it.
         """
+        check_log(path)
         db = SQLiteFile.open(path, create=create)
         try:
             if db.schema_version < SCHEMA_VERSION:
@@ -148,6 +149,30 @@ class Store:
         ((due,),) = self.db.rows("SELECT coalesce(max(id), 0) FROM scrub_due")
         self.db.erase()
         self.db.execute("DELETE FROM scrub_due WHERE id <= ?", (due,))
+
+
+def check_log(path: Path) -> None:
+    """Raise GalleryError if SQLite's log beside the file `path` is not of this file.
+
+    A program that was killed may leave a log; a copy that was put in the file's place since does
+    not fit it, and SQLite would mix the two for good. Neither is changed here.
+    """
+    if log_size(path) <= 0 or not path.is_file():
+        return
+    try:
+        with closing(Store.open_to_read(path)) as opened:
+            found = contradictions(opened.db)
+    except NewerGallery:
+        return
+    except GalleryError as error:
+        found = [str(error)]
+    if found:
+        raise GalleryError(
+            f"{path} and its log {path.name}-wal do not fit together ({found[0]}), so neither was "
+            f"changed; if {path.name} is a copy that you put back, close all programs that use it "
+            f"and delete {path.name}-wal and {path.name}-shm, else restore a copy made by "
+            "facesearch gallery export"
+        )
 
 
 def bring_up_to_date(db: SQLiteFile) -> None:
