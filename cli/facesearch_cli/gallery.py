@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from facesearch import Gallery
 
 app = typer.Typer(
-    help="Inspect, check, rebuild, export, import and migrate a gallery.", no_args_is_help=True
+    help="Inspect, check, rebuild, export, import, restore and migrate a gallery.",
+    no_args_is_help=True,
 )
 File = Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)]
 
@@ -64,7 +65,10 @@ def check(options: Options) -> None:
     for problem in problems:
         complain(f"Error: {problem}")
     if problems:
-        complain("facesearch gallery rebuild repairs the index; for the rest, import a backup.")
+        complain(
+            "facesearch gallery rebuild repairs the index; for the rest, facesearch gallery "
+            "restore FILE puts back a copy made by facesearch gallery export."
+        )
         raise typer.Exit(UNUSABLE)
 
 
@@ -114,6 +118,32 @@ def import_(options: Options, source: File) -> None:
         print_json(path=str(target), people=n_people)
     else:
         typer.echo(f"Imported {people} into {printable(target)}.")
+
+
+@app.command(epilog=examples("facesearch gallery restore backup.db --gallery family.db"))
+@with_options
+def restore(options: Options, source: File) -> None:
+    """Make the gallery what an exported file holds; what it held is kept as a file beside it.
+
+    Programs that have the gallery open may stay open.
+    """
+    from facesearch.gallery import gallery_file, model_for, restore_gallery
+
+    target = gallery_file(gallery_path(options.gallery))
+    model = load_model(model_for(source, options.model))
+    opened, kept = restore_gallery(source, target, model)
+    with opened as gallery:
+        n_people, people = counted_people(gallery)
+    if options.as_json:
+        print_json(path=str(target), people=n_people, kept=None if kept is None else str(kept))
+        return
+    typer.echo(f"Restored {people} into {printable(target)}.")
+    if kept is not None:
+        complain(
+            f"What it held before is kept in {printable(kept)}, also people who were forgotten "
+            "since; delete that file when you no longer need it. Whoever was forgotten after the "
+            "copy was made is enrolled again."
+        )
 
 
 def counted_people(gallery: "Gallery") -> tuple[int, str]:

@@ -3,7 +3,7 @@
 from facesearch.gallery.decisions import Decision
 from facesearch.gallery.enrolling import Enrollment
 from facesearch.gallery.files import gallery_file, index_folder, model_for, photo_cache_file
-from facesearch.gallery.gallery import Gallery, import_gallery
+from facesearch.gallery.gallery import Gallery
 from facesearch.gallery.identifying import (
     IdentifiedPhoto,
     Neighbor,
@@ -11,6 +11,7 @@ from facesearch.gallery.identifying import (
     compare,
     verify,
 )
+from facesearch.gallery.restoring import import_gallery, restore_gallery
 
 __all__ = [
     "Decision",
@@ -25,5 +26,6 @@ __all__ = [
     "index_folder",
     "model_for",
     "photo_cache_file",
+    "restore_gallery",
     "verify",
 ]

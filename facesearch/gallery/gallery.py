@@ -7,7 +7,6 @@ the truth; the index is a cache of it, see live_index.py.
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 from facesearch.detection import Face
@@ -155,20 +154,3 @@ class Gallery:
             gone = forget_person(store, self.people.id_of(name) if person is None else person)
         self._session.live.drop()
         return gone | self.upkeep.erase()
-
-
-def import_gallery(source: Path, target: str | os.PathLike[str], model: Model) -> Gallery:
-    """Return the gallery at `target`, made from the exported file `source`.
-
-    Raises GalleryError if there is a gallery at `target` already or `source` is not one.
-    """
-    file = gallery_file(target)
-    if file.exists():
-        raise GalleryError(f"{file} is there already; name another place with --gallery")
-    with closing(Store.open_to_read(source)) as exported:
-        check_model(exported, model)
-        problems = exported.problems()
-        if problems:
-            raise GalleryError(f"{source} is damaged: {problems[0]}")
-        exported.copy_to(file)
-    return Gallery(file, model, create=False)

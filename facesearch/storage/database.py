@@ -73,8 +73,8 @@ class Database(Protocol):
 def damaged(path: Path, why: object) -> GalleryError:
     """Return the error for a gallery at `path` that cannot be used any more."""
     return GalleryError(
-        f"{path} is damaged or not a gallery ({why}); restore a copy made by "
-        "facesearch gallery export"
+        f"{path} is damaged or not a gallery ({why}); facesearch gallery restore "
+        "FILE puts back a copy made by facesearch gallery export"
     )
 
 

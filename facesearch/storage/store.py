@@ -170,8 +170,8 @@ def check_log(path: Path) -> None:
         raise GalleryError(
             f"{path} and its log {path.name}-wal do not fit together ({found[0]}), so neither was "
             f"changed; if {path.name} is a copy that you put back, close all programs that use it "
-            f"and delete {path.name}-wal and {path.name}-shm, else restore a copy made by "
-            "facesearch gallery export"
+            f"and delete {path.name}-wal and {path.name}-shm, else put back a copy made by "
+            "facesearch gallery export: facesearch gallery restore FILE"
         )
 
 

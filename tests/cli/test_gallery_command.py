@@ -64,6 +64,22 @@ def test_an_exported_gallery_can_be_imported_elsewhere(gallery, facesearch, tmp_
         ]
 
 
+def test_a_copy_is_restored_and_the_former_state_is_named(
+    gallery, facesearch, enrolled_gallery, tmp_path
+):
+    copy = tmp_path / "copy.db"
+    assert gallery("export", copy).exit_code == 0
+    facesearch("people", "rename", "Grace Hopper", "Grace", "--gallery", enrolled_gallery)
+    result = gallery("restore", copy)
+    assert result.exit_code == 0
+    assert result.stdout == f"Restored 2 people into {enrolled_gallery}.\n"
+    kept = enrolled_gallery.with_name("enrolled-before-restore-1.db")
+    assert f"What it held before is kept in {kept}" in result.stderr
+    assert "Grace Hopper" in facesearch("people", "list", "--gallery", enrolled_gallery).stdout
+    assert "Grace Hopper" not in facesearch("people", "list", "--gallery", kept).stdout
+    assert gallery("check").exit_code == 0
+
+
 def test_export_and_import_overwrite_nothing(gallery, enrolled_gallery, tmp_path):
     before = enrolled_gallery.read_bytes()
     taken = tmp_path / "taken.db"

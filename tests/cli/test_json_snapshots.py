@@ -85,6 +85,7 @@ CASES = {
     "gallery-rebuild": Case("gallery rebuild"),
     "gallery-export": Case("gallery export $new"),
     "gallery-import": Case("gallery import $damaged --gallery $new"),
+    "gallery-restore": Case("gallery restore $damaged"),
     "gallery-migrate": Case("gallery migrate --model sface"),
     "models-list": Case("models list"),
     "models-show": Case("models show"),
