@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch.photo_files import remember_output
 from facesearch_cli.demo_answers import (
     Answer,
     Scene,
@@ -128,6 +127,8 @@ def demo(
 
 def show_faces(out: Path) -> Show:
     """Identify edited portraits; write them and the page into `out`."""
+    from facesearch.photo_files import remember_output
+
     portraits = {person: portrait(person) for person in PORTRAITS}
     missing = [PORTRAITS[person][0] for person, path in portraits.items() if path is None]
     if missing:
@@ -219,6 +220,7 @@ def annotate(answers: Sequence[Answer], folder: Path, turn: int) -> list[Answer]
 
 def show_glyphs(out: Path) -> Show:
     """Identify drawn glyphs; write them and the page into `out`."""
+    from facesearch.photo_files import remember_output
     from facesearch_cli.glyphs import GLYPHS
 
     strangers = list(GLYPHS)[-N_STRANGERS:]

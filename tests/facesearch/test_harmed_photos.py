@@ -11,7 +11,8 @@ from picture_files import difference, encoded, exif, scene
 from PIL import Image
 
 from facesearch.errors import PhotoError
-from facesearch.photo import photo_from_bytes, walk_photos
+from facesearch.photo import photo_from_bytes
+from facesearch.photo_files import walk_photos
 from facesearch.picture_repair import BAD_METADATA, END_MISSING
 
 

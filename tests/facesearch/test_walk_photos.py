@@ -112,12 +112,12 @@ def test_what_facesearch_made_is_left_out_but_not_the_photo_beside_it(tmp_path):
 
 
 def test_a_walk_tells_by_kind_and_number_what_it_left_out(tmp_path):
-    filled(tmp_path, "a.jpg", "b.MOV", "c.mov", "d.nef", "noending", ".e.jpg", "@eaDir/f.jpg")
+    filled(tmp_path, "a.jpg", "b.MOV", "c.mov", "d.psd", "noending", ".e.jpg", "@eaDir/f.jpg")
     (tmp_path / "up").symlink_to(tmp_path)
     left_out = LeftOut()
     assert list(walk_photos([tmp_path], left_out)) == [tmp_path / "a.jpg"]
     assert left_out.lines() == [
-        "4 files that are not photos in a format that is read: 2 .mov, 1 .nef, 1 without an ending",
+        "4 files that are not photos in a format that is read: 2 .mov, 1 .psd, 1 without an ending",
         "1 hidden photo or folder (the name starts with a dot)",
         f"1 folder for trash or thumbnails: {tmp_path / '@eaDir'}",
         f"1 link to a folder: {tmp_path / 'up'}; "

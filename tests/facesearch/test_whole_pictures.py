@@ -287,7 +287,7 @@ def test_a_folder_of_letters_is_enrolled_and_a_drawing_identified(
     assert "probe.png\t1\tX\t" in table.stdout
     assert "blank.png\t\tno drawing found" in table.stdout
     assert "2 photos, 1 drawing: 1 known." in table.stderr
-    assert [file.name for file in (tmp_path / "named").iterdir()] == ["probe.jpg"]
+    assert [file.name for file in (tmp_path / "named").glob("*.jpg")] == ["probe.jpg"]
     named, nothing = (json.loads(line) for line in command(*args, "--json").stdout.splitlines())
     assert named["faces"][0]["person"] == "X"
     assert nothing["faces"] == []

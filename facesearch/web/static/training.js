@@ -7,9 +7,9 @@ const place = document.getElementById("training");
 let tag = "";
 let failed = false;
 
-setTimeout(ask, ASK_MS);
+setTimeout(follow, ASK_MS);
 
-async function ask() {
+async function follow() {
   try {
     const response = await ask("/training/now", { headers: { "If-None-Match": tag, Accept: "text/html" } });
     if (response.status !== 304) {
@@ -23,7 +23,7 @@ async function ask() {
     if (!failed) complain(error); // once, though it keeps asking
     failed = true;
   }
-  setTimeout(ask, ASK_MS);
+  setTimeout(follow, ASK_MS);
 }
 
 function replaceParts(html) {

