@@ -167,6 +167,9 @@ def test_photos_are_moved_and_moved_back_by_keys(serve_here, open_page, portrait
 
 def test_a_persons_wrong_faces_are_moved_and_similar_people_are_merged(served, open_page):
     page = open_page(served[0], "/people")
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
+    open_page.refusals += [409] * 3  # an undo that concerns two people, until the user agrees
     page.get_by_role("link", name="Zoe").click()
     boxes = page.get_by_role("checkbox")
     move = page.get_by_role("button", name="Move", exact=True)
@@ -198,6 +201,7 @@ def test_a_persons_wrong_faces_are_moved_and_similar_people_are_merged(served, o
     page.get_by_text("5 enrolled faces").wait_for()
     page.locator("#undo").click()
     page.get_by_text("2 enrolled faces").wait_for()
+    assert asked == ["This undo is about 2 people, not only one. Undo it?"] * 3
 
 
 def test_no_page_of_twins_is_wider_than_a_narrow_window(twins):
