@@ -135,10 +135,16 @@ def open_gallery(
     path: Path | None, model: str, *, photos: int = 1, create: bool = False
 ) -> "Gallery":
     """Return the gallery, ready for `photos` photos; raises GalleryError, ModelError."""
-    from facesearch import Gallery
-    from facesearch.gallery import model_for
+    from facesearch import Gallery, GalleryError
+    from facesearch.gallery import galleries_in, gallery_file, model_for
 
     where = gallery_path(path)
+    file = gallery_file(where)
+    if not create and not file.exists():
+        here = ", ".join(other.name for other in galleries_in(Path()))
+        if here:
+            said = f"there is no gallery at {file}. Galleries here: {here}; name one with --gallery"
+            raise GalleryError(said)
     return Gallery(where, load_model(model_for(where, model), photos), create=create)
 
 

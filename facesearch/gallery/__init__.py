@@ -2,7 +2,13 @@
 
 from facesearch.gallery.decisions import Decision
 from facesearch.gallery.enrolling import Enrollment
-from facesearch.gallery.files import gallery_file, index_folder, model_for, photo_cache_file
+from facesearch.gallery.files import (
+    galleries_in,
+    gallery_file,
+    index_folder,
+    model_for,
+    photo_cache_file,
+)
 from facesearch.gallery.gallery import Gallery
 from facesearch.gallery.identifying import (
     IdentifiedPhoto,
@@ -21,6 +27,7 @@ __all__ = [
     "Neighbor",
     "Verification",
     "compare",
+    "galleries_in",
     "gallery_file",
     "import_gallery",
     "index_folder",

@@ -6,6 +6,7 @@ from pathlib import Path
 from facesearch.errors import EmbeddingMismatch
 from facesearch.manifest import shipped_model
 from facesearch.model import Model
+from facesearch.storage.schema import APPLICATION_ID
 from facesearch.storage.store import Store
 
 
@@ -13,6 +14,21 @@ def gallery_file(path: str | os.PathLike[str]) -> Path:
     """Return the gallery file that `path` means: itself, or gallery.db in it if it is a folder."""
     file = Path(path)
     return file / "gallery.db" if file.is_dir() or not file.suffix else file
+
+
+def galleries_in(folder: Path) -> list[Path]:
+    """Return the gallery files in `folder`, sorted, by what is in them."""
+    found = []
+    for path in sorted(folder.glob("*.db")):
+        try:
+            with path.open("rb") as file:
+                head = file.read(72)
+        except OSError:
+            continue
+        mark = int.from_bytes(head[68:72], "big")  # SQLite's header, "application ID"
+        if head.startswith(b"SQLite format 3\0") and mark == APPLICATION_ID:
+            found.append(path)
+    return found
 
 
 def index_folder(file: Path) -> Path:

@@ -142,3 +142,17 @@ def test_an_unusable_gallery_is_one_sentence_and_is_not_changed(
     assert sentence in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert enrolled_gallery.read_bytes() == before
+
+
+def test_a_forgotten_gallery_option_names_the_galleries_here(
+    facesearch, enrolled_gallery, own_home, monkeypatch
+):
+    monkeypatch.chdir(enrolled_gallery.parent)
+    (enrolled_gallery.parent / "other.db").write_bytes(b"no gallery")
+    result = facesearch("people", "list")
+    assert result.exit_code == 4
+    assert f"there is no gallery at {own_home / 'gallery.db'}" in result.stderr
+    assert "Galleries here: enrolled.db; name one with --gallery" in result.stderr
+    assert not own_home.exists()
+    enrolled_gallery.unlink()
+    assert "Galleries here" not in facesearch("people", "list").stderr
