@@ -78,10 +78,11 @@ def undo(
 def ask_to_undo(gallery: "Gallery", number: int | None) -> None:
     """Ask before what may surprise: an undo for several people, or of whatever came last.
 
-    Raises typer.Exit at a no, typer.BadParameter without a terminal.
+    Raises typer.Exit at a no, and typer.BadParameter where nobody can be asked and no number says
+    what is meant.
     """
     n_people = gallery.history.people_of(number)
-    if number is not None and n_people < 2:
+    if number is not None and (n_people < 2 or not stdin_is_terminal()):
         return
     planned = gallery.history.undo(number, dry_run=True)
     concerned = counted(n_people, "person", "people")

@@ -46,6 +46,7 @@ COMMANDS = {
     "gallery rebuild": ["gallery", "rebuild"],
     "gallery export": ["gallery", "export", "copy.db"],
     "gallery import": ["gallery", "import", "gallery.db", "-g", "other.db"],
+    "gallery restore": ["gallery", "restore", "gallery.db", "-g", "other.db"],
     "gallery migrate": ["gallery", "migrate", "--model", "default"],
     "models list": ["models", "list"],
     "models show": ["models", "show", "default"],

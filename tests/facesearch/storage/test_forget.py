@@ -3,11 +3,12 @@
 import hashlib
 import itertools
 import signal
+import sqlite3
 import subprocess
 import sys
 import unicodedata
 from base64 import b64encode
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -244,8 +245,10 @@ def test_a_killed_erasure_is_finished_at_the_next_opening(
     gallery.close()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert found_in(home, traces(portrait)) != []
+    with closing(sqlite3.connect(gallery.path)) as file:
+        assert file.execute("SELECT count(*) FROM scrub_due").fetchone() != (0,)
     opened = make_gallery()
+    assert select(opened, "SELECT * FROM scrub_due") == []
     assert found_in(home, traces(portrait)) == []
     assert_others_are_untouched(opened, shoot)
 

@@ -35,8 +35,10 @@ def rename_is_ready(page):
 
 
 def test_a_face_is_named_corrected_rejected_and_undone(serve_here, open_page, tmp_path, portraits):
-    open_page.refusals += [404, 422]  # a name that nobody has, a file that is no picture
+    # a name that nobody has, an undo that concerns two people, a file that is no picture
+    open_page.refusals += [404, 409, 422]
     page = open_page(serve_here(tmp_path / "home.db"))
+    page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_text("The gallery is empty").wait_for()
     drop(page, portraits.eileen)
     name_of_face(page, "unknown")
@@ -76,8 +78,10 @@ def test_a_face_is_named_corrected_rejected_and_undone(serve_here, open_page, tm
 
 
 def test_a_person_is_renamed_merged_and_forgotten(serve_here, open_page, enrolled_gallery):
-    open_page.refusals += [409]  # not the name of the person to forget
+    # an undo that concerns two people, not the name of the person to forget
+    open_page.refusals += [409, 409]
     page = open_page(serve_here(enrolled_gallery), "/people")
+    page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("link", name="Grace Hopper").click()
     rename_is_ready(page)
 
