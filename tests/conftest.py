@@ -17,6 +17,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores: one thre
 settings.register_profile("facesearch", deadline=None)  # a test never asserts a time
 settings.load_profile("facesearch")
 
+# `pytest -m "not slow"` leaves these out: they load a shipped model, or start a browser, a process
+# or a training. What else takes more than a second is marked where it stands.
+SLOW_FIXTURES = {"portraits", "browser", "ask", "command", "words", "letters_model", "ink_folder"}
+SLOW_FOLDERS = ("training", "web", "evaluation", "benchmarks")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SLOW_FIXTURES or item.path.parent.name in SLOW_FOLDERS:
+            item.add_marker(pytest.mark.slow)
+
 
 class Portraits(NamedTuple):
     """Photos of two people, free to use, 512 x 512 pixels and about that."""

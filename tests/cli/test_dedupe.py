@@ -368,6 +368,7 @@ def test_options_that_do_not_go_together_are_refused(run, options):
 DATA = Path(os.environ.get("FACESEARCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="the data folder ../shared is absent")
 def test_real_people_under_two_names_and_two_under_one_are_found(run, tmp_path):
     photos = DATA / "photos" / "people"

@@ -213,6 +213,7 @@ def table_of(result):
     return [line.split("\t") for line in result.stdout.splitlines() if "\t" in line]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     module.GLYPH_MODEL not in shipped_models(), reason="the model of characters is not there"
 )

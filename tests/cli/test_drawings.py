@@ -153,6 +153,7 @@ def test_messages_count_drawings_and_classes(facesearch, enrolled, headings, tmp
     assert headings == [["class", "photos", "since"]]
 
 
+@pytest.mark.slow
 def test_doctor_counts_classes_or_says_which_model_it_needs(facesearch, enrolled):
     examined = facesearch("doctor", *enrolled)
     assert "letters.db: 2 classes, 2 templates, sound" in examined.stdout

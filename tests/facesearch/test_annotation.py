@@ -80,6 +80,7 @@ faces_anywhere = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(width=st.integers(1, 900), height=st.integers(1, 900), faces=faces_anywhere)
 @settings(max_examples=80, deadline=None)
 def test_labels_lie_inside_the_picture_and_never_overlap(width, height, faces):

@@ -57,6 +57,7 @@ def test_both_engines_find_the_same_faces_at_any_picture_size():
             assert theirs[name] == pytest.approx(ours[name].reshape(theirs[name].shape), abs=0.2)
 
 
+@pytest.mark.slow
 @needs_openvino
 def test_engines_of_one_graph_share_the_compiled_graph():
     _compiled.cache_clear()
@@ -68,6 +69,7 @@ def test_engines_of_one_graph_share_the_compiled_graph():
     assert first.run(batch)["fc1"].tolist() == kept
 
 
+@pytest.mark.slow
 def test_a_crop_has_the_same_embedding_alone_and_in_a_batch():
     batch = crops(34)  # more than one run of the net
     encoder = Encoder(OpenCVEngine(BRANCH))
@@ -138,6 +140,7 @@ for thread in threads:
 """
 
 
+@pytest.mark.slow
 @needs_openvino
 def test_threads_that_run_openvino_for_the_first_time_do_not_deadlock():
     """Enrollments hung: most such starts did unless one thread ran first, alone."""

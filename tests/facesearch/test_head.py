@@ -79,6 +79,7 @@ def test_templates_that_do_not_fit_are_refused(shape):
         SIGNED.codes(np.zeros(shape, np.float32))
 
 
+@pytest.mark.slow
 def test_the_rotation_code_is_made_of_rotations_and_follows_the_cosine():
     code = rotation_code(64, 32, seed=1)
     for block in np.split(code, 32, axis=1):

@@ -176,6 +176,7 @@ def test_people_the_index_did_not_propose_are_not_candidates():
     assert (face.person, other.person) == ("Ann", "Bea")
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(1, 3), st.floats(-0.2, 0.99)), min_size=1, max_size=5))
 def test_names_are_given_once_and_probabilities_sum_to_one(wanted):
     faces = named([like(person, cosine, i) for i, (person, cosine) in enumerate(wanted)])

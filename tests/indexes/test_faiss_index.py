@@ -79,6 +79,7 @@ def test_pq_finds_99_of_100_true_neighbors_among_5000():
     assert np.allclose(found.scores, np.take_along_axis(probes @ rows.T, found.ids, 1), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_pq_learns_the_same_from_the_same_rows():
     rows = unit_rows(5000)
     written = [io.BytesIO(), io.BytesIO()]
@@ -131,6 +132,7 @@ def test_idle_threads_are_told_to_sleep_before_faiss_loads(tmp_path, given, seen
     assert result.stderr.strip() == seen
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_forked_child_searches_instead_of_waiting_forever(tmp_path):
     program = """

@@ -78,6 +78,7 @@ def test_a_few_mates_that_are_two_people_hardly_change_the_estimate():
     assert with_them.std == pytest.approx(alone.std, abs=0.15)
 
 
+@pytest.mark.slow
 @given(z=st.floats(0, 7), n_a=st.integers(1, 40), n_b=st.integers(1, 40))
 def test_single_photo_scores_invert_the_scores_of_means(z, n_a, n_b):
     judge = judge_of(gallery_of((1, [1]), *CROWD[:9]))

@@ -443,6 +443,7 @@ def test_a_file_that_changes_during_the_comparison_is_read_again(album):
     assert [Path(path).name for path, _ in report.unreadable] == ["mirror.jpg"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MIXED.is_dir(), reason="the data folder ../shared is absent")
 def test_every_group_of_the_mixed_set_is_found_and_none_are_joined():
     truth = json.loads((MIXED / "expected.json").read_text("utf-8"))["dedupe"]

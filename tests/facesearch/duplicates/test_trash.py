@@ -343,6 +343,7 @@ def dying(monkeypatch, steps, *, after):
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way_out", ["finish", "undo"])
 @pytest.mark.parametrize("disk", ["same disk", "other disk"])
 def test_an_apply_killed_before_any_step_can_be_finished_or_undone(
@@ -374,6 +375,7 @@ def test_an_apply_killed_before_any_step_can_be_finished_or_undone(
     raise AssertionError("the operation never finished")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disk", ["same disk", "other disk"])
 def test_an_undo_killed_before_any_step_can_be_finished(album, tmp_path, monkeypatch, disk):
     before, groups = content(album), find_duplicates([album]).groups
@@ -398,6 +400,7 @@ def test_an_undo_killed_before_any_step_can_be_finished(album, tmp_path, monkeyp
     raise AssertionError("the operation never finished")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork: 50 starts would take a minute")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("disk", ["same disk", "other disk"])

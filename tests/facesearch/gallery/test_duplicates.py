@@ -124,6 +124,7 @@ def test_both_camps_of_a_name_that_holds_two_people_are_reported(two_as_one):
     assert ("Zoe", "Hedy") not in {p.people for p in two_as_one.duplicates.same_people(0.0).pairs}
 
 
+@pytest.mark.slow
 def test_a_name_whose_camps_a_human_merged_is_not_reported(two_as_one):
     (two,) = two_as_one.duplicates.two_in_one()
     split = two_as_one.people.split("Zoe", [face.photo for face in two.camps[1]], "Hedy")
@@ -238,6 +239,7 @@ def test_look_alike_probabilities_match_those_of_all_pairs_but_for_the_share_of_
     assert compared
 
 
+@pytest.mark.slow
 def test_a_look_alike_known_to_be_another_person_is_listed_with_the_reason(crowd, shoot):
     said = crowd.people.not_same("Ada", "Annie")
     assert alike(crowd, "Ada")[0] == ("Annie", "you said they are two people")
@@ -248,6 +250,7 @@ def test_a_look_alike_known_to_be_another_person_is_listed_with_the_reason(crowd
     assert alike(crowd, "Annie")[0] == ("Ada", "they are together in one photo")
 
 
+@pytest.mark.slow
 def test_a_requested_person_is_compared_even_if_others_are_nearer(crowd):
     near = {person for person, _ in alike(crowd, "Ada")}
     far = next(person.name for person in crowd.people.all() if person.name not in {*near, "Ada"})
@@ -276,12 +279,14 @@ def test_look_alikes_are_judged_again_once_the_gallery_has_grown(fake_gallery, m
     assert grown[0].probability != alone.probability
 
 
+@pytest.mark.slow
 def test_a_forgotten_person_is_not_a_look_alike(crowd):
     assert alike(crowd, "Ada")[0][0] == "Annie"
     crowd.forget("Annie")
     assert "Annie" not in repr(crowd.duplicates.look_alikes("Ada"))
 
 
+@pytest.mark.slow
 def test_a_forgotten_person_is_in_no_proposal(crowd):
     crowd.duplicates.same_people()  # brings the index into memory
     crowd.forget("Annie")

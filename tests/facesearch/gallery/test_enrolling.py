@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from deciding import dismiss, reject
 from fake_model import save_photo
 from gallery_steps import ADA, GRACE, MARY, STRANGER, enroll, photo_counts, statuses, who
@@ -90,6 +91,7 @@ def test_an_enrollment_is_reported_only_once_it_is_stored(
         assert other.upkeep.info()["template"] >= n
 
 
+@pytest.mark.slow
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -43,6 +43,7 @@ def enroll_in_process(path, photos, start):
         list(gallery.enroll(photos))
 
 
+@pytest.mark.slow
 def test_two_processes_that_enroll_the_same_photos_add_each_once(home, shoot, make_gallery):
     photos = [(f"P{p}", shoot((p, k))) for p in range(1, 30) for k in (1, 2)]
     spawn = multiprocessing.get_context("spawn")

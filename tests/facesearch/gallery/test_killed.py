@@ -14,7 +14,7 @@ from gallery_rows import select
 
 from facesearch.gallery import Gallery, live_index
 
-KILLS = 100
+KILLS = 40  # python -m benchmarks.kills has hundreds, over more operations
 KILLS_OF_A_GALLERY = 20  # then a new one, so that kills also hit its creation
 BORN_S = 0.12  # seconds, about as long as a writer takes to open the gallery and store a face
 WRITING_S = 0.15  # seconds, at most, from a writer's next face to its kill
@@ -84,8 +84,8 @@ def rounds(home, ask, rng, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # half a minute on idle cores
-def test_after_100_kills_every_acknowledged_face_is_found_and_no_name_is_wrong(
+@pytest.mark.timeout(300)
+def test_after_many_kills_every_acknowledged_face_is_found_and_no_name_is_wrong(
     tmp_path, ask, monkeypatch
 ):
     seed = random.SystemRandom().randrange(10**6)

@@ -264,6 +264,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot be killed like that")
 @pytest.mark.parametrize("action", ["upkeep.rebuild()", "forget('P20')"])
 def test_killed_at_every_fsync_rename_and_deletion_everyone_is_still_found(

@@ -14,6 +14,7 @@ def picture(tmp_path):
     return tmp_path / "a.png"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "message"),
     [

@@ -3,9 +3,12 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import facesearch.serving
 
 
+@pytest.mark.slow
 def test_serving_imports_nothing_of_the_page():
     for module in Path(facesearch.serving.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(module.read_text("utf-8"))):

@@ -45,6 +45,7 @@ def run(tmp_path, monkeypatch):
         process.communicate()
 
 
+@pytest.mark.slow
 def test_the_next_run_deletes_the_photos_of_a_killed_run_but_not_of_a_living_one(run, tmp_path):
     (killed, its_photo), (_, photo_of_living) = run(), run()
     killed.kill()

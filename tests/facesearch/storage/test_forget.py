@@ -234,6 +234,7 @@ gallery.forget({name!r})
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot be killed like that")
 @pytest.mark.parametrize("steps", [0, 5, 60])
 def test_a_killed_erasure_is_finished_at_the_next_opening(

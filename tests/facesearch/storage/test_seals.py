@@ -79,6 +79,7 @@ def problems_of(file):
         return [str(error)]
 
 
+@pytest.mark.slow
 def test_check_finds_every_flipped_bit_of_a_face_or_a_template(two, home):
     copy = home / "copy.db"
     two.upkeep.export(copy)

@@ -42,6 +42,7 @@ def texts(code):
     ]
 
 
+@pytest.mark.slow
 def test_only_storage_holds_sql_of_the_gallery():
     found = {path for path, code in product_files().items() if any(map(SQL.search, texts(code)))}
     outside = {path for path in found if not path.startswith("facesearch/storage/")}

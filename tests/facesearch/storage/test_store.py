@@ -220,6 +220,7 @@ def test_rows_that_contradict_each_other_are_problems(filled, damage, problem):
         assert opened.problems() == [problem]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old", [False, True], ids=["a new gallery", "an older one"])
 def test_a_migration_interrupted_at_any_statement_leaves_a_gallery_that_opens(
     home, monkeypatch, old
