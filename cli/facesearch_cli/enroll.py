@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from facesearch.photo_files import LeftOut
 
 MAX_LISTED = 10  # photos or folders in a list on stderr
+FIRST_COMPARED = 6  # photos of a person
 Strays = list[tuple[Path, str]]  # files and folders that belong to no person, with the reason
 
 
@@ -189,7 +190,7 @@ def ask_about_nested(jobs: Iterable[tuple[str, Path]], folders: Iterable[Path]) 
 
 def all_of(person: str, paths: Iterable[Path], left_out: "LeftOut") -> list[tuple[str, Path]]:
     """Return (name, photo) for all photos at `paths`, which show one person."""
-    return [(person, photo) for photo in photos_in(paths, left_out)]
+    return [(person, photo) for photo in some_from_all_over_first(photos_in(paths, left_out))]
 
 
 def people_in(
@@ -253,7 +254,19 @@ def photos_of(
     photos = list(walk_photos([folder], left_out))
     if not photos and (n_own, n_folders) == (left_out.own, len(left_out.folders)):
         strays.append((folder, "there is no photo in it"))
-    return [(person, photo) for photo in photos]
+    return [(person, photo) for photo in some_from_all_over_first(photos)]
+
+
+def some_from_all_over_first(photos: Iterable[Path]) -> list[Path]:
+    """Return `photos` in their order, but for a few, evenly from all of them, at the beginning.
+
+    The first are compared before any is stored; photos side by side often show one person where
+    the folder shows several.
+    """
+    every = list(photos)
+    first = every[:: max(1, len(every) // FIRST_COMPARED)][:FIRST_COMPARED]
+    early = set(first)
+    return first + [photo for photo in every if photo not in early]
 
 
 def cut(lines: list[str]) -> list[str]:

@@ -5,10 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from facesearch import Gallery
+from facesearch_cli.enroll import some_from_all_over_first
 
 
 @pytest.fixture
@@ -265,3 +267,12 @@ def test_a_list_of_unused_photos_is_cut_at_ten_with_a_count(facesearch, people):
     assert "09.png" in result.stderr
     assert "10.png" not in result.stderr
     assert result.stderr.rstrip().endswith("and 2 more")
+
+
+def test_a_parent_folder_sorted_by_person_is_judged_by_photos_from_all_over():
+    paths = [Path(f"{person}/{number}.jpg") for person in "ABCDEF" for number in range(5)]
+    ordered = some_from_all_over_first(paths)
+    assert {path.parent.name for path in ordered[:6]} == set("ABCDEF")
+    assert sorted(ordered) == paths
+    assert some_from_all_over_first(paths[:3]) == paths[:3]
+    assert some_from_all_over_first([]) == []
