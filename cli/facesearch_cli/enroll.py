@@ -310,6 +310,7 @@ def look_alike_warning(result: "Enrollment", gallery: "Gallery", person: str, mo
 
 def list_remarks(heading: str, results: Iterable["Enrollment"]) -> None:
     """List photos with their remarks on stderr, if there are any."""
-    lines = [f"  {photo_problem(result.photo, result.remark or '')}" for result in results]
+    ordered = sorted(results, key=lambda result: result.photo)
+    lines = [f"  {photo_problem(result.photo, result.remark or '')}" for result in ordered]
     if lines:
         complain("\n".join([f"{heading}:", *map(printable, cut(lines))]))
