@@ -317,7 +317,7 @@ def measure_groups(model: Model, people: Ids, faces: Floats) -> dict[str, float]
 
     def ours() -> Ids:
         labels, rows = np.zeros(len(faces), np.int64), np.arange(len(faces))  # one face a photo
-        for number, group in enumerate(group_faces(rows, faces, rows, faces[:0], model.cohort)):
+        for number, group in enumerate(group_faces(rows, faces, rows, model.cohort)):
             labels[list(group)] = number
         return labels
 

@@ -12,6 +12,7 @@ from facesearch_cli.options import (
     INTERRUPTED,
     UNREADABLE,
     Options,
+    Twice,
     photos_and_rest_told,
     usable_name,
     with_options,
@@ -56,6 +57,7 @@ def cluster(
     small: Annotated[
         bool, typer.Option("--small", help="Also group faces under 32 pixels, as in crowds.")
     ] = False,
+    same_person_twice: Twice = False,
 ) -> None:
     """Group the faces of people who are not enrolled: one group per person, largest first.
 
@@ -75,7 +77,12 @@ def cluster(
         decision: Decision | None = None
         left_out: Sequence[tuple[str, str]] = ()
         if group is not None:
-            decision = gallery.review.name_group(group, person, workers=workers(len(group.faces)))
+            decision = gallery.review.name_group(
+                group,
+                person,
+                same_person_twice=same_person_twice,
+                workers=workers(len(group.faces)),
+            )
             left_out = decision.left_out
     if options.as_json:
         answer_in_json(found, decision, left_out, options)

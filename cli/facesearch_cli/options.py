@@ -50,6 +50,13 @@ ModelName = Annotated[
         show_default="the gallery's own, if it comes with facesearch",
     ),
 ]
+Twice = Annotated[
+    bool,
+    typer.Option(
+        "--same-person-twice",
+        help="The photo is a mirror or a collage: it may show the person twice.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 AsCsv = Annotated[
     bool,

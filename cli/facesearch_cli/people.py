@@ -11,6 +11,7 @@ from facesearch_cli.options import (
     NO,
     AsCsv,
     Options,
+    Twice,
     examples,
     one_format,
     stdin_is_terminal,
@@ -51,13 +52,6 @@ FaceNumber = Annotated[
         "--face",
         metavar="N",
         help="Number of the face, see facesearch identify. Needed if the photo has several.",
-    ),
-]
-Twice = Annotated[
-    bool,
-    typer.Option(
-        "--same-person-twice",
-        help="The photo is a mirror or a collage: it may show the person twice.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]

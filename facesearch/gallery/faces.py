@@ -159,14 +159,15 @@ class Faces:
         `as_group`: nobody looked at each of them, so what a human said before outranks this. Such
         faces are in `Decision.left_out`; Refused if no face is left. `unless_decided`: leave out
         faces that a human has decided about meanwhile; Refused if no face is left.
-        `same_person_twice`: a photo is a mirror or a collage, else NamedTwice is raised.
+        `same_person_twice`: a photo is a mirror or a collage, else NamedTwice is raised, and of a
+        group one face is left out.
         """
         with self._decisions.deciding(same_person_twice=same_person_twice) as journal:
             chosen = self._chosen(faces, unless_decided)
             person = self._person(journal, name, who)
             if as_group:
                 group = [face for face in chosen if isinstance(face, PhotoFace)]
-                return self._confirm_group(journal, person, group)
+                return self._confirm_group(journal, person, group, twice=same_person_twice)
             chosen = list(dict.fromkeys(chosen))
             enrolled = [face for face in chosen if isinstance(face, KnownFace)]
             if enrolled:
@@ -204,12 +205,14 @@ class Faces:
             return nothing_stored("confirm", summary, where)
         return self._decisions.entry(run)
 
-    def _confirm_group(self, journal: Journal, person: int, faces: Sequence[PhotoFace]) -> Decision:
+    def _confirm_group(
+        self, journal: Journal, person: int, faces: Sequence[PhotoFace], *, twice: bool
+    ) -> Decision:
         """Enroll faces that only were grouped, but those that a human said something else of."""
         left_out: list[tuple[str, str]] = []
         enrolled: list[PhotoFace] = []
         for face in faces:
-            why = self._why_not(person, face)
+            why = self._why_not(person, face, twice=twice)
             if why is not None:
                 left_out.append((str(face.photo), why))
                 continue
@@ -243,7 +246,7 @@ class Faces:
         said = [row for row in log.that_changed("face", face.id) if row.id not in undone]
         return bool(said) and said[0].confirms_one_face
 
-    def _why_not(self, person: int, face: PhotoFace) -> str | None:
+    def _why_not(self, person: int, face: PhotoFace, *, twice: bool) -> str | None:
         """Return why a grouped face is not to be taken for `person`, None if it may be."""
         said, what = self._store.verdicts.of_photo(face.content_hash), self._session.what
         known = said.enrolled_at(face.box)
@@ -254,7 +257,7 @@ class Faces:
         verdict = said.dismissed_at(face.box)
         if verdict is not None:
             return f"a human said that {self._dismissed(1, verdict)}"
-        if any(other.person_id == person for other in said.enrolled):
+        if not twice and any(other.person_id == person for other in said.enrolled):
             return f"another {what} of this photo is {self._session.name(person)}"
         return None
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facesearch.boxes import same_place
-from facesearch.candidates import mean_templates
 from facesearch.errors import FaceError, FacesearchError, PhotoError, Refused
 from facesearch.gallery.decisions import Decision
 from facesearch.gallery.faces import Faces, Who
@@ -36,8 +35,9 @@ class _Survey:
     """What was found in the photos of one review so far."""
 
     waiting: "dict[UnnamedFace, Waiting]" = field(default_factory=dict)
-    unnamed: "list[UnnamedFace]" = field(default_factory=list)
-    embeddings: list[Floats] = field(default_factory=list)  # of `unnamed`
+    faces: "list[UnnamedFace]" = field(default_factory=list)  # all that are large enough
+    embeddings: list[Floats] = field(default_factory=list)  # of `faces`
+    unnamed: "set[UnnamedFace]" = field(default_factory=set)  # those of `faces` without a name
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # photo, why
     hashes: set[str] = field(default_factory=set)  # of the photos looked at
     n_named: int = 0
@@ -63,8 +63,9 @@ class Review:
     ) -> "Unnamed":
         """Return the faces in `photos` of people who are not enrolled, in groups, largest first.
 
-        A group is probably one person, and never has two faces of one photo. Faces under
-        LEAST_HEIGHT_PX are in no group, unless `small`. Until somebody is forgotten a group keeps
+        A group is probably one person, and has no two faces of one photo, unless these are nearly
+        identical. Naming somebody leaves the other groups as they are. Faces under LEAST_HEIGHT_PX
+        are in no group, unless `small`. Until somebody is forgotten a group keeps
         its id from run to run, also when photos are added. What was seen is kept beside the
         gallery, so that an interrupted run can simply be started again. `name_group` enrolls a
         group. `advance` is called after every photo. Raises GalleryError.
@@ -90,13 +91,9 @@ class Review:
         with self._store.transaction():
             pass  # fails here, not after the last photo, if it must
         survey = self._survey(photos, workers, advance, small=small)
-        none = np.zeros((0, self._session.model.dim), np.float32)
-        with self._store.snapshot():
-            enrolled = list(self._store.templates.count_by_person())
-            owners, rows = self._store.templates.of_people(enrolled)
-        people = mean_templates(owners, rows) if len(owners) else none
-        embeddings = np.stack(survey.embeddings) if survey.embeddings else none
-        groups = group_unnamed(survey.unnamed, embeddings, people, self._session.model)
+        model = self._session.model
+        embeddings = np.array(survey.embeddings, np.float32).reshape(-1, model.dim)
+        groups = group_unnamed(survey.faces, embeddings, survey.unnamed, model)
         several = [group for group in groups if len(group) > 1]
         with self._store.transaction():
             kept = assign_group_ids(several, self._store)
@@ -140,20 +137,22 @@ class Review:
             survey.hashes.add(seen.content_hash)
             found_faces = identify_faces(self._session, seen, FPIR, PRIOR)
             for place, found in enumerate(found_faces):
+                face = UnnamedFace(path, place + 1, found.box, found.score, seen.content_hash)
+                is_small = found.box[3] - found.box[1] < least_px
+                if not is_small:
+                    survey.faces.append(face)
+                    survey.embeddings.append(seen.embeddings[place])
                 if found.dismissed_as is not None:
                     survey.n_dismissed += 1
                     continue
-                face = UnnamedFace(path, place + 1, found.box, found.score, seen.content_hash)
                 if found.decided_by == "machine":
                     survey.waiting[face] = waiting_face(face, seen, found)
                 if found.person is not None or found.alternatives:
                     survey.n_named += 1
-                    continue
-                if found.box[3] - found.box[1] < least_px:
+                elif is_small:
                     survey.n_small += 1
-                    continue
-                survey.unnamed.append(face)
-                survey.embeddings.append(seen.embeddings[place])
+                else:
+                    survey.unnamed.add(face)
         return survey
 
     def _look_at_all(
@@ -217,19 +216,32 @@ class Review:
         return self._faces.confirm([found], name, who=_who(known), unless_decided=True)
 
     def name_group(
-        self, group: "UnnamedGroup", name: str, *, known: bool = False, workers: int = 1
+        self,
+        group: "UnnamedGroup",
+        name: str,
+        *,
+        known: bool = False,
+        same_person_twice: bool = False,
+        workers: int = 1,
     ) -> Decision:
         """Enroll the faces of `group` as `name`, who may be new; it is one decision.
 
         With `known` somebody has to bear the name, else UnknownPerson is raised. Somebody who was
         merged into another is that person. `Decision.left_out` says which photos were left out and
-        why: one that cannot be read or has changed, or that a human said something else of.
-        Refused if none is left.
+        why: one that cannot be read or has changed, that a human said something else of, or that
+        shows the person already, unless `same_person_twice`. Refused if none is left.
         """
-        return self._name_group(group.faces, name, known=known, workers=workers)
+        twice = same_person_twice
+        return self._name_group(group.faces, name, known=known, twice=twice, workers=workers)
 
     def _name_group(
-        self, faces: "Sequence[UnnamedFace]", name: str, *, known: bool, workers: int
+        self,
+        faces: "Sequence[UnnamedFace]",
+        name: str,
+        *,
+        known: bool,
+        workers: int,
+        twice: bool = False,
     ) -> Decision:
         found: list[PhotoFace] = []
         left_out: list[tuple[str, str]] = []
@@ -241,7 +253,9 @@ class Review:
         if not found:
             why = "; ".join(why for _, why in left_out[:3])
             raise Refused(f"none of the photos can be used: {why}")
-        decision = self._faces.confirm(found, person_name(name), who=_who(known), as_group=True)
+        decision = self._faces.confirm(
+            found, person_name(name), who=_who(known), as_group=True, same_person_twice=twice
+        )
         return replace(decision, left_out=(*left_out, *decision.left_out))
 
     def reject(self, faces: "Sequence[UnnamedFace]", name: str) -> Decision:

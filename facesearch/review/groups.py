@@ -1,9 +1,11 @@
 """Unnamed faces in photos -> groups of one person each, which keep their number from run to run.
 
-Faces of enrolled people are not among them. The gallery file keeps which faces were in which group.
+All faces of the photos are grouped, and those of enrolled people are then taken out: so naming
+somebody leaves the groups of everybody else as they were (docs/decisions/0025-groups-that-stay.md).
+The gallery file keeps which faces were in which group.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +28,7 @@ CROP_PX = 112  # height of a face from which more pixels add nothing
 
 @dataclass(frozen=True, slots=True)
 class UnnamedFace:
-    """A face in a photo that no human has named."""
+    """A face in a photo, as groups hold it."""
 
     photo: str
     number: int  # among the faces of its photo as `identify` lists them, from 1
@@ -57,21 +59,23 @@ class Unnamed:
 
 
 def group_unnamed(
-    faces: Sequence[UnnamedFace], embeddings: Floats, people: Floats, model: Model
+    faces: Sequence[UnnamedFace],
+    embeddings: Floats,
+    unnamed: Collection[UnnamedFace],
+    model: Model,
 ) -> list[tuple[UnnamedFace, ...]]:
-    """Return `faces` (n) with `embeddings` (n, dim) in groups of one person.
+    """Return the `unnamed` of all `faces` (n) with `embeddings` (n, dim) in groups of one person.
 
-    First come those of many large faces, which are the easiest to name. `people` (m, dim) are the
-    mean templates of the enrolled people.
+    First come those of many large faces, which are the easiest to name.
     """
     cohort = model.cohort
     if not model.head.follows_cosine:
         cohort = replace(cohort, score_mean=0.0, score_std=COSINE_STD)
     numbers = {photo: number for number, photo in enumerate({face.content_hash for face in faces})}
     photos = np.array([numbers[face.content_hash] for face in faces], np.int64)
-    groups = group_faces(np.arange(len(faces)), embeddings, photos, people, cohort)
-    found = [tuple(faces[place] for place in group) for group in groups]
-    return sorted(found, key=ease_of_naming, reverse=True)
+    groups = group_faces(np.arange(len(faces)), embeddings, photos, cohort)
+    left = [tuple(faces[place] for place in group if faces[place] in unnamed) for group in groups]
+    return sorted(filter(None, left), key=ease_of_naming, reverse=True)
 
 
 def ease_of_naming(group: Sequence[UnnamedFace]) -> float:

@@ -5,6 +5,7 @@ import weakref
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from facesearch.duplicates import report_page as page
 from facesearch_cli import cluster as command
@@ -40,6 +41,21 @@ def test_a_named_group_is_identified_until_that_is_undone(run, album, facesearch
 
     assert facesearch("undo", 1).exit_code == 0
     assert [row[0] for row in rows(run(album))] == ["1"] * 3
+
+
+def test_both_faces_of_a_collage_are_named_if_that_is_said(run, album, facesearch):
+    portrait = Image.open(album / "grace.jpg")
+    collage = Image.new("RGB", (2 * portrait.width, portrait.height))
+    for place in range(2):
+        collage.paste(portrait, (place * portrait.width, 0))
+    collage.save(album / "collage.png")
+    assert [row[1] for row in rows(run(album))[:1]] == ["5"]
+    named = run(album, "--name", 1, "Grace")
+    assert (named.exit_code, named.stdout) == (UNREADABLE, "Said that 4 faces are Grace.\n")
+    assert "another face of this photo is Grace" in named.stderr
+    assert facesearch("undo", 1).exit_code == 0
+    named = run(album, "--name", 1, "Grace", "--same-person-twice")
+    assert (named.exit_code, named.stdout) == (0, "Said that 5 faces are Grace.\n")
 
 
 def test_json_is_one_object_with_every_face(run, album):

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from deciding import confirm, reject
 from fake_model import FakeModel, save_photo
@@ -12,7 +13,7 @@ from gallery_rows import make_read_only, select
 from facesearch.errors import GalleryError, Refused
 from facesearch.gallery import import_gallery, review
 from facesearch.gallery.faces import Faces
-from facesearch.review.groups import UnnamedFace, ease_of_naming
+from facesearch.review.groups import UnnamedFace, ease_of_naming, group_unnamed
 
 ADA, GRACE, HEDY, MARY, JOAN = 10, 20, 30, 40, 50
 
@@ -168,6 +169,43 @@ def test_two_faces_in_one_photo_are_two_people(fake_gallery, shoot):
     found = fake_gallery.review.cluster([shoot((ADA, 1), (ADA, 2)), shoot((ADA, 3))])
     assert sorted(len(group.faces) for group in found.groups) == [2]
     assert found.alone == 1
+
+
+def test_a_collage_shows_one_person_twice_photoprism_5811(fake_gallery, shoot):
+    collage = shoot((ADA, 1), (ADA, 1))
+    (group,) = fake_gallery.review.cluster([collage, shoot((ADA, 3))]).groups
+    assert len(group.faces) == 3
+    decision = fake_gallery.review.name_group(group, "Ada")
+    assert decision.left_out == ((str(collage), "another face of this photo is Ada"),)
+    fake_gallery.history.undo(decision.id)
+    decision = fake_gallery.review.name_group(group, "Ada", same_person_twice=True)
+    assert decision.summary == "said that 3 faces are Ada"
+    assert fake_gallery.upkeep.check() == []
+
+
+def test_naming_one_person_leaves_the_groups_of_the_others_as_they_were(fake_gallery, photos):
+    before = fake_gallery.review.cluster(photos)
+    ada = of_ada(before)
+    fake_gallery.review.name_group(ada, "Ada")
+    left = {number: faces for number, faces in members(before).items() if number != ada.id}
+    assert members(fake_gallery.review.cluster(photos)) == left
+
+
+def test_faces_stay_together_when_the_face_between_them_gets_a_name(fake_model):
+    """A named face still ties two faces together, which alone would be apart."""
+    axes = np.eye(fake_model.dim, dtype=np.float32)
+    spread = (1 - 0.8**2) ** 0.5
+    between, one, other = (
+        axes[0],
+        0.8 * axes[0] + spread * axes[1],
+        0.8 * axes[0] - spread * axes[1],
+    )
+    faces = [UnnamedFace(f"{n}.jpg", 1, (0, 0, 99, 99), 1.0, str(n)) for n in range(3)]
+    rows = np.stack([one, between, other])
+    tied = group_unnamed(faces, rows, {faces[0], faces[2]}, fake_model)
+    assert tied == [(faces[0], faces[2])]
+    alone = group_unnamed(faces[::2], rows[::2], {faces[0], faces[2]}, fake_model)
+    assert [len(group) for group in alone] == [1, 1]
 
 
 def test_a_photo_that_has_changed_or_gone_is_left_out_and_the_others_are_named(
