@@ -51,6 +51,7 @@ from PIL import Image, ImageDraw
 
 from benchmarks.report import parse_arguments, show
 from facesearch import Gallery
+from facesearch.pictures import Picture
 from facesearch.serving.thumbnails import Thumbnails
 from facesearch.storage.rows import FaceRow
 from facesearch.vectors import unit
@@ -131,7 +132,9 @@ def build(path: Path) -> None:
                         people[owner] = store.people.add(name_of(owner))
                     noise = rng.standard_normal(width).astype(np.float32)
                     template = unit(centers[owner] + WITHIN * unit(noise))
-                    photo = sha256(b"%d" % number).hexdigest(), f"/absent/{number}.jpg", 640, 480
+                    file_hash = sha256(b"%d" % number).hexdigest()
+                    kept = store.pictures.kept(Picture(file_hash, file_hash, 1, 640, 480))
+                    photo = kept, f"/absent/{number}.jpg"
                     face_id = store.faces.insert(
                         *(store.journal(), people[owner], photo),
                         FaceRow(BOX, landmarks, 0.9, 50.0),

@@ -11,8 +11,8 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels, 
 class FacePlace:
     """A place in a photo where a face is, whether or not anybody is enrolled from there."""
 
-    content_hash: str  # SHA-256 of the photo's bytes
-    box: Box
+    content_hash: str  # the photo's key in the gallery, see storage/pictures.py
+    box: Box  # as it is kept, see facesearch.pictures
 
 
 def same_place(a: Box, b: Box) -> bool:

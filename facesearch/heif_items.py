@@ -4,15 +4,21 @@ A file consists of boxes in boxes (ISO/IEC 14496-12); the box 'meta' says which 
 where they lie, and which are made of others (ISO/IEC 23008-12).
 """
 
+import re
 import struct
 from collections.abc import Iterator
+
+# The first bytes of an AVIF. mif1 and msf1 are "some HEIF": the compatible brands that follow tell.
+AVIF = rb".{4}ftyp((mif1|msf1).{4}(.{4}){0,15}?)?avi[fs]"
 
 
 def heif_parts(data: bytes) -> Iterator[bytes]:
     """Yield the coded items that the primary picture of a HEIC or AVIF file is made of.
 
     These are the primary item and those that it is derived from, as the tiles of a grid; neither
-    EXIF, XMP, thumbnails nor depth. Raises ValueError if the boxes do not say where they are.
+    EXIF, XMP, thumbnails nor depth. Of HEIC also how a reader turns, mirrors and cuts what is
+    coded, since it does so before anybody sees the picture; of AVIF that becomes its orientation.
+    Raises ValueError if the boxes do not say where they are.
     """
     top = dict(boxes(data, 0, len(data)))
     if b"meta" not in top:
@@ -25,6 +31,8 @@ def heif_parts(data: bytes) -> Iterator[bytes]:
     made_of = derived_from(data, *meta[b"iref"]) if b"iref" in meta else {}
     places = item_places(data, *meta[b"iloc"])
     inside = meta.get(b"idat", (0, 0))
+    if not re.match(AVIF, data, re.DOTALL):
+        yield from transformations(data, meta)
     wanted, seen = [primary], set[int]()
     while wanted:
         item = wanted.pop(0)
@@ -38,6 +46,14 @@ def heif_parts(data: bytes) -> Iterator[bytes]:
         base = inside[0] if construction == 1 else 0
         for offset, length in extents:
             yield data[base + offset : base + offset + length]
+
+
+def transformations(data: bytes, meta: dict[bytes, tuple[int, int]]) -> Iterator[bytes]:
+    """Yield the boxes of the box 'meta' that say how pictures are turned, mirrored and cut."""
+    properties = dict(boxes(data, *meta[b"iprp"])) if b"iprp" in meta else {}
+    for kind, (start, end) in boxes(data, *properties.get(b"ipco", (0, 0))):
+        if kind in (b"irot", b"imir", b"clap"):
+            yield kind + data[start:end]
 
 
 def boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:

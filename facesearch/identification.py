@@ -20,6 +20,7 @@ from facesearch.manifest import mirrors, subject
 from facesearch.model import Model
 from facesearch.openset import Strangers, assign, posterior
 from facesearch.photo import Photo
+from facesearch.pictures import Picture
 from facesearch.vectors import Floats, unit
 
 REFERENCE_VIEWS = 2  # a reference is the mean embedding of so many views of its crop
@@ -33,13 +34,21 @@ AMBIGUOUS_ODDS = 3.0  # a name has to be this many times likelier than the runne
 class Seen:
     """What a photo shows before anybody is named: n faces, largest first."""
 
-    content_hash: str
-    width: int  # of the whole photo, in pixels
-    height: int
+    picture: Picture
     faces: list[Face]
     crops: NDArray[np.uint8]  # (n, side, side, 3) RGB, of the model's side; or NO_CROPS
     embeddings: Floats  # (n, dim) unit rows
     remark: str | None = None  # see `Photo.remark`
+
+    @property
+    def width(self) -> int:
+        """Of the whole photo as shown, in pixels."""
+        return self.picture.width
+
+    @property
+    def height(self) -> int:
+        """Of the whole photo as shown, in pixels."""
+        return self.picture.height
 
     def only(self, *places: int) -> "Seen":
         """Return the same photo with just the faces at `places`, as copies."""
@@ -99,9 +108,7 @@ def look(photo: Photo, model: Model, *, as_reference: bool = False) -> Seen:
     embeddings = model.embed(crops)
     if as_reference and len(faces):
         embeddings = look_again(model, crops, embeddings, REFERENCE_VIEWS)
-    return Seen(
-        photo.content_hash, photo.width, photo.height, faces, crops, embeddings, photo.remark
-    )
+    return Seen(photo.picture, faces, crops, embeddings, photo.remark)
 
 
 def cut(photo: Photo, faces: Sequence[Face], model: Model) -> NDArray[np.uint8]:

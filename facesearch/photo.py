@@ -30,7 +30,10 @@ from facesearch.camera_raw import (
     orientation_of,
 )
 from facesearch.errors import PhotoError
+from facesearch.heif_items import AVIF
+from facesearch.picture_identity import picture_identity
 from facesearch.picture_repair import has_all_rows, repairs
+from facesearch.pictures import Picture
 from facesearch.tiff import with_black_zero
 
 MAX_PIXELS = 200_000_000  # as many as the largest phone cameras take
@@ -44,8 +47,7 @@ _READERS = (
     (rb"\xff\xd8\xff", "PIL.JpegImagePlugin", "JpegImageFile"),  # MPO starts with a whole JPEG
     (rb"\x89PNG\r\n\x1a\n", "PIL.PngImagePlugin", "PngImageFile"),
     (rb"RIFF....WEBP", "PIL.WebPImagePlugin", "WebPImageFile"),
-    # mif1 and msf1 are "some HEIF": the compatible brands that follow tell whether it is AVIF
-    (rb".{4}ftyp((mif1|msf1).{4}(.{4}){0,15}?)?avi[fs]", "PIL.AvifImagePlugin", "AvifImageFile"),
+    (AVIF, "PIL.AvifImagePlugin", "AvifImageFile"),
     (rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", "pillow_heif", "HeifImageFile"),
     (rb"II[*+]\0|MM\0[*+]", "PIL.TiffImagePlugin", "TiffImageFile"),
     (rb"GIF8[79]a", "PIL.GifImagePlugin", "GifImageFile"),
@@ -74,9 +76,10 @@ class Photo:
 
     name: str  # for messages: the path as given, or a name for bytes
     content_hash: str  # SHA-256 of the file's bytes, in hex
+    identity: str = field(repr=False)  # of the picture, see picture_identity.py
     width: int  # of the whole upright photo, in pixels
     height: int
-    oriented: bool  # whether the file says which side is up, so that no turn has to be guessed
+    orientation: int  # as in EXIF, 1 to 8; 0 where the file does not say which side is up
     _data: bytes = field(repr=False)
     _turn: Image.Transpose | None = field(repr=False)
     remark: str | None = None  # what a user should know of how the file was read, if anything
@@ -91,10 +94,21 @@ class Photo:
         """
         height, width, _ = pixels.shape
         content_hash = hashlib.sha256(pixels.tobytes()).hexdigest()
-        photo = cls(name, content_hash, width, height, True, b"", None)
+        photo = cls(name, content_hash, content_hash, width, height, 1, b"", None)
         photo._decoded = np.array(pixels, np.uint8, order="C")
         photo._decoded.flags.writeable = False
         return photo
+
+    @property
+    def oriented(self) -> bool:
+        """Whether the file says which side is up, so that no turn has to be guessed."""
+        return self.orientation > 0
+
+    @property
+    def picture(self) -> Picture:
+        """Which picture this is, whatever other programs write into the file beside it."""
+        turn = self.orientation or 1
+        return Picture(self.identity, self.content_hash, turn, self.width, self.height)
 
     def frames(self) -> int:
         """Return how many frames of an animation, pages or pictures of one shot the file holds.
@@ -222,23 +236,24 @@ def photo_from_bytes(data: bytes, name: str = "photo", *, max_pixels: int = MAX_
     or claims more than `max_pixels`, or if the preview is but a thumbnail; no pixels are decoded
     before that is checked.
     """
-    content_hash = hashlib.sha256(data).hexdigest()
     read = _photo_of_raw if is_camera_raw(data) else _photo_of
-    return read(data, name, content_hash, max_pixels)
+    photo = read(data, name, max_pixels)
+    photo.content_hash = hashlib.sha256(data).hexdigest()
+    return photo
 
 
-def _photo_of_raw(data: bytes, name: str, content_hash: str, max_pixels: int) -> Photo:
+def _photo_of_raw(data: bytes, name: str, max_pixels: int) -> Photo:
     """Return the photo that is a camera raw's largest preview."""
     preview = largest_preview(data)
     if preview is None or max(preview.width, preview.height) < MIN_PREVIEW_PX:
         what = "no JPEG preview" if preview is None else "only a thumbnail as its preview"
         advice = "convert it to JPEG, TIFF or HEIC"
         raise PhotoError(f"cannot read {name}: it is a camera raw with {what}; {advice}")
-    photo = _photo_of(data[preview.at :], name, content_hash, max_pixels)
+    photo = _photo_of(data[preview.at :], name, max_pixels)
     size = f"{photo.width} x {photo.height}"
     orientation = 0 if photo.oriented else orientation_of(data)
     if orientation:
-        photo.oriented, photo._turn = True, _TURNS.get(orientation)
+        photo.orientation, photo._turn = orientation, _TURNS.get(orientation)
         if orientation >= 5:
             photo.width, photo.height = photo.height, photo.width
     photo.is_preview = True
@@ -246,20 +261,20 @@ def _photo_of_raw(data: bytes, name: str, content_hash: str, max_pixels: int) ->
     return photo
 
 
-def _photo_of(data: bytes, name: str, content_hash: str, max_pixels: int) -> Photo:
+def _photo_of(data: bytes, name: str, max_pixels: int) -> Photo:
     """Return the photo in `data`, repaired if that is what makes its header readable."""
     try:
-        return _photo_as_it_is(data, name, content_hash, max_pixels)
+        return _photo_as_it_is(data, name, max_pixels)
     except _Damaged:
         for repaired, remark in repairs(data):
             with suppress(_Damaged):
-                photo = _photo_as_it_is(repaired, name, content_hash, max_pixels)
-                photo.remark = remark
+                photo = _photo_as_it_is(repaired, name, max_pixels)
+                photo.identity, photo.remark = picture_identity(data), remark
                 return photo
         raise
 
 
-def _photo_as_it_is(data: bytes, name: str, content_hash: str, max_pixels: int) -> Photo:
+def _photo_as_it_is(data: bytes, name: str, max_pixels: int) -> Photo:
     with _photo_errors(name):
         image = _open(data, name)
         width, height = image.size
@@ -273,7 +288,7 @@ def _photo_as_it_is(data: bytes, name: str, content_hash: str, max_pixels: int) 
     if orientation >= 5 and not size_is_upright:
         width, height = height, width
     turn = None if image.format == "TIFF" else _TURNS.get(orientation)
-    return Photo(name, content_hash, width, height, orientation > 0, data, turn)
+    return Photo(name, "", picture_identity(data), width, height, orientation, data, turn)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

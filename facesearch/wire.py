@@ -154,7 +154,7 @@ def person_faces(name: str, faces: Iterable[tuple[str | None, "KnownFace"]]) -> 
             {
                 "photo": path,
                 "hash": face.content_hash,
-                "box": rounded_box(face.box),
+                "box": rounded_box(face.shown),
                 "assigned_by": face.assigned_by,
             }
             for path, face in faces
@@ -187,7 +187,7 @@ def unnamed(found: "Unnamed") -> Object:
                     {
                         "photo": face.photo,
                         "face": face.number,
-                        "box": rounded_box(face.box),
+                        "box": rounded_box(face.shown),
                         "score": round(face.score, 4),
                         "sha256": face.content_hash,
                     }
@@ -317,7 +317,7 @@ def enrolled_face(face: "EnrolledFace") -> Object:
         "person": face.person,
         "photo": face.photo,
         "hash": face.content_hash,
-        "box": rounded_box(face.box),
+        "box": rounded_box(face.shown),
     }
 
 

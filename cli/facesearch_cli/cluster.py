@@ -73,7 +73,7 @@ def cluster(
         found = clustered(gallery, photos, screen, small=small)
         group = None if number is None else group_with_id(number, found)
         if html is not None:
-            html.write_text(page_of(found, what), "utf-8")
+            html.write_text(page_of(found, what, gallery), "utf-8")
         decision: Decision | None = None
         left_out: Sequence[tuple[str, str]] = ()
         if group is not None:
@@ -173,7 +173,7 @@ def summary(found: "Unnamed", what: str) -> str:
     )
 
 
-def page_of(found: "Unnamed", what: str) -> str:
+def page_of(found: "Unnamed", what: str, gallery: "Gallery") -> str:
     """Return an HTML page with the faces of each group side by side."""
     from facesearch.duplicates.report_page import Picture, cut_out, page
 
@@ -181,7 +181,7 @@ def page_of(found: "Unnamed", what: str) -> str:
         (
             f"Group {group.id}: {counted(len(group.faces), what)}",
             (
-                Picture(cut_out(face.photo, face.content_hash, face.box), face.photo, "")
+                Picture(cut_out(face.photo, gallery.faces.as_stored(face)), face.photo, "")
                 for face in group.faces[:MAX_SHOWN]
             ),
         )

@@ -202,23 +202,15 @@ def people_page(found: "PeopleProposals", bearers: str, gallery: "Gallery") -> s
 
 def faces_of(gallery: "Gallery", name: str, *, keep: bool = False) -> list["Picture"]:
     """Return the first faces of a person for the page."""
-    from facesearch.duplicates.enrolled import EnrolledFace
-
-    return [
-        pictured(
-            EnrolledFace(name, path, face.content_hash, face.box, face.id),
-            "keep" if keep else "",
-            keep=keep,
-        )
-        for path, face in gallery.people.faces_of(name)[:MAX_SHOWN]
-    ]
+    faces = gallery.duplicates.enrolled_faces(name)[:MAX_SHOWN]
+    return [pictured(face, "keep" if keep else "", keep=keep) for face in faces]
 
 
 def pictured(face: "EnrolledFace", note: str, *, keep: bool = False) -> "Picture":
     """Return a face for the page; if its photo is gone, only the caption is shown."""
     from facesearch.duplicates.report_page import Picture, cut_out
 
-    picture = cut_out(photo_or_hash(face), face.content_hash, face.box)
+    picture = cut_out(photo_or_hash(face), face.stored)
     return Picture(picture, f"{face.person}: {photo_or_hash(face)}", note, keep)
 
 

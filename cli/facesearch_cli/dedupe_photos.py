@@ -96,7 +96,7 @@ class PhotoSearch:
 
 
 def different_photos(file: Path, options: Options) -> set[frozenset[str]]:
-    """Return the pairs of content hashes that a human marked as different pictures."""
+    """Return the pairs of pictures that a human marked as different pictures."""
     if not file.exists():
         return set()
     with options.opened() as gallery:
@@ -107,7 +107,7 @@ def mark_different(photos: tuple[Path, Path], options: Options) -> None:
     """Remember in the gallery that two photos are different pictures."""
     from facesearch.photo import read_photo
 
-    first, second = (read_photo(photo).content_hash for photo in photos)
+    first, second = (read_photo(photo).identity for photo in photos)
     with options.opened(create=True) as gallery:
         report_decision(gallery.duplicates.not_same_photos([(first, second)]), options)
 

@@ -4,12 +4,12 @@
 leaves out what a human has decided.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from facesearch.boxes import Box
+from facesearch.boxes import Box, FacePlace
 from facesearch.duplicates.judge import (
     USUAL_SHARE,
     Enrolled,
@@ -24,6 +24,7 @@ from facesearch.duplicates.same_face import same_faces
 from facesearch.duplicates.same_person import same_people
 from facesearch.duplicates.two_people import two_in_one
 from facesearch.model import Model
+from facesearch.storage.rows import KnownFace
 from facesearch.storage.store import Store
 from facesearch_indexes.base import VectorIndex
 
@@ -34,9 +35,11 @@ class EnrolledFace:
 
     person: str
     photo: str | None  # path; None if the gallery does not know it
-    content_hash: str  # of the photo's bytes
-    box: Box
+    content_hash: str  # key of the photo, see storage/pictures.py
+    box: Box  # as it is kept, see facesearch.pictures
+    shown: Box  # where it was shown when it was enrolled
     id: int
+    stored: FacePlace  # by its picture's identity, in the picture as it is stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +174,15 @@ class EnrolledTwiceFinder:
         """
         found = same_faces(self._enrolled, index=self._index)
         faces = self._faces(i for same in found for i in same.templates)
-        different = self._store.verdicts.not_same_photos()
+        identity_of = self._store.pictures.identity_of
+        pairs = self._store.verdicts.not_same_photos()
+        different = {frozenset(map(identity_of, pair)) for pair in pairs}
         return tuple(
             FaceTwice((faces[first], faces[second]), same.cosine)
             for same in found
             for first, second in [same.templates]
-            if not in_different_photos(faces[first], faces[second], different)
+            if frozenset(identity_of(faces[i].content_hash) for i in same.templates)
+            not in different
         )
 
     def _photos_by_person(self) -> tuple[list[int], list[int]]:
@@ -206,7 +212,7 @@ class EnrolledTwiceFinder:
     def _faces(self, templates: Iterable[int]) -> dict[int, EnrolledFace]:
         """Return the faces of `templates`, by template id."""
         return {
-            template: EnrolledFace(face.person, path, face.content_hash, face.box, face.id)
+            template: enrolled_face(path, face, self._store)
             for template, path, face in self._store.faces.of_templates(templates)
         }
 
@@ -218,10 +224,10 @@ def splits_merge(camps: tuple[tuple[int, ...], tuple[int, ...]], merged: set[int
     )
 
 
-def in_different_photos(a: EnrolledFace, b: EnrolledFace, different: Set[tuple[str, str]]) -> bool:
-    """Return whether the photos of two faces are one of the `different` pairs of hashes."""
-    first, second = sorted((a.content_hash, b.content_hash))
-    return (first, second) in different
+def enrolled_face(path: str | None, face: KnownFace, store: Store) -> EnrolledFace:
+    """Return `face`, which is enrolled from the photo at `path`."""
+    stored = store.pictures.as_stored(FacePlace(face.content_hash, face.box))
+    return EnrolledFace(face.person, path, face.content_hash, face.box, face.shown, face.id, stored)
 
 
 def look_alikes(

@@ -23,9 +23,10 @@ from facesearch.duplicates.camera import NO_CAMERA, Camera, camera_from_text, ca
 from facesearch.duplicates.picture import CODE_BYTES, RADIUS, SIDE, Likeness, Look, compare
 from facesearch.private import make_private_file, make_private_folder
 
-PackedSeen = tuple[int, int, bytes, bytes]  # a photo's width and height; its faces, embeddings
+# A picture's identity, orientation, width and height; the faces in it, and their embeddings
+PackedSeen = tuple[str, int, int, int, bytes, bytes]
 
-VERSION = 4  # of the tables, and of everything that looks and likenesses depend on
+VERSION = 5  # of the tables, and of everything that looks and likenesses depend on
 COMMIT_AFTER_S = 1.0  # the most work a kill may cost
 BUSY_TIMEOUT_S = 60.0  # how long to wait while another program writes
 _LOOKS = 4096  # looks held in memory, 36 MB
@@ -39,12 +40,13 @@ CREATE TABLE file (
     path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode TEXT, content_hash TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE picture (
-    id INTEGER PRIMARY KEY, content_hash TEXT UNIQUE, width INTEGER, height INTEGER,
+    id INTEGER PRIMARY KEY, content_hash TEXT UNIQUE, identity TEXT, width INTEGER, height INTEGER,
     colourless INTEGER, colours REAL, plain INTEGER, grey BLOB, codes BLOB, camera TEXT,
     compared INTEGER DEFAULT 0
 ) STRICT;
 CREATE TABLE seen (
-    content_hash TEXT, fingerprint TEXT, width INTEGER, height INTEGER, faces BLOB, embeddings BLOB,
+    content_hash TEXT, fingerprint TEXT, identity TEXT, orientation INTEGER, width INTEGER,
+    height INTEGER, faces BLOB, embeddings BLOB,
     PRIMARY KEY (content_hash, fingerprint)
 ) STRICT;
 CREATE TABLE near (
@@ -83,6 +85,7 @@ class PhotoFile:
 
     path: str  # absolute
     content_hash: str
+    identity: str  # of its picture, see picture_identity.py
     state: FileState
     width: int  # upright, in pixels
     height: int
@@ -132,13 +135,14 @@ class PhotoCache:
         ).fetchone()
         return row and int(row[0])
 
-    def add_picture(self, content_hash: str, look: Look, camera: Camera) -> int:
+    def add_picture(self, content_hash: str, identity: str, look: Look, camera: Camera) -> int:
         """Keep the look of a picture and what its camera wrote; return its id."""
         cursor = self._write(
-            "INSERT INTO picture (content_hash, width, height, colourless, colours, plain, grey, "
-            "codes, camera) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO picture (content_hash, identity, width, height, colourless, colours, "
+            "plain, grey, codes, camera) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 content_hash,
+                identity,
                 look.width,
                 look.height,
                 look.grayscale,
@@ -171,26 +175,28 @@ class PhotoCache:
         codes = _unpacked_codes(codes)
         return Look(width, height, bool(grayscale), colors, bool(plain), small, codes)
 
-    def camera(self, picture: int) -> Camera:
-        """Return what the camera wrote into a picture that is kept."""
-        row = self._db.execute("SELECT camera FROM picture WHERE id = ?", (picture,)).fetchone()
+    def identity_and_camera(self, picture: int) -> tuple[str, Camera]:
+        """Return the identity of a picture that is kept, and what the camera wrote into it."""
+        row = self._db.execute(
+            "SELECT identity, camera FROM picture WHERE id = ?", (picture,)
+        ).fetchone()
         if row is None:
             raise sqlite3.DatabaseError("another run has deleted a picture")
-        return camera_from_text(row[0])
+        return str(row[0]), camera_from_text(row[1])
 
     def seen(self, content_hash: str, fingerprint: str) -> PackedSeen | None:
         """Return what the model with that fingerprint saw in a photo; None if it never looked."""
         row = self._db.execute(
-            "SELECT width, height, faces, embeddings FROM seen "
+            "SELECT identity, orientation, width, height, faces, embeddings FROM seen "
             "WHERE (content_hash, fingerprint) = (?, ?)",
             (content_hash, fingerprint),
         ).fetchone()
-        return row and (int(row[0]), int(row[1]), row[2], row[3])
+        return row and (str(row[0]), int(row[1]), int(row[2]), int(row[3]), row[4], row[5])
 
     def add_seen(self, content_hash: str, fingerprint: str, packed: PackedSeen) -> None:
         """Keep what the model with that fingerprint saw in a photo."""
         values = (content_hash, fingerprint, *packed)
-        self._write("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", values)
+        self._write("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def compare_new(self) -> Iterator[tuple[int, int]]:
         """Find the pictures near every new one; yield how many are done, and of how many."""

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -193,14 +194,26 @@ class _Finder:
             content_hash = photo.content_hash
             picture = self.cache.picture_id(content_hash)
             if picture is None:
-                picture = self.cache.add_picture(content_hash, look_at(photo), camera_of(photo))
+                picture = self.cache.add_picture(
+                    content_hash, photo.identity, look_at(photo), camera_of(photo)
+                )
             # Keep the hash only if the file did not change while it was read.
             if state == FileState.of(Path(path).stat()):
                 self.cache.add_file(path, state, content_hash)
         look = self.cache.look(picture)
-        size, camera = (look.width, look.height), self.cache.camera(picture)
-        beside = self.companions.of(path)
-        return PhotoFile(path, content_hash, state, *size, picture, folder, camera, beside)
+        identity, camera = self.cache.identity_and_camera(picture)
+        return PhotoFile(
+            path=path,
+            content_hash=content_hash,
+            identity=identity,
+            state=state,
+            width=look.width,
+            height=look.height,
+            picture=picture,
+            folder=folder,
+            camera=camera,
+            companions=self.companions.of(path),
+        )
 
     def read_again(self, files: list[PhotoFile]) -> list[PhotoFile]:
         """Return `files` itself, or a new list if some have changed or gone since."""
@@ -219,9 +232,12 @@ class _Finder:
         by_picture: dict[int, list[PhotoFile]] = defaultdict(list)
         for file in files:
             by_picture[file.picture].append(file)
-        picture_of = {same[0].content_hash: picture for picture, same in by_picture.items()}
-        pairs = [[picture_of[h] for h in pair if h in picture_of] for pair in self.different]
-        different = [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
+        pictures_of: dict[str, set[int]] = defaultdict(set)
+        for picture, same in by_picture.items():
+            pictures_of[same[0].content_hash].add(picture)
+            pictures_of[same[0].identity].add(picture)
+        pairs = [[pictures_of.get(h, set()) for h in pair] for pair in self.different]
+        different = [pair for ones, others in pairs for pair in product(ones, others)]
         parts, weak = connect(by_picture, self.near(by_picture), self.alike, different)
         groups = []
         for part in parts:

@@ -8,6 +8,7 @@ from html import escape
 
 from PIL import Image
 
+from facesearch.boxes import FacePlace
 from facesearch.errors import PhotoError
 from facesearch.photo import Photo, read_photo
 
@@ -61,16 +62,16 @@ def page(title: str, summary: str, groups: Iterable[tuple[str, Iterable[Picture]
     )
 
 
-def cut_out(path: str, content_hash: str, box: tuple[float, float, float, float]) -> Photo | str:
-    """Return the face at `box` with a margin, for a `Picture`.
+def cut_out(path: str, at: FacePlace) -> Photo | str:
+    """Return the face `at` a place of its picture as stored, with a margin, for a `Picture`.
 
     "" if the photo is missing or has changed; a `Picture` of it shows its caption alone.
     """
     try:
         photo = read_photo(path)
-        if photo.content_hash != content_hash:
+        if not photo.picture.is_known_by(at.content_hash):
             return ""
-        left, top, right, bottom = box
+        left, top, right, bottom = photo.picture.shown_from(at.content_hash, at.box)
         side = max(right - left, bottom - top)
         pixels = photo.pixels(min(1.0, THUMBNAIL / side))
     except PhotoError:

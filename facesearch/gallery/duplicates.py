@@ -12,6 +12,7 @@ from facesearch.gallery.session import Session
 
 if TYPE_CHECKING:
     from facesearch.duplicates.enrolled import (
+        EnrolledFace,
         EnrolledTwice,
         EnrolledTwiceFinder,
         FaceTwice,
@@ -73,6 +74,14 @@ class Duplicates:
             others |= nearest.keys()
             return look_alikes(store, view.judge, person, others, view.strangers.people)
 
+    def enrolled_faces(self, name: str) -> "list[EnrolledFace]":
+        """Return the faces of a person as the proposals hold them; raises UnknownPerson."""
+        from facesearch.duplicates.enrolled import enrolled_face
+
+        with self._store.snapshot():
+            faces = self._store.faces.of_person(self._session.person(name))
+            return [enrolled_face(path, face, self._store) for path, face in faces]
+
     @contextmanager
     def _finding(self) -> Iterator["EnrolledTwiceFinder"]:
         from facesearch.duplicates.enrolled import EnrolledTwiceFinder
@@ -81,12 +90,13 @@ class Duplicates:
             yield EnrolledTwiceFinder(self._store, self._session.model, view.index)
 
     def not_same_photos(self, pairs: Iterable[tuple[str, str]]) -> Decision:
-        """Say that pairs of photos, by their content hashes, are not the same picture."""
+        """Say that pairs of photos, by their keys or identities, are not the same picture."""
+        identity_of = self._store.pictures.identity_of
         decisions = Decisions(self._session)
         with decisions.deciding() as journal:
-            new = {
-                (min(pair), max(pair)) for pair in pairs
-            } - self._store.verdicts.not_same_photos()
+            known = {tuple(sorted(pair)) for pair in self.different_photos()}
+            by_identity = (sorted(map(identity_of, pair)) for pair in pairs)
+            new = {(first, second) for first, second in by_identity} - known
             for first, second in sorted(new):
                 if first == second:
                     raise Refused("a picture is the same as itself")
@@ -96,5 +106,11 @@ class Duplicates:
             return decisions.decide("not-same-photo", summary, journal, None)
 
     def different_photos(self) -> set[frozenset[str]]:
-        """Return the pairs of content hashes that a human said are not one picture."""
-        return {frozenset(pair) for pair in self._store.verdicts.not_same_photos()}
+        """Return the pairs of pictures that a human said are two.
+
+        By their identities; by the hash of its bytes where nobody has seen a photo since a former
+        version.
+        """
+        identity_of = self._store.pictures.identity_of
+        pairs = self._store.verdicts.not_same_photos()
+        return {frozenset(map(identity_of, pair)) for pair in pairs}

@@ -112,7 +112,7 @@ class Enroller:
         """Return what the photo shows, why it cannot be read, or None if it is enrolled."""
         try:
             photo = read_photo(path)
-            if (name, photo.content_hash) in enrolled:
+            if (name, self._session.kept(photo.picture, path).key) in enrolled:
                 return None
             return look(photo, self._model, as_reference=True)
         except PhotoError as error:
@@ -176,10 +176,11 @@ class Enroller:
 
     def _obstacle(self, path: Path, name: str, photo: Seen, place: int) -> Enrollment | None:
         """Return why the chosen face is not to be stored, None if it is."""
-        known = self._store.faces.in_photo(photo.content_hash)
+        kept = self._store.pictures.kept(photo.picture)
+        known = self._store.verdicts.of_photo(kept.key).enrolled
         if any(other.person == name for other in known):
             return Enrollment(str(path), name, "already")
-        box = photo.faces[place].box
+        box = kept.box(photo.faces[place].box)
         owner = next((k.person for k in known if same_place(k.box, box)), None)
         if owner is None:
             return None
@@ -190,12 +191,14 @@ class Enroller:
     def _store_face(self, person: int, path: Path, photo: Seen, place: int) -> float:
         """Store one face and the decision to enroll it; return the face's sharpness."""
         face, sharp = photo.faces[place], sharpness(photo.crops[place])
+        kept = self._store.pictures.kept(photo.picture)
+        landmarks = kept.points(face.landmarks)
         # The changes are not noted in the log: faces are many, and undoing finds the rows by face.
         face_id = self._store.faces.insert(
             self._store.journal(),
             person,
-            (photo.content_hash, str(path.absolute()), photo.width, photo.height),
-            FaceRow(face.box, face.landmarks, face.score, sharp),
+            (kept, str(path.absolute())),
+            FaceRow(kept.box(face.box), landmarks, face.score, sharp),
             photo.embeddings[place],
             self._model.fingerprint,
             "human",
@@ -211,11 +214,13 @@ class Enroller:
         """Return `photo` without faces that a human rejected as this person, or dismissed."""
         if not isinstance(photo, Seen):
             return photo
-        said = self._store.verdicts.of_photo(photo.content_hash)
+        kept = self._store.pictures.kept(photo.picture)
+        said = self._store.verdicts.of_photo(kept.key)
+        boxes = [kept.box(face.box) for face in photo.faces]
         left = [
             place
-            for place, face in enumerate(photo.faces)
-            if person not in said.rejected_at(face.box) and said.dismissed_at(face.box) is None
+            for place, box in enumerate(boxes)
+            if person not in said.rejected_at(box) and said.dismissed_at(box) is None
         ]
         if len(left) == len(photo.faces):
             return photo

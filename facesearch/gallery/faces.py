@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from facesearch.alignment import sharpness
-from facesearch.boxes import Box, same_place
+from facesearch.boxes import Box, FacePlace, same_place
 from facesearch.errors import FaceError, Refused
 from facesearch.gallery.decisions import MAX_LISTED, Decision, Decisions, nothing_stored
 from facesearch.gallery.files import photo_folder
@@ -29,6 +29,7 @@ from facesearch.identification import look, referenced
 from facesearch.names import new_person_name, person_name
 from facesearch.openset import evenly
 from facesearch.photo import read_photo
+from facesearch.pictures import Picture
 from facesearch.storage.decisions import DecisionRow
 from facesearch.storage.journal import Journal
 from facesearch.storage.photo_copies import copy_path, keep_copy
@@ -70,6 +71,13 @@ class Faces:
             path = str(copy) if Path(path).stem == face.content_hash else path
         return path, face
 
+    def as_stored(self, face: FaceInPhoto) -> FacePlace:
+        """Return where a face is by its picture's identity, in the picture as it is stored.
+
+        A face of a photo that no one has seen since a former version stays where that kept it.
+        """
+        return self._store.pictures.as_stored(FacePlace(face.content_hash, face.box))
+
     def sample(self, most: int) -> "EnrolledFaces":
         """Return all enrolled faces; of every k-th person if there are more than `most`."""
         from facesearch.face_map import EnrolledFaces
@@ -85,20 +93,21 @@ class Faces:
         some = evenly(len(faces), min(most, len(faces)))  # fewer if one person has too many
         return EnrolledFaces(faces[some], owners[some], rows[some], n_faces, len(people))
 
-    def keep_photo(self, photo: Path, content_hash: str) -> Path:
+    def keep_photo(self, photo: Path, picture: Picture) -> Path:
         """Return the path to enroll `photo` from, where its own file will not last.
 
-        That is where the gallery knows these bytes from, else a copy beside the gallery file.
+        That is where the gallery knows this `picture` from, else a copy beside the gallery file.
         `forget` deletes the copy with the last person in it. Call this once more after enrolling
         the path: a `forget` of another program may have deleted the copy in between. Raises
         GalleryError if the copy cannot be made.
         """
         folder = photo_folder(self._session.path)
-        known = self._store.photos.path_of(content_hash)
-        if known is not None and known != str(copy_path(folder, photo, content_hash)):
+        key = self._session.kept(picture).key
+        known = self._store.photos.path_of(key)
+        if known is not None and known != str(copy_path(folder, photo, key)):
             return Path(known) if Path(known).is_file() else photo
         with reported(self._session.path):
-            return keep_copy(folder, photo, content_hash)
+            return keep_copy(folder, photo, key, picture.file_hash)
 
     # Places in photos
 
@@ -112,7 +121,8 @@ class Faces:
         place = nth_face(self._session, photo, len(seen.faces), number)
         seen = seen.only(place)
         reference = referenced(seen, 0, self._session.model)
-        return PhotoFace(seen.content_hash, seen.faces[0].box, photo, reference)
+        kept = self._session.kept(seen.picture)
+        return PhotoFace(kept.key, kept.box(seen.faces[0].box), photo, reference)
 
     def locate(
         self, photo: PhotoFile, number: int | None = None, enrolled_as: str | None = None
@@ -135,7 +145,8 @@ class Faces:
         read = read_photo(photo)
         detected = self._session.model.detector.detect(read)
         box = detected[nth_face(self._session, photo, len(detected), number)].box
-        return PhotoFace(read.content_hash, box, photo)
+        kept = self._session.kept(read.picture)
+        return PhotoFace(kept.key, kept.box(box), photo)
 
     # Confirm
 
@@ -266,12 +277,13 @@ class Faces:
         seen = face.seen
         if seen is None:
             raise ValueError("a face has to be looked at to be enrolled")
-        found = seen.faces[0]
+        found, kept = seen.faces[0], self._store.pictures.kept(seen.picture)
+        landmarks = kept.points(found.landmarks)
         self._store.faces.insert(
             journal,
             person,
-            (seen.content_hash, str(Path(face.photo).absolute()), seen.width, seen.height),
-            FaceRow(found.box, found.landmarks, found.score, sharpness(seen.crops[0])),
+            (kept, str(Path(face.photo).absolute())),
+            FaceRow(face.box, landmarks, found.score, sharpness(seen.crops[0])),
             seen.embeddings[0],
             self._session.model.fingerprint,
             "human",

@@ -71,6 +71,7 @@ def identify(
     for path, seen in in_order(lambda photo: probe(session.model, photo), photos, workers):
         preload.join()
         if isinstance(seen, Seen):
+            session.kept(seen.picture, path)
             faces = tuple(identify_faces(session, seen, fpir, prior))
             yield IdentifiedPhoto(str(path), seen.width, seen.height, faces, remark=seen.remark)
         else:
@@ -87,11 +88,12 @@ def probe(model: Model, path: str | os.PathLike[str]) -> Seen | PhotoError:
 
 def identify_faces(session: Session, seen: Seen, fpir: float, prior: float) -> list[IdentifiedFace]:
     """Return who the faces of one photo are."""
+    kept = session.kept(seen.picture)
     with session.live.reading() as view:
         candidates = view.candidates(seen.embeddings)
         names = session.store.people.names_of({p for found in candidates for p in found})
-        said = session.store.verdicts.of_photo(seen.content_hash)
-        verdicts = Verdicts(*said.by_place([face.box for face in seen.faces]))
+        said = session.store.verdicts.of_photo(kept.key)
+        verdicts = Verdicts(*said.by_place([kept.box(face.box) for face in seen.faces]))
         strangers = view.strangers
     return name_faces(
         seen,

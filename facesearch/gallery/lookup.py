@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from facesearch.boxes import Box
-from facesearch.errors import FaceError
+from facesearch.errors import FaceError, PhotoError
 from facesearch.gallery.session import Session
 from facesearch.identification import Seen
-from facesearch.photo import file_hash
+from facesearch.photo import read_photo
 from facesearch.storage.rows import KnownFace, readable
 
 PhotoFile = str | os.PathLike[str]
@@ -22,19 +22,19 @@ class FaceInPhoto(Protocol):
 
     @property
     def content_hash(self) -> str:
-        """Of the photo's bytes."""
+        """Key of the photo, see storage/pictures.py."""
 
     @property
     def box(self) -> Box:
-        """Where it is in the photo."""
+        """Where it is in the photo, as it is kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoFace:
     """A face in a photo that somebody decides about, whether or not it is enrolled."""
 
-    content_hash: str  # of the photo's bytes
-    box: Box
+    content_hash: str  # key of the photo, see storage/pictures.py
+    box: Box  # as it is kept, see facesearch.pictures
     photo: PhotoFile
     seen: Seen | None = None  # that face alone as a reference; needed to enroll it
 
@@ -62,7 +62,7 @@ def nth_face(session: Session, photo: PhotoFile, n_faces: int, number: int | Non
 def enrolled_faces_in(session: Session, person: int, photos: Iterable[EnrolledIn]) -> list[int]:
     """Return the ids of a person's enrolled faces in `photos`.
 
-    A photo is known by its bytes, by their hash, or, when the file is gone, by where it was.
+    A photo is known by its picture, by its hash, or, when the file is gone, by where it was.
     Raises FaceError for a photo that shows none of them, or if there are no `photos`.
     """
     theirs = session.store.faces.of_person(person)
@@ -80,7 +80,7 @@ def enrolled_faces_in(session: Session, person: int, photos: Iterable[EnrolledIn
             faces[photo.id] = None
             continue
         was = hash_at.get(os.path.realpath(readable(os.fspath(photo))))
-        now_there = file_hash(photo)
+        now_there = key_of(session, photo)
         found = by_hash.get(now_there or was or os.fspath(photo).lower())
         if not found and now_there and was:
             raise FaceError(
@@ -93,6 +93,14 @@ def enrolled_faces_in(session: Session, person: int, photos: Iterable[EnrolledIn
     if not faces:
         raise FaceError("no photo was named")
     return list(faces)
+
+
+def key_of(session: Session, photo: PhotoFile) -> str | None:
+    """Return the key of the picture in a file, None if it cannot be read."""
+    try:
+        return session.kept(read_photo(photo).picture).key
+    except PhotoError:
+        return None
 
 
 def only_photo(faces: Sequence[PhotoFace]) -> tuple[str, str] | None:

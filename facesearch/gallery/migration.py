@@ -30,7 +30,7 @@ from facesearch_indexes import FaissFiles
 
 MAX_LISTED = 3  # a refusal names this many faces, then "and 7 more"
 
-SeenPhotos = dict[str, Seen | FacesearchError]  # content hash -> what the photo shows
+SeenPhotos = dict[str, Seen | FacesearchError]  # key of a photo -> what it shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,14 @@ def migrate_gallery(
         with closing(SeenBefore(memory_file, model.fingerprint)) as memory:
             while True:
                 missing = [
-                    PhotoAt(photo_path, content_hash)
-                    for content_hash, photo_path in photos_in(store).items()
-                    if content_hash not in seen
+                    PhotoAt(photo_path, key)
+                    for key, photo_path in photos_in(store).items()
+                    if key not in seen
                 ]
                 for photo, shown in seen_or_remembered(
                     missing, lambda photo: look_again(photo, model), memory, workers
                 ):
-                    seen[photo.content_hash or ""] = shown
+                    seen[photo.key or ""] = unless_changed(shown, photo, store)
                     advance()
                 with store.transaction():
                     if photos_in(store).keys() <= seen.keys():  # no more came meanwhile
@@ -125,12 +125,18 @@ def look_again(photo: PhotoAt, model: Model) -> Seen | FacesearchError:
     if photo.path is None:
         return PhotoError("the gallery does not know where this photo is")
     try:
-        read = read_photo(photo.path)
-        if read.content_hash != photo.content_hash:
-            return PhotoError(f"cannot read {photo.path}: the file has changed since")
-        return look(read, model, as_reference=True)
+        return look(read_photo(photo.path), model, as_reference=True)
     except FacesearchError as error:
         return error
+
+
+def unless_changed(
+    shown: Seen | FacesearchError, photo: PhotoAt, store: Store
+) -> Seen | FacesearchError:
+    """Return what a file shows, or an error if that is another picture than the gallery knows."""
+    if isinstance(shown, Seen) and store.pictures.kept(shown.picture).key != photo.key:
+        return PhotoError(f"cannot read {photo.path}: the file has changed since")
+    return shown
 
 
 def photos_in(store: Store) -> dict[str, str | None]:
@@ -164,7 +170,7 @@ def replace_templates(
     journals: dict[int, Journal] = {}  # person id -> what goes of them
     n_made = 0
     for template, path, face in list(store.faces.of_templates()):
-        found = embedding_at(face.box, seen[face.content_hash], model)
+        found = embedding_at(face.box, seen[face.content_hash], store, model)
         if isinstance(found, str):
             lost.append(LostFace(face.person, path, found))
             store.faces.remove(journals.setdefault(face.person_id, store.journal()), face.id)
@@ -178,6 +184,9 @@ def replace_templates(
     for row in decisions:
         payload = with_new_templates(row, noted_faces(row, photos), seen, store, model)
         store.decisions.rewrite(row.id, payload)
+    for shown in seen.values():
+        if isinstance(shown, Seen):
+            store.pictures.note(shown.picture)
     log_left_out(store, journals, model)
     store.set_model(model.name, model.fingerprint)
     return n_made, tuple(lost)
@@ -196,12 +205,15 @@ def log_left_out(store: Store, journals: dict[int, Journal], model: Model) -> No
         first = first or row.id
 
 
-def embedding_at(box: Box, seen: Seen | FacesearchError, model: Model) -> Floats | str:
-    """Return the embedding (dim,) of the face at `box`, or why there is none."""
+def embedding_at(
+    box: Box, seen: Seen | FacesearchError, store: Store, model: Model
+) -> Floats | str:
+    """Return the embedding (dim,) of the face that is kept at `box`, or why there is none."""
     if not isinstance(seen, Seen):
         return str(seen)
+    kept = store.pictures.kept(seen.picture)
     for face, embedding in zip(seen.faces, seen.embeddings, strict=True):
-        if same_place(face.box, box):
+        if same_place(kept.box(face.box), box):
             found: Floats = embedding
             return found
     return f"the {subject(model.manifest)} is not found again"
@@ -224,7 +236,7 @@ def with_new_templates(
         taken_out = change.before if change.table == "template" else None
         place = faces.get(taken_out["face_id"]) if taken_out else None
         if taken_out and place:
-            found = embedding_at(place.box, seen[place.content_hash], model)
+            found = embedding_at(place.box, seen[place.content_hash], store, model)
             if not isinstance(found, str):
                 new = {"fingerprint": model.fingerprint, "vector": store.codec.encode(found)}
                 change = change._replace(before={**taken_out, **new})

@@ -20,7 +20,7 @@ class PhotoAt:
     """A photo to look at."""
 
     path: str | None  # None: the gallery does not know where it is
-    content_hash: str | None = None  # None: whatever picture is there
+    key: str | None = None  # of the picture that the gallery knows it by
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,6 @@ def seen_or_remembered(
             known = None
             if photo.path is not None and state is not None:
                 known = memory.recall(photo.path, state)
-            if known is not None and photo.content_hash not in (None, known.content_hash):
-                known = None
             yield _Job(photo, state, known)
 
     def work(job: _Job) -> Seen | Failure:

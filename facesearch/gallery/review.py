@@ -39,7 +39,7 @@ class _Survey:
     embeddings: list[Floats] = field(default_factory=list)  # of `faces`
     unnamed: "set[UnnamedFace]" = field(default_factory=set)  # those of `faces` without a name
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # photo, why
-    hashes: set[str] = field(default_factory=set)  # of the photos looked at
+    hashes: set[str] = field(default_factory=set)  # keys of the pictures looked at
     n_named: int = 0
     n_dismissed: int = 0
     n_small: int = 0  # faces that are too small to be grouped
@@ -121,7 +121,7 @@ class Review:
         *,
         small: bool,
     ) -> _Survey:
-        """Return what all photos show; of photos with the same bytes the first counts."""
+        """Return what all photos show; of photos with the same picture the first counts."""
         from facesearch.review.groups import LEAST_HEIGHT_PX, UnnamedFace
         from facesearch.review.queue import waiting_face
 
@@ -132,12 +132,14 @@ class Review:
             if not isinstance(seen, Seen):
                 survey.unreadable.append((path, str(seen)))
                 continue
-            if seen.content_hash in survey.hashes:
+            kept = self._session.kept(seen.picture, path)
+            if kept.key in survey.hashes:
                 continue
-            survey.hashes.add(seen.content_hash)
+            survey.hashes.add(kept.key)
             found_faces = identify_faces(self._session, seen, FPIR, PRIOR)
             for place, found in enumerate(found_faces):
-                face = UnnamedFace(path, place + 1, found.box, found.score, seen.content_hash)
+                box = kept.box(found.box)
+                face = UnnamedFace(path, place + 1, box, found.score, kept.key, found.box)
                 is_small = found.box[3] - found.box[1] < least_px
                 if not is_small:
                     survey.faces.append(face)
@@ -274,16 +276,17 @@ class Review:
         """Return one face of a photo as a reference, or why it is not there."""
         try:
             photo = read_photo(face.photo)
-            if photo.content_hash != face.content_hash:
+            kept = self._session.kept(photo.picture)
+            if kept.key != face.content_hash:
                 return PhotoError(f"cannot read {face.photo}: the file has changed since")
             seen = look(photo, self._session.model)
         except PhotoError as error:
             return error
         for place, there in enumerate(seen.faces):
-            if same_place(there.box, face.box):
+            if same_place(kept.box(there.box), face.box):
                 # a copy of one: a slice would keep the crops of all faces in memory
                 alone = referenced(seen.only(place), 0, self._session.model)
-                return PhotoFace(seen.content_hash, there.box, face.photo, alone)
+                return PhotoFace(kept.key, kept.box(there.box), face.photo, alone)
         return FaceError(f"the {self._session.what} is not found again")
 
 

@@ -32,9 +32,10 @@ class UnnamedFace:
 
     photo: str
     number: int  # among the faces of its photo as `identify` lists them, from 1
-    box: Box
+    box: Box  # as it is kept, see facesearch.pictures
     score: float  # the detector's
-    content_hash: str  # of the photo's bytes
+    content_hash: str  # key of the photo, see storage/pictures.py
+    shown: Box  # where it is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def group_unnamed(
 
 def ease_of_naming(group: Sequence[UnnamedFace]) -> float:
     """Return how early a group is shown: its number of faces, less where these are small."""
-    heights = [face.box[3] - face.box[1] for face in group]
+    heights = [face.shown[3] - face.shown[1] for face in group]
     return len(group) * min(1.0, float(np.median(heights)) / CROP_PX)
 
 

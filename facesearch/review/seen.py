@@ -10,6 +10,7 @@ import numpy as np
 from facesearch.detection import Face
 from facesearch.duplicates.photo_cache import FileState, PackedSeen, PhotoCache, remove_cache
 from facesearch.identification import NO_CROPS, Seen
+from facesearch.pictures import Picture
 from facesearch.storage.codec import TemplateCodec
 
 _FACE_NUMBERS = 15  # kept of a face: its box, its score, five landmarks
@@ -27,18 +28,19 @@ class SeenBefore:
         """Return what was seen in the file in that state, without crops; None if nothing was."""
         seen: Seen | None = None
         with self._replacing_a_broken_cache():
-            content_hash = self._cache.hash_of(path, state)
-            if content_hash is not None:
-                packed = self._cache.seen(content_hash, self._fingerprint)
-                seen = packed and unpack_seen(content_hash, packed)
+            file_hash = self._cache.hash_of(path, state)
+            if file_hash is not None:
+                packed = self._cache.seen(file_hash, self._fingerprint)
+                seen = packed and unpack_seen(file_hash, packed)
         return seen
 
     def keep(self, path: str, state: FileState, seen: Seen) -> None:
         """Keep what is seen in the file, which had that state before it was read."""
         with self._replacing_a_broken_cache():
-            self._cache.add_seen(seen.content_hash, self._fingerprint, pack_seen(seen))
+            file_hash = seen.picture.file_hash
+            self._cache.add_seen(file_hash, self._fingerprint, pack_seen(seen))
             if state_of(path) == state:
-                self._cache.add_file(path, state, seen.content_hash)
+                self._cache.add_file(path, state, file_hash)
             self._cache.commit()  # the next photo takes long, and another run may want to write
 
     def close(self) -> None:
@@ -71,15 +73,17 @@ def pack_seen(seen: Seen) -> PackedSeen:
     """Return what was seen in a photo as the cache keeps it, without crops."""
     faces = [[*face.box, face.score, *face.landmarks.ravel()] for face in seen.faces]
     packed = np.array(faces, np.float64).tobytes()
-    return seen.width, seen.height, packed, TemplateCodec().encode_exactly(seen.embeddings)
+    shown = seen.picture
+    numbers = shown.identity, shown.orientation, shown.width, shown.height
+    return *numbers, packed, TemplateCodec().encode_exactly(seen.embeddings)
 
 
-def unpack_seen(content_hash: str, packed: PackedSeen) -> Seen:
+def unpack_seen(file_hash: str, packed: PackedSeen) -> Seen:
     """Return what `pack_seen` was given, without crops.
 
     Raises sqlite3.DatabaseError if the bytes are damaged.
     """
-    width, height, face_bytes, embedding_bytes = packed
+    identity, *shown, face_bytes, embedding_bytes = packed
     try:
         numbers = np.frombuffer(face_bytes, np.float64).reshape(-1, _FACE_NUMBERS)
         embeddings = TemplateCodec().decode_exactly(embedding_bytes, len(numbers))
@@ -89,4 +93,4 @@ def unpack_seen(content_hash: str, packed: PackedSeen) -> Seen:
         Face((left, top, right, bottom), np.array(landmarks, np.float32).reshape(5, 2), score)
         for left, top, right, bottom, score, *landmarks in numbers.tolist()
     ]
-    return Seen(content_hash, width, height, faces, NO_CROPS, embeddings)
+    return Seen(Picture(identity, file_hash, *shown), faces, NO_CROPS, embeddings)

@@ -81,7 +81,8 @@ class DecoderProcess:
     def crop(self, path: str, content_hash: str, box: Box, side_px: int = FACE_PX) -> bytes:
         """Return a JPEG of the face at `box` with a margin, at most `side_px` large.
 
-        Raises PhotoError if the photo is missing or its bytes no longer have that hash.
+        The box is one of the picture as it is stored, or where the hash is that of the file's
+        bytes, as shown. Raises PhotoError if the photo is missing or another picture is there.
         """
         return cast(bytes, self._ask(path, "crop", path, content_hash, box, side_px))
 
@@ -217,7 +218,8 @@ def decode_photo(path: Path, name: str, *, model: Model) -> DecodedPhoto:
 
 def crop_face(path: str, content_hash: str, box: Box, side_px: int) -> bytes:
     """Return a JPEG of a face; see `DecoderProcess.crop`."""
-    return face_jpeg(unchanged_photo(path, content_hash), box, side_px)
+    photo = unchanged_photo(path, content_hash)
+    return face_jpeg(photo, photo.picture.shown_from(content_hash, box), side_px)
 
 
 def shrink_photo(path: str, content_hash: str) -> bytes:
@@ -227,9 +229,9 @@ def shrink_photo(path: str, content_hash: str) -> bytes:
 
 
 def unchanged_photo(path: str, content_hash: str) -> Photo:
-    """Return the photo at `path`; raises PhotoError if its bytes do not have that hash."""
+    """Return the photo at `path`; raises PhotoError unless its picture or bytes have that hash."""
     photo = read_photo(path)
-    if photo.content_hash != content_hash:
+    if not photo.picture.is_known_by(content_hash):
         raise PhotoError(f"cannot read {path}: the file has changed")
     return photo
 

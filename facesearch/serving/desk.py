@@ -113,9 +113,13 @@ class Desk:
         """Return a JPEG of a face in the photo at `path`; raises PhotoError."""
         if path is None:
             raise PhotoError("the gallery does not know where this photo is")
-        loop, crop = asyncio.get_running_loop(), self._cropper.crop
-        arguments = (path, face.content_hash, face.box, side_px)
-        return await loop.run_in_executor(self._cropper_thread, crop, *arguments)
+
+        def crop() -> bytes:
+            at = self.gallery.faces.as_stored(face)
+            return self._cropper.crop(path, at.content_hash, at.box, side_px)
+
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._cropper_thread, crop)
 
     async def shrink(self, path: str, content_hash: str) -> bytes:
         """Return a small JPEG of a whole photo; raises PhotoError."""

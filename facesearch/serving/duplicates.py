@@ -185,8 +185,8 @@ class Duplicates:
         If one name covers two people, side `keep` keeps it and the other side's faces go to `name`.
         """
         if isinstance(card.proposal, PhotoGroup):
-            kept, twins = card.proposal.keeper.content_hash, card.proposal.duplicates
-            pairs = [(kept, twin.file.content_hash) for twin in twins]
+            kept, twins = card.proposal.keeper.identity, card.proposal.duplicates
+            pairs = [(kept, twin.file.identity) for twin in twins]
             return self._decided(card, gallery.duplicates.not_same_photos(pairs))
         sides = self._shown_sides(gallery, card, stamp)
         if isinstance(card.proposal, PerhapsOne):

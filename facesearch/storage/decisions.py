@@ -5,6 +5,7 @@ It is appended to; only forgetting deletes entries. Decisions that were made tog
 number of the first.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -249,6 +250,11 @@ class DecisionLog:
             f"SELECT min(id) FROM decision WHERE {about((person_id,))}", (person_id, person_id)
         )
         return None if first is None else int(first)
+
+    def hashes(self) -> set[str]:
+        """Return every SHA-256, in hex, that stands in a decision: that is, keys of photos."""
+        rows = self._db.rows("SELECT payload FROM decision")
+        return {found for (payload,) in rows for found in re.findall(r"\b[0-9a-f]{64}\b", payload)}
 
     def photos_by_id(self, decisions: Iterable[DecisionRow]) -> dict[int, tuple[str, str | None]]:
         """Return id -> (content hash, path) of all photos, those that `decisions` removed too."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from facesearch.pictures import AS_STORED, KeptPicture, stored_size, turned_box
 from facesearch.storage.codec import TemplateCodec
 from facesearch.storage.database import Database
 from facesearch.storage.journal import Journal
@@ -11,7 +12,7 @@ from facesearch.storage.rows import FaceRow, KnownFace, box_columns, now, readab
 from facesearch.storage.seals import SEALED, Seals
 from facesearch.vectors import Floats
 
-KNOWN_FACE = f"{SEALED['face']}, name, content_hash"
+KNOWN_FACE = f"{SEALED['face']}, name, content_hash, orientation, width, height"
 OF_FACE = "face JOIN photo ON photo.id = photo_id JOIN person ON person.id = person_id"
 
 
@@ -85,7 +86,7 @@ class Faces:
         self,
         journal: Journal,
         person_id: int,
-        photo: tuple[str, str, int, int],
+        photo: tuple[KeptPicture, str],
         face: FaceRow,
         template: Floats,
         fingerprint: str,
@@ -93,13 +94,20 @@ class Faces:
     ) -> int:
         """Insert a face, its template and, unless it is there, its photo; return the face's id.
 
-        `photo` is (content hash, path, width, height).
+        `photo` is the picture and the file's path.
         """
-        photo_id = self._photos.id_of(photo[0])
+        kept, path = photo
+        photo_id = self._photos.id_of(kept.key)
         if photo_id is None:
-            columns = ("content_hash", "path", "width", "height", "added_at")
-            values = (photo[0], readable(photo[1]), *photo[2:], now())
-            photo_id = journal.insert("photo", dict(zip(columns, values, strict=True)))
+            row = {
+                "content_hash": kept.key,
+                "path": readable(path),
+                "width": kept.picture.width,
+                "height": kept.picture.height,
+                "added_at": now(),
+                "orientation": kept.turn_to_show,
+            }
+            photo_id = journal.insert("photo", row)
         face_id = journal.insert(
             "face",
             {
@@ -130,6 +138,8 @@ class Faces:
 
 def known_face(row: Sequence[Any]) -> KnownFace:
     """Return the face in a row of the columns KNOWN_FACE."""
-    face, _, person, assigned_by, left, top, right, bottom, *_, name, content_hash = row
-    by = assigned_by.decode("utf-8", "replace")
-    return KnownFace(name, (left, top, right, bottom), by, face, person, content_hash)
+    face, _, person, assigned_by, left, top, right, bottom, *_ = row
+    name, key, turn, width, height = row[-5:]
+    by, box = assigned_by.decode("utf-8", "replace"), (left, top, right, bottom)
+    shown = turned_box(box, stored_size(width, height, turn), AS_STORED, turn)
+    return KnownFace(name, box, by, face, person, key, shown)

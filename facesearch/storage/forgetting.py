@@ -61,6 +61,7 @@ def forget_person(store: Store, person_id: int) -> dict[str, int]:
     n_decisions = forget_decisions(store, traces, set(rows))
     for table, row in rows:
         store.db.execute(f"DELETE FROM {table} WHERE id = ?", (row,))
+    store.pictures.forget_unused(store.decisions.hashes())
     store.decisions.append("forget")
     store.db.execute("INSERT INTO scrub_due DEFAULT VALUES")
     tables = [table for table, _ in rows]

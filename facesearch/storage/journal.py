@@ -21,7 +21,7 @@ Row = dict[str, Any]
 # All columns but the id, in the schema's order
 COLUMNS = {
     "person": ("name", "created_at"),
-    "photo": ("content_hash", "path", "width", "height", "added_at"),
+    "photo": ("content_hash", "path", "width", "height", "added_at", "orientation"),
     "face": (
         *("photo_id", "person_id", "assigned_by", *BOX_COLUMNS),
         *("landmarks", "score", "sharpness"),

@@ -56,6 +56,12 @@ def m006_seals(db: Database) -> None:
         )
 
 
+@migrations()  # type: ignore[untyped-decorator]
+def m007_pictures(db: Database) -> None:
+    """Keys that metadata cannot change; which pictures the former keys are is noted when seen."""
+    run(db, schema.SCHEMA_7)
+
+
 def run(db: Database, statements: Sequence[str]) -> None:
     """Run `statements` one by one, in the transaction of `migrate`."""
     for statement in statements:

@@ -1,7 +1,8 @@
 """Copies of enrolled photos whose own files do not last, such as a browser's uploads.
 
-One file a photo, named by its content hash, in a folder beside the gallery file. A copy stays as
-long as the gallery keeps the photo's path; forgetting a person deletes the paths of their photos.
+One file a photo, named by its key in the gallery, in a folder beside the gallery file. A copy
+stays as long as the gallery keeps the photo's path; forgetting a person deletes the paths of their
+photos.
 """
 
 import os
@@ -14,21 +15,22 @@ from facesearch.photo import file_hash
 from facesearch.private import make_private_file, make_private_folder
 
 
-def copy_path(folder: Path, source: Path, content_hash: str) -> Path:
-    """Return where in `folder` the copy of `source`, with that hash, is or would be."""
-    return folder / (content_hash + source.suffix)
+def copy_path(folder: Path, source: Path, key: str) -> Path:
+    """Return where in `folder` the copy of `source`, with that key, is or would be."""
+    return folder / (key + source.suffix)
 
 
-def keep_copy(folder: Path, source: Path, content_hash: str) -> Path:
+def keep_copy(folder: Path, source: Path, key: str, content_hash: str) -> Path:
     """Return the copy of `source` in `folder`, made if it is missing; then it is on the disk.
 
-    A kill leaves a whole copy or none. Raises OSError, also if the copy has other bytes.
+    `content_hash` is that of its bytes. A kill leaves a whole copy or none. Raises OSError, also if
+    the copy has other bytes.
     """
-    target = copy_path(folder, source, content_hash)
+    target = copy_path(folder, source, key)
     if file_hash(target) == content_hash:
         return target
     make_private_folder(folder)
-    unfinished = folder / f"{content_hash}.{os.getpid()}.unfinished"
+    unfinished = folder / f"{key}.{os.getpid()}.unfinished"
     try:
         make_private_file(unfinished)
         shutil.copyfile(source, unfinished)
@@ -50,7 +52,7 @@ def keep_copy(folder: Path, source: Path, content_hash: str) -> Path:
 
 
 def delete_copies_except(folder: Path, wanted: Set[str]) -> tuple[int, list[str]]:
-    """Delete the copies of photos whose content hashes are not in `wanted`; see `delete_files`."""
+    """Delete the copies of photos whose keys are not in `wanted`; see `delete_files`."""
     return delete_files(file for file in folder.glob("*") if file.stem not in wanted)
 
 

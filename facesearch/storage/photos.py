@@ -1,6 +1,7 @@
 """The photos from which faces are enrolled: what they are, and where they were."""
 
 from facesearch.storage.database import Database
+from facesearch.storage.rows import readable
 
 
 class Photos:
@@ -23,6 +24,13 @@ class Photos:
         """Return where the photo with these bytes was enrolled from; None if that is not kept."""
         rows = self._db.rows("SELECT path FROM photo WHERE content_hash = ?", (content_hash,))
         return rows[0][0] if rows else None
+
+    def move(self, content_hash: str, path: str) -> None:
+        """Store that the photo with that key is at `path` now, unless its path was forgotten."""
+        self._db.execute(
+            "UPDATE photo SET path = ? WHERE content_hash = ? AND path IS NOT NULL",
+            (readable(path), content_hash),
+        )
 
     def hashes_with_path(self) -> set[str]:
         """Return the content hashes of the photos whose paths are kept."""

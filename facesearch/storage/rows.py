@@ -33,7 +33,7 @@ class PersonRow:
 class FaceRow:
     """A face to be stored."""
 
-    box: Box
+    box: Box  # to keep, see facesearch.pictures; so are the landmarks
     landmarks: Floats  # (5, 2)
     score: float
     sharpness: float
@@ -44,11 +44,12 @@ class KnownFace:
     """An enrolled face: whose it is, and where in which photo."""
 
     person: str
-    box: Box
+    box: Box  # as it is kept, see facesearch.pictures
     assigned_by: str
     id: int
     person_id: int
-    content_hash: str  # of the photo's bytes
+    content_hash: str  # key of the photo, see storage/pictures.py
+    shown: Box  # where it was shown when it was enrolled
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,28 @@ SCHEMA_6 = (
     "PRAGMA user_version = 6",
 )
 
-STEPS = (SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6)
+SCHEMA_7 = (
+    # From here on content_hash is a picture's identity, which other programs' metadata leave as it
+    # is, and boxes are as the file stores the picture. Before it was the hash of the file's bytes,
+    # and boxes were as the picture was shown: such keys stay, and are noted here.
+    """CREATE TABLE former_hash (
+            content_hash TEXT PRIMARY KEY,
+            identity TEXT,        -- of the picture; null until the file is seen
+            orientation INTEGER,  -- of the boxes, as in EXIF
+            width INTEGER,        -- as stored
+            height INTEGER
+        ) STRICT""",
+    "CREATE INDEX former_hash_of_picture ON former_hash (identity) WHERE identity IS NOT NULL",
+    """INSERT INTO former_hash (content_hash)
+            SELECT content_hash FROM photo UNION SELECT content_hash FROM rejection
+            UNION SELECT content_hash FROM dismissal UNION SELECT content_hash FROM unnamed_face
+            UNION SELECT hash_a FROM not_same_photo UNION SELECT hash_b FROM not_same_photo""",
+    # how boxes of the photo are turned to be shown: 1 where they are kept as shown
+    "ALTER TABLE photo ADD COLUMN orientation INTEGER NOT NULL DEFAULT 1",
+    "PRAGMA user_version = 7",
+)
+
+STEPS = (SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7)
 SCHEMA_VERSION = len(STEPS)  # a gallery carries its own in `user_version`
 
 

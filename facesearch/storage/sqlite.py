@@ -385,6 +385,8 @@ def reported(path: Path) -> Iterator[None]:
             "SQLITE_CANTOPEN": "it cannot be opened here; is the folder there, and writable?",
             "SQLITE_IOERR": "the disk failed to read or write it",
         }
+        if str(error).startswith("Could not decode"):  # damaged text, which it quotes
+            raise damaged(path, "it holds text that cannot be read") from error
         code = getattr(error, "sqlite_errorname", None) or ""
         reason = next((r for name, r in reasons.items() if code.startswith(name)), str(error))
         raise GalleryError(f"the gallery {path}: {reason}") from error

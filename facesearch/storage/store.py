@@ -12,6 +12,7 @@ from facesearch.storage.faces import Faces
 from facesearch.storage.journal import Journal
 from facesearch.storage.people import People
 from facesearch.storage.photos import Photos
+from facesearch.storage.pictures import Pictures
 from facesearch.storage.problems import contradictions, problems
 from facesearch.storage.rows import now
 from facesearch.storage.schema import SCHEMA_VERSION
@@ -34,7 +35,8 @@ class Store:
         seals = Seals(db)
         self.faces = Faces(db, self.codec, seals)
         self.templates = Templates(db, self.codec, seals)
-        self.verdicts = Verdicts(db, self.faces)
+        self.pictures = Pictures(db)
+        self.verdicts = Verdicts(db, self.faces, self.pictures)
         self.unnamed = UnnamedGroups(db)
         self.decisions = DecisionLog(db)
 

@@ -1,11 +1,12 @@
 """What humans said: of the faces of a photo, of two people, of two photos."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facesearch.boxes import Box, same_place
 from facesearch.storage.database import Database
 from facesearch.storage.faces import Faces
+from facesearch.storage.pictures import Pictures
 from facesearch.storage.rows import BOX, BOX_COLUMNS, Dismissal, KnownFace, Rejection
 
 
@@ -57,15 +58,27 @@ class PhotoVerdicts:
 class Verdicts:
     """The rows of the tables rejection, dismissal, not_same and not_same_photo."""
 
-    def __init__(self, db: Database, faces: Faces) -> None:
+    def __init__(self, db: Database, faces: Faces, pictures: Pictures) -> None:
         self._db = db
         self._faces = faces
+        self._pictures = pictures
 
     def of_photo(self, content_hash: str) -> PhotoVerdicts:
-        """Return everything that was said of the faces of the photo with these bytes.
+        """Return everything that was said of the faces of the photo with that key.
 
         Call inside a snapshot or transaction, so that all of it is of one moment.
         """
+        found = self._of_key(content_hash)
+        for other, here in self._pictures.others(content_hash):
+            more = self._of_key(other)
+            found = PhotoVerdicts(
+                found.enrolled + tuple(replace(row, box=here(row.box)) for row in more.enrolled),
+                found.rejections + tuple(replace(r, box=here(r.box)) for r in more.rejections),
+                found.dismissals + tuple(replace(d, box=here(d.box)) for d in more.dismissals),
+            )
+        return found
+
+    def _of_key(self, content_hash: str) -> PhotoVerdicts:
         return PhotoVerdicts(
             tuple(self._faces.in_photo(content_hash)),
             tuple(self._rejections("content_hash = ?", content_hash)),

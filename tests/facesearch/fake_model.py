@@ -15,6 +15,7 @@ from facesearch.alignment import CROP_LANDMARKS
 from facesearch.detection import Face
 from facesearch.head import L1SigmoidHead, rotation_code
 from facesearch.openset import Cohort, Evidence
+from facesearch.pictures import KeptPicture, Picture
 from facesearch.vectors import leading, unit
 
 DIM = 64
@@ -42,6 +43,11 @@ def save_photo(path, *faces, salt=0):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, "PNG", compress_level=1)
     return Path(path)
+
+
+def kept_picture(key, width=100, height=100):
+    """Return a picture that nothing turns, as a gallery keeps it."""
+    return KeptPicture(key, Picture(key, key, 1, width, height), 1)
 
 
 @cache

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fake_model import FakeDetector
+from fake_model import FakeDetector, kept_picture
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,7 +60,7 @@ def named(probes, candidates=None, fake=None, decided=None, fpir=0.01, strangers
         for i in range(len(probes))
     ]
     crops = np.zeros((len(probes), 112, 112, 3), np.uint8)
-    seen = Seen("0" * 64, 100, 100, faces, crops, np.stack(probes))
+    seen = Seen(kept_picture("0" * 64).picture, faces, crops, np.stack(probes))
     return name_faces(
         seen,
         candidates or [PEOPLE] * len(probes),

@@ -28,6 +28,7 @@ from facesearch.detection import Face
 from facesearch.errors import EmbeddingMismatch
 from facesearch.gallery import Gallery, enrolling, live_index
 from facesearch.identification import Seen
+from facesearch.pictures import Picture
 
 live_index.INDEX_FILE_FROM = 20
 FACE = Face((0.0, 0.0, 50.0, 50.0), np.zeros((5, 2), np.float32), 0.9)
@@ -61,7 +62,9 @@ def acknowledged(log):
 
 def complaint(gallery, person, picture):
     """Return what is wrong with how an enrolled face is found, None if nothing is."""
-    seen = Seen("0" * 64, 50, 50, [FACE], CROP, embedding(person, picture)[None])
+    seen = Seen(
+        Picture("0" * 64, "0" * 64, 1, 50, 50), [FACE], CROP, embedding(person, picture)[None]
+    )
     (face,) = gallery.identify_faces(seen)
     first = face.candidates[0].person if face.candidates else None
     if face.person not in (None, f"P{person}") or first != f"P{person}":

@@ -110,16 +110,16 @@ class IdentifyPage:
         body = await json_body(request)
         name, new = required_text(body, "name"), body.get("new") is True
         twice = body.get(TWICE) is True
-        content_hash = decoded.seen.content_hash
+        picture = decoded.seen.picture
 
         def decide() -> Decision:
             # both raise before the photo is copied
             _ = new_person_name(name) if new else self._gallery.people.id_of(name)
-            photo = self._gallery.faces.keep_photo(upload.path, content_hash)
+            photo = self._gallery.faces.keep_photo(upload.path, picture)
             face = self._gallery.faces.look_at(photo, number)
             who: Who = "enrolled or new" if new else "enrolled"
             decision = self._gallery.faces.confirm([face], name, who=who, same_person_twice=twice)
-            self._gallery.faces.keep_photo(upload.path, content_hash)
+            self._gallery.faces.keep_photo(upload.path, picture)
             return decision
 
         return decided(await self._desk.ask(decide))

@@ -64,7 +64,9 @@ def test_copies_of_one_picture_are_a_group_and_the_best_is_kept(album):
 def a_group(*files):
     """Return a group of (width, bytes, time) triples; the first is the keeper."""
     made = [
-        PhotoFile(f"/{place}.png", "hash", FileState(size, time, "1"), width, 10, place, 0)
+        PhotoFile(
+            f"/{place}.png", "hash", "picture", FileState(size, time, "1"), width, 10, place, 0
+        )
         for place, (width, size, time) in enumerate(files)
     ]
     return PhotoGroup(made[0], tuple(Duplicate(file, 1.0, True, "") for file in made[1:]))

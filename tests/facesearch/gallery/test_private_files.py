@@ -8,6 +8,7 @@ from gallery_steps import ADA, GRACE, STRANGER, enroll
 
 from facesearch.gallery import import_gallery, live_index
 from facesearch.gallery.files import photo_folder
+from facesearch.photo import file_hash
 from facesearch.private import make_private_file, make_private_folder
 from facesearch.serving.thumbnails import Thumbnails
 from facesearch.storage.photo_copies import keep_copy
@@ -40,7 +41,7 @@ def test_everything_that_a_gallery_makes_is_its_owners_alone(
         gallery = make_gallery(home / "new" / "deeper" / "gallery.db")
         enroll(gallery, ("Ada", photo), ("Grace", shoot((GRACE, 1))))
         (_, face) = gallery.people.faces_of("Ada")[0]
-        keep_copy(photo_folder(gallery.path), photo, face.content_hash)
+        keep_copy(photo_folder(gallery.path), photo, face.content_hash, file_hash(photo))
         gallery.upkeep.rebuild()
         Thumbnails(gallery.upkeep.index_folder).keep(face, b"jpeg")
         gallery.review.cluster(strangers)

@@ -32,6 +32,11 @@ def photos(shoot):
     ]
 
 
+def unnamed(photo, key, height):
+    box = (0.0, 0.0, float(height), float(height))
+    return UnnamedFace(photo, 1, box, 1.0, key, box)
+
+
 def members(found):
     """Return group number -> names of photos and faces."""
     return {
@@ -200,7 +205,7 @@ def test_faces_stay_together_when_the_face_between_them_gets_a_name(fake_model):
         0.8 * axes[0] + spread * axes[1],
         0.8 * axes[0] - spread * axes[1],
     )
-    faces = [UnnamedFace(f"{n}.jpg", 1, (0, 0, 99, 99), 1.0, str(n)) for n in range(3)]
+    faces = [unnamed(f"{n}.jpg", str(n), 99) for n in range(3)]
     rows = np.stack([one, between, other])
     tied = group_unnamed(faces, rows, {faces[0], faces[2]}, fake_model)
     assert tied == [(faces[0], faces[2])]
@@ -394,7 +399,7 @@ def test_the_cache_gives_back_every_number_that_was_seen(fake_gallery, photos, m
     seen = {}
 
     def noting(session, what, *rates):
-        before = seen.setdefault(what.content_hash, what)
+        before = seen.setdefault(what.picture, what)
         assert [face.box for face in what.faces] == [face.box for face in before.faces]
         assert all(
             (face.landmarks == other.landmarks).all() and face.score == other.score
@@ -435,7 +440,7 @@ def test_faces_of_a_crowd_form_no_groups_unless_asked_for(fake_gallery, photos, 
 
 def test_a_few_large_faces_come_before_more_small_ones():
     def group(n_faces, height):
-        return [UnnamedFace("a.jpg", 1, (0, 0, height, height), 0.9, "hash")] * n_faces
+        return [unnamed("a.jpg", "hash", height)] * n_faces
 
     assert ease_of_naming(group(3, 200)) > ease_of_naming(group(5, 40))
     assert ease_of_naming(group(3, 200)) < ease_of_naming(group(5, 112))

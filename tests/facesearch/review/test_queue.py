@@ -14,7 +14,9 @@ ADA, GRACE, HEDY, MARY = 10, 20, 30, 40
 
 def one(called, *, n_faces=1, unknown=0.0, **people):
     """Return faces that wait, with these proposals."""
-    faces = tuple(UnnamedFace(called, k, (0, 0, 1, 1), 0.9, "") for k in range(1, n_faces + 1))
+    faces = tuple(
+        UnnamedFace(called, k, (0, 0, 1, 1), 0.9, "", (0, 0, 1, 1)) for k in range(1, n_faces + 1)
+    )
     proposals = [Proposal(*of) for of in sorted(people.items(), key=lambda of: -of[1])]
     return Waiting(faces, (), None, tuple(proposals), unknown)
 

@@ -1,6 +1,5 @@
 """Forgetting a person: no file of the gallery's folder holds a byte of theirs afterwards."""
 
-import hashlib
 import itertools
 import signal
 import sqlite3
@@ -20,12 +19,19 @@ from gallery_rows import connection_of, forget_rows, live_index_of, select, set_
 from facesearch.alignment import CROP_LANDMARKS
 from facesearch.errors import FacesearchError, GalleryError, UnknownPerson
 from facesearch.gallery import import_gallery, live_index
+from facesearch.photo import read_photo
 from facesearch.storage import sqlite
 from facesearch.storage.codec import TemplateCodec
 
 NAME, FORMER_NAME = "Zoë Müller-Åström", "Zoë Lindqvist"
 ZOE, OTHERS = 77, {"Ada": 10, "Grace": 20, "Hedy": 30}
 PLACE = 3  # of the face in its photo: no other face has these landmarks
+
+
+def hashes(photo):
+    """Return the picture's identity and the hash of the file's bytes."""
+    read = read_photo(photo)
+    return [read.identity.encode(), read.content_hash.encode()]
 
 
 def traces(photo):
@@ -40,10 +46,9 @@ def traces(photo):
     journalled = b64encode(halves)  # as the decision that removed the face holds it
     # as the index holds it: read from the file and scaled to length 1 again
     row = TemplateCodec().decode([halves])[0].tobytes()
-    content_hash = hashlib.sha256(photo.read_bytes()).hexdigest().encode()
     return [
         *names,
-        content_hash,
+        hashes(photo)[0],
         b"zoes-folder",
         halves[:24],
         halves[-24:],
@@ -354,9 +359,7 @@ def split_and_undo(gallery, portrait, shoot):
 
 def tell_apart(gallery, portrait, shoot):
     gallery.people.not_same("Ada", NAME)
-    gallery.duplicates.not_same_photos(
-        [("0" * 64, hashlib.sha256(portrait.read_bytes()).hexdigest())]
-    )
+    gallery.duplicates.not_same_photos([("0" * 64, read_photo(portrait).identity)])
 
 
 def reject_others_on_her_photo(gallery, portrait, shoot):
@@ -555,10 +558,10 @@ def test_verdicts_on_other_faces_of_a_photo_that_only_she_is_enrolled_from_go_to
     photo = save_photo(tmp_path / "zoes-folder" / "two.png", (ZOE, 6), (10, 6))
     confirm(gallery, photo, NAME, 1)
     reject(gallery, photo, "Hedy", 2)
-    content_hash = hashlib.sha256(photo.read_bytes()).hexdigest().encode()
-    assert found_in(home, [content_hash]) == [content_hash]
+    (identity, *_) = hashes(photo)
+    assert found_in(home, [identity]) == [identity]
     gallery.forget(NAME)
-    assert found_in(home, [content_hash]) == []
+    assert found_in(home, hashes(photo)) == []
     assert gallery.upkeep.check() == []
 
 

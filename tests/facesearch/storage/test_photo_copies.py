@@ -4,12 +4,12 @@ import pytest
 from deciding import confirm
 
 from facesearch.errors import GalleryError
-from facesearch.photo import file_hash
+from facesearch.photo import read_photo
 
 
 def confirmed(gallery, photo, name, number=None):
     """Say who is in a photo as the page does; return the path of its copy."""
-    kept = gallery.faces.keep_photo(photo, file_hash(photo))
+    kept = gallery.faces.keep_photo(photo, read_photo(photo).picture)
     confirm(gallery, kept, name, number, new=True)
     return kept
 
@@ -67,7 +67,7 @@ def test_a_copy_that_another_programs_forgetting_deleted_is_made_again(fake_gall
     photo = shoot((1, 1))
     kept = confirmed(fake_gallery, photo, "Ann")
     kept.unlink()
-    assert fake_gallery.faces.keep_photo(photo, file_hash(photo)) == kept
+    assert fake_gallery.faces.keep_photo(photo, read_photo(photo).picture) == kept
     assert kept.exists()
 
 
@@ -75,7 +75,7 @@ def test_a_photo_that_the_gallery_knows_is_not_copied(fake_gallery, shoot, tmp_p
     own, dropped = shoot((1, 1)), tmp_path / "dropped.png"
     list(fake_gallery.enroll([("Ann", own)]))
     dropped.write_bytes(own.read_bytes())
-    assert fake_gallery.faces.keep_photo(dropped, file_hash(own)) == own
+    assert fake_gallery.faces.keep_photo(dropped, read_photo(own).picture) == own
     assert not (home / "gallery.db-photos").exists()
 
 
@@ -91,7 +91,7 @@ def test_copies_that_were_moved_with_the_gallery_are_found(make_gallery, shoot, 
 
 def test_a_photo_that_changed_meanwhile_is_not_copied(fake_gallery, shoot, home):
     with pytest.raises(GalleryError, match="changed"):
-        fake_gallery.faces.keep_photo(shoot((1, 1)), "0" * 64)
+        fake_gallery.faces.keep_photo(shoot((1, 1)), read_photo(shoot((1, 2))).picture)
     assert not list((home / "gallery.db-photos").iterdir())
 
 

@@ -40,7 +40,7 @@ def test_a_box_comes_back_from_its_columns(box):
 
 
 def known(name, box, assigned_by="human", face=1):
-    return KnownFace(name, box, assigned_by, face, len(name), HASH)
+    return KnownFace(name, box, assigned_by, face, len(name), HASH, box)
 
 
 def test_verdicts_are_found_by_the_place_of_the_face():

@@ -1,7 +1,6 @@
 """A running `facesearch web`, and ways to talk to it: requests, raw bytes, a browser."""
 
 import asyncio
-import hashlib
 import http.client
 import json
 import os
@@ -22,6 +21,7 @@ from gallery_rows import store_of
 from PIL import Image
 
 from facesearch import Gallery, Model
+from facesearch.photo import read_photo
 from facesearch.storage.rows import FaceRow
 
 sys.path.insert(0, str(Path(__file__).parent))  # for browser_steps, and tests' own helpers
@@ -361,13 +361,12 @@ def enroll_made_up(gallery, folder, name, own, k):
     photo = folder / f"{name} {k}.png"
     Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(photo)
     face = FaceRow((4.0, 4.0, 36.0, 36.0), np.zeros((5, 2), np.float32), 0.9, 50.0)
-    content_hash = hashlib.sha256(photo.read_bytes()).hexdigest()
     store = store_of(gallery)
     person = store.people.id_of(name) or store.people.add(name)
     store.faces.insert(
         store.journal(),
         person,
-        (content_hash, str(photo), 40, 40),
+        (store.pictures.kept(read_photo(photo).picture), str(photo)),
         face,
         (template / np.linalg.norm(template)).astype(np.float32),
         gallery.model.fingerprint,
