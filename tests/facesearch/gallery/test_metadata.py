@@ -119,6 +119,8 @@ def test_a_group_keeps_its_number_and_can_be_named_after_a_turn(fake_gallery, sh
     assert [face.shown[0] for face in turned] == [SIDE_PX - face.box[0] for face in turned]
     decision = fake_gallery.review.name_group(after[0], "Somebody")
     assert (decision.summary, decision.left_out) == ("said that 3 faces are Somebody", ())
+    enrolled = {(path, face.box) for path, face in fake_gallery.people.faces_of("Somebody")}
+    assert enrolled == {(face.photo, face.box) for face in after[0].faces}
 
 
 def test_two_copies_that_a_former_version_took_for_two_photos_are_one(fake_gallery, shoot):
@@ -152,6 +154,34 @@ def test_a_gallery_that_cannot_be_written_still_knows_what_a_former_version_said
     make_read_only(fake_gallery)
     assert names_in(fake_gallery, photo)[0] == "Ada"
     assert select(fake_gallery, "SELECT identity FROM former_hash") == [(None,)]
+
+
+@pytest.mark.parametrize("writable", [True, False], ids=["writable", "read-only"])
+def test_a_former_version_kept_boxes_as_they_were_shown(fake_gallery, shoot, writable):
+    photo = shoot((ADA, 1), (HEDY, 1))
+    write_into(photo, orientation=MIRRORED)
+    confirm(fake_gallery, photo, "Ada", 2, new=True)
+    keep_by_bytes(fake_gallery)
+    ((_, face),) = fake_gallery.people.faces_of("Ada")
+    left, right = SIDE_PX, 2 * SIDE_PX  # as it was shown
+    journal = store_of(fake_gallery).journal()
+    with store_of(fake_gallery).transaction():
+        journal.update("face", face.id, box_left=left, box_right=right)
+        execute(fake_gallery, "UPDATE photo SET orientation = 1")
+    if not writable:
+        make_read_only(fake_gallery)
+    assert names_in(fake_gallery, photo) == [None, "Ada"]
+    if writable:
+        write_into(photo)
+        assert names_in(fake_gallery, photo) == ["Ada", None]
+
+
+def test_a_face_is_enrolled_as_the_file_stores_it_and_told_as_it_is_shown(fake_gallery, shoot):
+    photo = shoot((ADA, 1), (HEDY, 1))
+    write_into(photo, orientation=MIRRORED)
+    list(fake_gallery.enroll([("Ada", shoot((ADA, 2))), ("Ada", photo)]))
+    (face,) = [face for path, face in fake_gallery.people.faces_of("Ada") if path == str(photo)]
+    assert (face.box[0], face.shown[0]) == (0, SIDE_PX)
 
 
 def test_forget_forgets_which_picture_the_bytes_were(fake_gallery, known, home):
@@ -195,6 +225,7 @@ def test_a_photo_whose_path_was_forgotten_stays_without_one(fake_gallery, shoot)
     confirm(fake_gallery, photo, "Grace", 2)
     fake_gallery.forget("Ada")
     names_in(fake_gallery, photo)
+    store_of(fake_gallery).photos.move(read_photo(photo).identity, str(photo))
     assert None in [path for path, _ in fake_gallery.people.faces_of("Grace")]
 
 
