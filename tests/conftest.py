@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -81,3 +82,16 @@ def _gallery_of_portraits(portraits, tmp_path_factory) -> Path:
 def enrolled_gallery(_gallery_of_portraits, tmp_path) -> Path:
     """A gallery file of its own for each test, with Eileen Collins and Grace Hopper."""
     return Path(shutil.copy(_gallery_of_portraits, tmp_path / "enrolled.db"))
+
+
+@pytest.fixture(scope="module")
+def fewer_pairs():
+    """Calibrate and measure models by fewer pairs of pictures, each of which takes a draw."""
+    pytest.importorskip("scipy", reason="scipy, which fits the calibration, is not installed")
+    from facesearch.training import calibration, figures
+
+    few = partial(calibration.natural_pairs, n_pairs=2000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "PAIRS", 5000)
+        patch.setattr(calibration, "natural_pairs", few)
+        yield
