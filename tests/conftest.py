@@ -21,7 +21,11 @@ MEMORY, ROOM = Path("/dev/shm"), 2 << 30  # bytes
 if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
-settings.register_profile("facesearch", deadline=None)  # a test never asserts a time
+settings.register_profile(
+    "facesearch",
+    deadline=None,  # a test never asserts a time
+    max_examples=50,  # other ones in every run
+)
 settings.load_profile("facesearch")
 
 # `pytest -m "not slow"` leaves these out: they load a shipped model, or start a browser, a process
