@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,10 @@ from PIL import Image
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores: one thread each is faster
     for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ.setdefault(library, "1")
+
+# Each module is compiled once, not in every worker and every process that a test starts.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Tests wait for the disk longer than they compute. None of them can tell whether bytes outlive a
 # loss of power, so their folders are in memory where it has room; failed ones stay, see pyproject.
@@ -32,6 +37,12 @@ settings.load_profile("facesearch")
 # or a training. What else takes more than a second is marked where it stands.
 SLOW_FIXTURES = {"portraits", "browser", "ask", "command", "words", "letters_model", "ink_folder"}
 SLOW_FOLDERS = ("training", "web", "evaluation", "benchmarks")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out folders of slow tests at once: importing them takes seconds, for torch alone five."""
+    fast = config.option.markexpr == "not slow"
+    return True if fast and collection_path.name in SLOW_FOLDERS else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -88,6 +88,7 @@ def test_unreadable_pictures_are_listed_and_the_rest_is_trained_on(facesearch, t
     assert [path.endswith("broken.png") for path, _ in result["skipped"]] == [True]
 
 
+@pytest.mark.slow
 @needs_torch
 @pytest.mark.parametrize(
     ("make", "sentence"),
