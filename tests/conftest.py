@@ -40,7 +40,7 @@ SLOW_FOLDERS = ("training", "web", "evaluation", "benchmarks")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out folders of slow tests at once: importing them takes seconds, for torch alone five."""
+    """Leave out folders of slow tests at once: importing torch alone takes five seconds."""
     fast = config.option.markexpr == "not slow"
     return True if fast and collection_path.name in SLOW_FOLDERS else None
 

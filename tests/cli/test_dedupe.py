@@ -178,7 +178,7 @@ def test_missing_folders_and_trash_are_errors(run, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def _grace_twice(_gallery_of_portraits, portraits, tmp_path_factory):
+def grace_twice(_gallery_of_portraits, portraits, tmp_path_factory):
     again = tmp_path_factory.mktemp("again")
     grace = Image.open(portraits.grace).convert("RGB")
     ImageEnhance.Brightness(grace).enhance(0.6).save(again / "dark.png")
@@ -191,9 +191,9 @@ def _grace_twice(_gallery_of_portraits, portraits, tmp_path_factory):
 
 
 @pytest.fixture
-def twice(_grace_twice, tmp_path):
+def twice(grace_twice, tmp_path):
     """A gallery in which Grace Hopper is enrolled as Amazing Grace, too, from other pictures."""
-    return Path(shutil.copy(_grace_twice, tmp_path / "twice.db"))
+    return Path(shutil.copy(grace_twice, tmp_path / "twice.db"))
 
 
 @pytest.fixture
@@ -279,11 +279,11 @@ def test_json_about_people_is_one_object_with_the_merge(people):
     assert applied["kind"] == "merge"
 
 
-def test_the_page_shows_faces_only_of_photos_that_have_not_changed(people, _grace_twice, tmp_path):
+def test_the_page_shows_faces_only_of_photos_that_have_not_changed(people, grace_twice, tmp_path):
     page = tmp_path / "page.html"
     assert people("--html", page).exit_code == 0
     assert page.read_text("utf-8").count("<img") == 3
-    dark, mirrored = (_grace_twice.parent / name for name in ("dark.png", "mirrored.png"))
+    dark, mirrored = (grace_twice.parent / name for name in ("dark.png", "mirrored.png"))
     kept = dark.read_bytes(), mirrored.read_bytes()
     try:
         dark.write_bytes(kept[1])
