@@ -55,8 +55,14 @@ COMMANDS = {
 FORKING = """
 import json, os, shutil, sys, tempfile, urllib.request
 import cv2, numpy
-import facesearch.gallery, facesearch.wire
+import PIL.JpegImagePlugin, typer.rich_utils
+import facesearch.gallery, facesearch.review, facesearch.wire
 from facesearch_cli import main
+
+try:
+    import facesearch_indexes.faiss_index
+except ImportError:
+    pass
 
 cv2.setNumThreads(1)  # a fork has no threads of its parent
 gallery = os.environ["FACESEARCH_HOME"]

@@ -62,6 +62,7 @@ def test_doctor_finds_everything_in_order(facesearch, enrolled_gallery):
     assert "2 people, 2 templates, sound" in details["gallery"]
 
 
+@pytest.mark.slow
 def test_doctor_says_how_to_install_a_missing_extra(facesearch, monkeypatch):
     monkeypatch.setattr("facesearch_cli.doctor.EXTRAS", {"heic": "no-such-package"})
     result = facesearch("doctor")

@@ -68,7 +68,16 @@ def test_no_command_opens_a_connection_or_leaves_a_file_at_home(
     cases = {**COMMANDS, "identify with OpenVINO": ["identify", str(many)]}
     filled = [([w.replace("PHOTO", str(portraits.grace)) for w in ws], "") for ws in cases.values()]
     trace = tmp_path / "trace"
-    strace = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace)]
+    strace = [
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-e",
+        "trace=connect,sendto,sendmsg",
+        "-o",
+        str(trace),
+    ]
     given = run_each(filled, enrolled_gallery, watched, strace if shutil.which("strace") else ())
     codes = dict(zip(cases, (code for code, _, _ in given), strict=True))
     assert codes.pop("web") == -signal.SIGTERM  # which the visitor sends who opened the page

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import subprocess
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
@@ -30,6 +31,16 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def small_network(monkeypatch):
+    """Let the recipe train a network of a few thousand weights."""
+    from facesearch.training import train_pictures
+    from facesearch.training.modern import Modern
+
+    small = {"stem": 4, "widths": (8,), "depths": (1,), "dim": 16, "code": 64, "episodes": 1}
+    monkeypatch.setitem(train_pictures.RECIPES, "modern", partial(Modern, **small))
+
+
 def letters(folder, names="ABCDEFGHIJ", pictures=3, size=70):
     """Draw a class of pictures for each letter, black on white, each a little different."""
     random = np.random.default_rng(0)
@@ -46,7 +57,7 @@ def letters(folder, names="ABCDEFGHIJ", pictures=3, size=70):
 
 @pytest.mark.slow
 @needs_torch
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("one_thread", "fewer_pairs", "small_network")
 def test_train_enroll_and_identify_from_a_folder_of_classes(facesearch, tmp_path):
     data = letters(tmp_path / "letters")
     model, gallery = tmp_path / "letters-model", tmp_path / "g.db"
@@ -65,7 +76,7 @@ def test_train_enroll_and_identify_from_a_folder_of_classes(facesearch, tmp_path
 
 @pytest.mark.slow
 @needs_torch
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("one_thread", "fewer_pairs", "small_network")
 def test_unreadable_pictures_are_listed_and_the_rest_is_trained_on(facesearch, tmp_path):
     data = letters(tmp_path / "letters")
     (data / "A" / "broken.png").write_bytes(b"not a picture")
@@ -77,6 +88,7 @@ def test_unreadable_pictures_are_listed_and_the_rest_is_trained_on(facesearch, t
     assert [path.endswith("broken.png") for path, _ in result["skipped"]] == [True]
 
 
+@pytest.mark.slow
 @needs_torch
 @pytest.mark.parametrize(
     ("make", "sentence"),
@@ -98,7 +110,7 @@ def test_unusable_data_is_one_sentence(facesearch, tmp_path, make, sentence):
 
 @pytest.mark.slow
 @needs_torch
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("one_thread", "fewer_pairs", "small_network")
 def test_a_training_is_not_overwritten_unless_resumed(facesearch, tmp_path):
     data = letters(tmp_path / "letters")
     first = facesearch("train", data, "--out", tmp_path / "m", "--steps", 2)
@@ -117,10 +129,10 @@ def test_a_training_is_not_overwritten_unless_resumed(facesearch, tmp_path):
 
 @pytest.mark.slow
 @needs_torch
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("one_thread", "fewer_pairs")
 def test_ctrl_c_saves_and_resume_finishes(command, facesearch, tmp_path):
     data, model = letters(tmp_path / "letters"), tmp_path / "m"
-    arguments = ["train", data, "--out", model, "--steps", 5]
+    arguments = ["train", data, "--out", model, "--steps", 3]
     log = tmp_path / "m-training" / "log.jsonl"
     with subprocess.Popen(
         [*command, *map(str, arguments)],

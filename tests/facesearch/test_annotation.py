@@ -94,6 +94,7 @@ def test_labels_lie_inside_the_picture_and_never_overlap(width, height, faces):
     assert len({label.face for label in found}) == len(found)
 
 
+@pytest.mark.slow
 @given(width=st.integers(1, 300), height=st.integers(1, 300), faces=faces_anywhere)
 @settings(max_examples=25, deadline=None)
 def test_faces_anywhere_in_a_picture_of_any_size_can_be_drawn(width, height, faces):

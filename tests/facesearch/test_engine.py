@@ -35,6 +35,7 @@ def crops(n: int) -> np.ndarray:
     return (np.stack(pictures) + rng.normal(0, 8, (n, 112, 112, 3))).clip(0, 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 @needs_openvino
 def test_both_engines_give_the_same_embeddings():
     batch = crops(5)

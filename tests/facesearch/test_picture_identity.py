@@ -67,6 +67,7 @@ def test_one_changed_pixel_makes_another_picture(kind):
     assert picture_identity(saved(kind)) != picture_identity(saved(kind, changed))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(EXIFTOOL is None, reason="exiftool, which writes metadata, is not installed")
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_rating_typed_in_another_program_changes_no_identity(edit, tmp_path):
@@ -169,6 +170,7 @@ def test_a_damaged_file_is_identified_by_the_bytes_it_has(kind):
             assert picture_identity(part) == hashlib.sha256(part).hexdigest()
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     kind=st.sampled_from(sorted(SAVED)),

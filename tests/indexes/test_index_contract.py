@@ -161,7 +161,7 @@ def history(name, known_ids, first=0, examples=25):
         derandomize=True,
         database=None,
     )
-    return machine.TestCase
+    return pytest.mark.slow(machine.TestCase)
 
 
 TestFlatHistory = history("flat", 40)

@@ -401,18 +401,16 @@ def test_an_undo_killed_before_any_step_can_be_finished(album, tmp_path, monkeyp
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork: 50 starts would take a minute")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork: 20 starts take half a minute")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("disk", ["same disk", "other disk"])
-def test_no_photo_is_lost_and_undo_works_after_fifty_kills_at_random(
-    album, tmp_path, monkeypatch, disk
-):
+def test_no_photo_is_lost_and_undo_works_after_kills_at_random(album, tmp_path, monkeypatch, disk):
     before, place = content(album), tmp_path / "trash"
     groups, chance = find_duplicates([album]).groups, random.Random(4)
     if disk == "other disk":
         crossing(monkeypatch)
     cut_short = 0
-    for _ in range(50):
+    for _ in range(20):
         worker = os.fork()
         if worker == 0:
             try:

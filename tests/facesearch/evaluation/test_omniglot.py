@@ -4,6 +4,7 @@ import os
 import shutil
 import zipfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,12 @@ DRAWINGS = np.random.default_rng(0).integers(2, size=(20, 20, 105, 105), dtype=n
 ANSWERS = np.arange(20)[::-1]
 
 
+@cache
+def drawn(number, drawer):
+    """Return the bytes of a drawing's file."""
+    return png(DRAWINGS[number, drawer - 1])
+
+
 def lake_file(number, drawer):
     """Return where Lake has a drawing: image_background/... from the folder of both zips on."""
     alphabet, character = CHARACTERS[number].split("/")
@@ -41,12 +48,12 @@ def write_zips(folder, *, left_out=(), more=(), around=""):
     """Write Lake's three zips; `more` are (zip, name, content) to add, `around` a folder."""
     folder.mkdir(exist_ok=True)
     for zip_name in omniglot.IMAGE_ZIPS:
-        with zipfile.ZipFile(folder / zip_name, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(folder / zip_name, "w") as archive:
             for number in range(20):
                 for drawer in range(1, 21):
                     name = lake_file(number, drawer)
                     if name.startswith(zip_name.removesuffix(".zip")) and name not in left_out:
-                        archive.writestr(name, png(DRAWINGS[number, drawer - 1]))
+                        archive.writestr(name, drawn(number, drawer))
             for where, name, content in more:
                 if where == zip_name:
                     archive.writestr(name, content)
@@ -55,9 +62,9 @@ def write_zips(folder, *, left_out=(), more=(), around=""):
             place = f"run{run + 1:02d}"
             labels = ""
             for i in range(20):
-                support, probe = DRAWINGS[i, run], DRAWINGS[ANSWERS[i], (run + 1) % 20]
-                archive.writestr(f"{around}{place}/training/class{i + 1:02d}.png", png(support))
-                archive.writestr(f"{around}{place}/test/item{i + 1:02d}.png", png(probe))
+                support, probe = drawn(i, run + 1), drawn(ANSWERS[i], (run + 1) % 20 + 1)
+                archive.writestr(f"{around}{place}/training/class{i + 1:02d}.png", support)
+                archive.writestr(f"{around}{place}/test/item{i + 1:02d}.png", probe)
                 right = ANSWERS[i] + 1
                 labels += (
                     f"{place}/test/item{i + 1:02d}.png {place}/training/class{right:02d}.png\n"
@@ -105,7 +112,7 @@ def write_unpacked(folder):
         for drawer in range(1, 21):
             file = folder / lake_file(number, drawer)
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(png(DRAWINGS[number, drawer - 1]))
+            file.write_bytes(drawn(number, drawer))
     return folder
 
 

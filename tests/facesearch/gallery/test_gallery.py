@@ -61,6 +61,7 @@ def test_two_processes_that_enroll_the_same_photos_add_each_once(home, shoot, ma
     assert gallery.upkeep.check() == []
 
 
+@pytest.mark.slow
 def test_real_portraits_are_told_apart(home, request):
     pytest.importorskip("skimage", reason="scikit-image carries a portrait")
     matplotlib = pytest.importorskip("matplotlib", reason="matplotlib carries a portrait")

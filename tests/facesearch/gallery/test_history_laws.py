@@ -82,12 +82,12 @@ def five_photos(tmp_path_factory):
 
 @pytest.mark.slow
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(todo=st.lists(verbs, min_size=1, max_size=8))
 def test_undoing_any_decisions_in_reverse_restores_the_gallery(todo, five_photos):
     folder, photos = five_photos
-    with tempfile.TemporaryDirectory() as copy:
+    with tempfile.TemporaryDirectory(dir=folder) as copy:
         shutil.copy(folder / "gallery.db", copy)
         with Gallery(copy, FakeModel()) as gallery, Gallery(copy, FakeModel()) as other:
             answers, states = list(gallery.identify(photos)), [rows(gallery)]

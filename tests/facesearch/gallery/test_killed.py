@@ -14,7 +14,7 @@ from gallery_rows import select
 
 from facesearch.gallery import Gallery, live_index
 
-KILLS = 40  # python -m benchmarks.kills has hundreds, over more operations
+KILLS = 20  # python -m benchmarks.kills has hundreds, over more operations
 KILLS_OF_A_GALLERY = 20  # then a new one, so that kills also hit its creation
 BORN_S = 0.12  # seconds, about as long as a writer takes to open the gallery and store a face
 WRITING_S = 0.15  # seconds, at most, from a writer's next face to its kill

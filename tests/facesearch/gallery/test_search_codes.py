@@ -168,6 +168,7 @@ def test_check_reports_an_index_that_holds_another_persons_search_code(gallery):
     assert gallery.upkeep.check() == ["1 of 20 templates are not found by the index"]
 
 
+@pytest.mark.slow
 def test_the_head_is_given_people_whom_the_search_ranks_far_behind(make_gallery, shoot):
     gallery = make_gallery(model=FakeModel(search_dim=3))  # finds people poorly
     enroll(gallery, *((f"{person:03}", shoot((person, 1))) for person in range(120)))
@@ -276,6 +277,7 @@ facesearch.gallery.Gallery(Path({path!r}), FakeModel(search_dim={search_dim})).u
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot be killed like that")
 @pytest.mark.parametrize("after", [False, True], ids=["before it is there", "once it is there"])
 def test_everyone_is_found_after_being_killed_while_saving_the_index_file(

@@ -449,6 +449,7 @@ for number in range(100, 5000):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file sizes")
 def test_a_file_that_may_not_grow_keeps_every_acknowledged_face(filled):
     tests = [str(folder) for folder in Path(__file__).parents[:2]]

@@ -1,4 +1,6 @@
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,8 @@ from facesearch.training.network import (  # noqa: E402
 )
 from facesearch.training.onnx_graph import branch_onnx  # noqa: E402
 from facesearch.vectors import unit  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("fewer_pairs")
 
 ABOUT = About("glyphs", "CC0-1.0", "drawn for the test", {"recipe": "modern", "seed": 3})
 ENGINES = [
@@ -63,6 +67,26 @@ def pictures(n: int, channels: int = 1, side_px: int = 20) -> torch.Tensor:
         256, (n, channels, side_px - 2 * third, side_px - 2 * third), generator=generator
     ).to(torch.uint8)
     return made
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, fewer_pairs):
+    """A model that some tests look at and others replace in a folder of their own."""
+    folder = tmp_path_factory.mktemp("exported") / "glyphs"
+    about = About(
+        "glyphs", "CC0-1.0", "drawn", {"steps": 7}, figures={"one_shot": 0.5}, card="# Glyphs\n"
+    )
+    export(a_network(), a_set(6), folder, about)
+    return folder
+
+
+@pytest.fixture
+def old(exported, tmp_path):
+    """The folder of an older model, named old, with a card."""
+    folder = Path(shutil.copytree(exported, tmp_path / "glyphs"))
+    file = folder / "model.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"name": "old"}))
+    return folder
 
 
 def run(graph: bytes, given: torch.Tensor, engine: str, folder) -> np.ndarray:
@@ -136,24 +160,32 @@ def test_the_same_network_gives_the_same_bytes():
     assert branch_onnx(a_branch(), quantized=True) == branch_onnx(a_branch(), quantized=True)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_koch_templates_have_length_1_and_the_head_compares_their_sigmoids(engine, tmp_path):
+@pytest.fixture(scope="module")
+def koch():
+    """Koch's network, which has 38 million weights, and the bytes of its graph."""
     torch.manual_seed(4)
     branch = KochBranch().eval()
     branch.embedding.weight.data *= 60  # as after a training: not all sigmoids near one half
     head = L1Head(branch.dim)
     head.weights.data = torch.randn(branch.dim) / 100
     head.bias.data += 0.7
+    return SiameseNetwork(branch, head), branch_onnx(branch, quantized=True)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_koch_templates_have_length_1_and_the_head_compares_their_sigmoids(koch, engine, tmp_path):
+    network, graph = koch
     given = pictures(3, side_px=105)
-    templates = run(branch_onnx(branch, quantized=True), given, engine, tmp_path)
+    templates = run(graph, given, engine, tmp_path)
     assert templates.shape == (3, 4097)
     assert np.linalg.norm(templates, axis=1) == pytest.approx(1, abs=1e-5)
-    sigmoids = by_torch(branch, given)
+    sigmoids = by_torch(network.branch, given)
     assert sigmoids.std() > 0.15
     assert templates[:, :-1] * 64 == pytest.approx(sigmoids, abs=0.05)  # 8-bit weights
-    network = SiameseNetwork(branch, head)
     with torch.no_grad():
-        logits = head(torch.from_numpy(sigmoids[:1]), torch.from_numpy(sigmoids[1:])).numpy()
+        logits = network.head(
+            torch.from_numpy(sigmoids[:1]), torch.from_numpy(sigmoids[1:])
+        ).numpy()
     exact = sigmoids / 64
     last = np.sqrt(1 - (exact**2).sum(1, keepdims=True))
     exact = np.concatenate([exact, last], 1).astype(np.float32)
@@ -212,59 +244,50 @@ def test_a_model_folder_embeds_and_compares_like_the_network(channels, tmp_path)
     assert not model.head.follows_cosine
 
 
-def test_the_manifest_says_where_a_model_comes_from(tmp_path):
-    about = About(
-        "glyphs", "CC0-1.0", "drawn", {"steps": 7}, figures={"one_shot": 0.5}, card="# Glyphs\n"
-    )
-    export(a_network(), a_set(6), tmp_path / "glyphs", about)
-    manifest = json.loads((tmp_path / "glyphs" / "model.json").read_text())
+def test_the_manifest_says_where_a_model_comes_from(exported):
+    manifest = json.loads((exported / "model.json").read_text())
     assert manifest["training"] == {"steps": 7}
     assert manifest["figures"] == {"one_shot": 0.5}
     assert manifest["licence"] == {"weights": "CC0-1.0", "data": "drawn"}
     assert (manifest["kind"], manifest["detector"], manifest["mirror"]) == ("image", "whole", False)
     assert "usual shape" in manifest["calibration"]["note"]
-    assert (tmp_path / "glyphs" / "MODEL_CARD.md").read_text() == "# Glyphs\n"
+    assert (exported / "MODEL_CARD.md").read_text() == "# Glyphs\n"
 
 
-def test_a_trained_model_has_figures_from_the_classes_that_calibrated_it(tmp_path):
-    export(a_network(), a_set(6), tmp_path / "glyphs", ABOUT)
-    model = Model.load(tmp_path / "glyphs")
+def test_a_trained_model_has_figures_from_the_classes_that_calibrated_it(exported):
+    model = Model.load(exported)
     figures = read_figures(model.folder, model.manifest)
     assert figures.calibrated_on
     assert figures.pairs.mated.sum() == 6 * 6
     assert figures.pairs.non_mated.sum() == 24 * 23 / 2 - 36
 
 
-def test_an_existing_model_is_replaced_completely(tmp_path):
-    export(a_network(), a_set(6), tmp_path / "glyphs", About("old", "", "", {}, card="old"))
-    export(a_network(), a_set(6), tmp_path / "glyphs", ABOUT)
-    assert Model.load(tmp_path / "glyphs").name == "glyphs"
-    assert not (tmp_path / "glyphs" / "MODEL_CARD.md").exists()
+def test_an_existing_model_is_replaced_completely(old, tmp_path):
+    export(a_network(), a_set(6), old, ABOUT)
+    assert Model.load(old).name == "glyphs"
+    assert not (old / "MODEL_CARD.md").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["glyphs"]
 
 
 @pytest.mark.parametrize("when", ["write_model", "rename"])
-def test_the_old_model_stays_if_the_new_one_cannot_be_written(when, tmp_path, monkeypatch):
-    folder = tmp_path / "glyphs"
-    export(a_network(), a_set(6), folder, About("old", "", "", {}))
-
+def test_the_old_model_stays_if_the_new_one_cannot_be_written(when, old, tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
     if when == "write_model":
         monkeypatch.setattr(exporting, "write_model", full)
     else:
-        rename = type(folder).rename
+        rename = type(old).rename
 
         def not_the_new(path, target):
-            if target == folder and not path.name.endswith(".old"):
+            if target == old and not path.name.endswith(".old"):
                 full()
             return rename(path, target)
 
-        monkeypatch.setattr(type(folder), "rename", not_the_new)
+        monkeypatch.setattr(type(old), "rename", not_the_new)
     with pytest.raises(TrainingError, match=r"cannot be written to .*No space left"):
-        export(a_network(), a_set(6), folder, ABOUT)
-    assert Model.load(folder).name == "old"
+        export(a_network(), a_set(6), old, ABOUT)
+    assert Model.load(old).name == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["glyphs"]
 
 

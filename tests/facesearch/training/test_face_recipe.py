@@ -1,5 +1,6 @@
 """The recipe for faces: what is learned, what is held, and how a validation is counted."""
 
+import copy
 import os
 import signal
 from dataclasses import replace
@@ -16,11 +17,21 @@ from made_up_faces import crops_of_people, untrained_graph
 
 from facesearch.evaluation.protocols import random_open_set_splits
 from facesearch.shipped import model_folder
+from facesearch.training import face_recipe
+from facesearch.training.data import TrainingSet
 from facesearch.training.face_network import CODE, start_branch
 from facesearch.training.face_recipe import ZERO_COHORT, Face
 from facesearch.training.loop import train
 from facesearch.training.searches import Searches, open_set_rates
 from facesearch.vectors import unit
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _opencv():
+    """Let lessons run SFace by OpenCV, which needs no seconds to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(face_recipe, "engine_for_many", lambda: "opencv")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -32,37 +43,51 @@ def recipe(tmp_path_factory):
     return Face(start=str(folder), steps=2, people=4, evaluate_every=2)
 
 
+@pytest.fixture(scope="module")
+def lesson(recipe):
+    """A lesson on four people; tests draw batches from it, but do not train."""
+    return recipe.lesson(crops_of_people(4, 3))
+
+
+@pytest.fixture(scope="module")
+def trained(recipe, tmp_path_factory):
+    """The outcome of an uninterrupted training on the same people."""
+    folder = tmp_path_factory.mktemp("whole")
+    return train(crops_of_people(4, 3), crops_of_people(2, 2, 1), recipe, folder)
+
+
+def without_hold(lesson):
+    """Return the lesson with nothing that keeps codes close to the start's."""
+    free = copy.copy(lesson)
+    free._recipe = replace(lesson._recipe, held=0.0)
+    return free
+
+
 def weights(trained):
     return trained.network.branch.second.embedding.weight
 
 
-def test_the_second_trunk_learns_and_the_first_does_not(recipe, tmp_path):
-    lesson = recipe.lesson(crops_of_people(4, 3))
-    first = {
-        name: tensor.clone() for name, tensor in lesson.network.branch.first.state_dict().items()
-    }
-    start = lesson.network.branch.second.embedding.weight.detach().clone()
-    trained = train(crops_of_people(4, 3), crops_of_people(4, 2, 1), recipe, tmp_path)
-    assert (weights(trained) - start).abs().max() > 0
+def test_the_second_trunk_learns_and_the_first_does_not(recipe, trained):
+    start = start_branch(Path(recipe.start))
+    assert (weights(trained) - start.second.embedding.weight).abs().max() > 0
+    first = start.first.state_dict()
     for name, tensor in trained.network.branch.first.state_dict().items():
         assert torch.equal(tensor, first[name])
 
 
-def test_a_batch_names_the_rows_of_its_pictures(recipe):
+def test_a_batch_names_the_rows_of_its_pictures(lesson):
     data = crops_of_people(4, 3)
-    batch = recipe.lesson(data).batch(0)
+    batch = lesson.batch(0)
     plain = data.take(batch.rows.numpy())
     same, mirrored = ((batch.pictures == side).flatten(1).all(1) for side in (plain, plain.flip(3)))
     assert (same | mirrored).all()
     assert (data.classes[batch.rows.numpy()] == batch.classes.flatten().numpy()).all()
 
 
-def test_codes_are_kept_close_to_those_of_the_start(recipe):
-    lesson = recipe.lesson(crops_of_people(4, 3))
+def test_codes_are_kept_close_to_those_of_the_start(recipe, lesson):
     batch = lesson.batch(0)
     start = lesson._start[lesson._rows]
-    free = replace(recipe, held=0.0).lesson(crops_of_people(4, 3))
-    free.batch(0)
+    free = without_hold(lesson)
     for codes, gap in ((start, 0), (-start, 2)):
         more = lesson.loss(codes, batch.classes) - free.loss(codes, batch.classes)
         assert more.item() == pytest.approx(gap * recipe.held, rel=1e-3, abs=1e-4)
@@ -70,10 +95,10 @@ def test_codes_are_kept_close_to_those_of_the_start(recipe):
 
 
 def test_codes_are_kept_close_to_the_mean_of_picture_and_mirror_image(recipe):
-    data = crops_of_people(4, 3)
+    data = crops_of_people(2, 2)
     lesson = replace(recipe, start="sface").lesson(data)  # a trunk that tells sides apart
     trunk = start_branch(model_folder("sface")).second.eval()
-    pictures = data.take(np.arange(12))
+    pictures = data.take(np.arange(4))
     with torch.no_grad():
         sides = [unit(trunk(side).numpy()) for side in (pictures, pictures.flip(3))]
     expected = unit(sides[0] + sides[1])
@@ -83,15 +108,14 @@ def test_codes_are_kept_close_to_the_mean_of_picture_and_mirror_image(recipe):
 
 
 def test_small_sources_are_drawn_as_often_as_large_ones(recipe):
-    people = replace(crops_of_people(24, 2), groups=np.array([0] * 20 + [1] * 4))
+    people = replace(crops_of_people(8, 1), groups=np.array([0] * 6 + [1] * 2))
     episodes = replace(recipe, people=2).lesson(people)._episodes
     drawn = [people.groups[episodes.draw(step).classes[0, 0]] for step in range(200)]
     assert np.mean(drawn) == pytest.approx(0.5, abs=0.1)
 
 
-def test_the_lower_half_of_the_second_trunk_stays_frozen(recipe, tmp_path):
+def test_the_lower_half_of_the_second_trunk_stays_frozen(recipe, trained):
     start = start_branch(Path(recipe.start)).second.state_dict()
-    trained = train(crops_of_people(4, 3), crops_of_people(4, 2, 1), recipe, tmp_path)
     changed = {
         name
         for name, tensor in trained.network.branch.second.state_dict().items()
@@ -103,9 +127,9 @@ def test_the_lower_half_of_the_second_trunk_stays_frozen(recipe, tmp_path):
     }
 
 
-def test_the_classification_loss_reads_both_codes(recipe):
+def test_the_classification_loss_reads_both_codes(recipe, lesson):
     """A second code equal for all leaves the first code to classify by."""
-    free = replace(recipe, held=0.0).lesson(crops_of_people(4, 3))
+    free = without_hold(lesson)
     batch = free.batch(0)
     same = torch.ones(len(free._rows), CODE)
     first = F.normalize(free._first[free._rows])
@@ -117,9 +141,8 @@ def test_the_classification_loss_reads_both_codes(recipe):
     assert free.loss(same, batch.classes).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_a_resumed_training_of_faces_ends_like_an_uninterrupted_one(recipe, tmp_path):
-    data, others = crops_of_people(4, 3), crops_of_people(4, 2, 1)
-    whole = train(data, others, recipe, tmp_path / "whole")
+def test_a_resumed_training_of_faces_ends_like_an_uninterrupted_one(recipe, trained, tmp_path):
+    data, others = crops_of_people(4, 3), crops_of_people(2, 2, 1)
 
     def stop(progress):
         if progress.step == 1:
@@ -128,7 +151,7 @@ def test_a_resumed_training_of_faces_ends_like_an_uninterrupted_one(recipe, tmp_
     half = train(data, others, recipe, tmp_path / "half", watch=stop)
     assert (half.ended, half.step) == ("interrupted", 1)
     again = train(data, others, recipe, tmp_path / "half", resume=True)
-    assert torch.equal(weights(whole), weights(again))
+    assert torch.equal(weights(trained), weights(again))
 
 
 def test_the_tpir_agrees_with_searches_done_one_by_one():
@@ -165,24 +188,24 @@ def test_the_tpir_agrees_with_searches_done_one_by_one():
     assert found == pytest.approx(np.mean(shares), abs=1e-6)
 
 
-def test_each_set_of_people_is_validated_separately(recipe):
-    data = crops_of_people(4, 3)
-    others = crops_of_people(8, 3, seed=2)
-    sets = replace(others, groups=np.repeat([0, 1], 4))
-    lesson = recipe.lesson(data)
-    network = lesson.network.eval()
-    both = lesson.validate(network, sets)
-    parts = []
-    for one in (0, 1):
-        rows = np.flatnonzero(sets.groups[sets.classes] == one)
-        fresh = recipe.lesson(data)
-        parts.append(fresh.validate(network, sets.only(rows)))
+def test_each_set_of_people_is_validated_separately(lesson, monkeypatch):
+    monkeypatch.setattr(face_recipe, "first_codes", lambda encoder, data: data.pictures)
+    monkeypatch.setattr(face_recipe, "embed", lambda trunk, data: data.pictures)
+    random = np.random.default_rng(0)
+    people = np.repeat(np.arange(24), 3)
+    codes = random.normal(size=(24, CODE))[people] + random.normal(0, 1.5, (72, CODE))
+    codes = torch.from_numpy(codes.astype(np.float32))  # stand in for pictures
+    sets = TrainingSet(codes, people, np.repeat([0, 1], 12), drawn=False)
+    found = []
+    for rows in (np.arange(72), np.arange(36), np.arange(36, 72)):
+        fresh = copy.copy(lesson)  # a lesson remembers the first codes of its validation
+        found.append(fresh.validate(lesson.network, sets.only(rows)))
+    both, *parts = found
     assert both == pytest.approx(np.mean(parts))
 
 
-def test_a_persons_center_starts_at_the_mean_of_their_photos(recipe):
+def test_a_persons_center_starts_at_the_mean_of_their_photos(recipe, lesson):
     data = crops_of_people(4, 3)
-    lesson = recipe.lesson(data)
     start = start_branch(Path(recipe.start)).eval()
     with torch.no_grad():
         templates = unit(start(data.take(np.arange(12))).numpy())
@@ -192,9 +215,8 @@ def test_a_persons_center_starts_at_the_mean_of_their_photos(recipe):
         assert center @ expected > 0.98  # bfloat16
 
 
-def test_training_from_a_model_of_two_codes_starts_with_its_codes(recipe):
+def test_training_from_a_model_of_two_codes_starts_with_its_codes(recipe, lesson):
     data = crops_of_people(4, 3)
-    lesson = recipe.lesson(data)
     start = start_branch(Path(recipe.start)).eval()
     with torch.no_grad():
         expected = start.second(data.take(np.arange(4)))

@@ -13,6 +13,8 @@ from facesearch.training.figures import measure, report
 from facesearch.training.searches import Searches
 from facesearch.vectors import unit
 
+pytestmark = pytest.mark.usefixtures("fewer_pairs")
+
 DIM = 12
 HEAD = L1SigmoidHead(None, np.full(DIM, 3.0, np.float32), 6.0, 1.0, follows_cosine=False)
 COHORT = Cohort(np.zeros(DIM, np.float32), 0.0, 0.3, 10.0, 1.0)
