@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from facesearch.errors import ModelError
+from facesearch.extras import install_command
 from facesearch.vectors import Floats
 
 ENGINES = ("opencv", "openvino")
@@ -57,7 +58,7 @@ class OpenVINOEngine:
     def __init__(self, onnx_file: Path) -> None:
         if not openvino_is_installed():
             raise ModelError(
-                "the OpenVINO engine is not installed; pip install 'facesearch[openvino]' adds it"
+                f"the OpenVINO engine is not installed; {install_command('openvino')} adds it"
             )
         with _COMPILING:
             compiled, self._outputs = _compiled(onnx_file)

@@ -30,6 +30,7 @@ from facesearch.camera_raw import (
     orientation_of,
 )
 from facesearch.errors import PhotoError
+from facesearch.extras import install_command
 from facesearch.heif_items import AVIF
 from facesearch.picture_identity import picture_identity
 from facesearch.picture_repair import has_all_rows, repairs
@@ -343,8 +344,8 @@ def _open(data: bytes, name: str) -> ImageFile:
     except ImportError as error:
         if module != "pillow_heif":
             raise
-        install = "HEIC needs an extra, pip install 'facesearch[heic]'"
-        raise PhotoError(f"cannot read {name}: {install}") from error
+        needed = f"HEIC needs an extra, {install_command('heic')}"
+        raise PhotoError(f"cannot read {name}: {needed}") from error
     black_zero = with_black_zero(data) if "Tiff" in reader else None
     image: ImageFile = getattr(plugin, reader)(io.BytesIO(black_zero or data))
     if image.format == "TIFF":

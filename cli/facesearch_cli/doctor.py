@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import typer
 
+from facesearch.extras import install_command
 from facesearch_cli.options import UNUSABLE, Options, gallery_path, with_options
 from facesearch_cli.render import Column, Screen, bearer_words, print_json
 
@@ -109,7 +110,7 @@ def about_engine(name: str, engine: str) -> Check | str:
     from facesearch.photo import photo_from_bytes
 
     if engine == "openvino" and not openvino_is_installed():
-        return Check("engine openvino", "missing", "pip install 'facesearch[openvino]'")
+        return Check("engine openvino", "missing", install_command("openvino"))
     model = Model.load(name, engine)
     side = int(model.manifest["input"]["side_px"])
     model.embed(np.zeros((1, side, side, 3), np.uint8))
@@ -142,5 +143,5 @@ def extra(name: str, package: str) -> Check:
     """Return whether an extra is installed, or how to install it."""
     version = version_of(package)
     if version == "not installed":
-        return Check(f"extra {name}", "missing", f"pip install 'facesearch[{name}]'")
+        return Check(f"extra {name}", "missing", install_command(name))
     return Check(f"extra {name}", "ok", f"{package} {version}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facesearch.extras import install_command
 from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE, UNUSABLE, AsJson
 from facesearch_cli.render import (
     Screen,
@@ -97,7 +98,7 @@ def train(
     in another terminal.
     """
     if any(find_spec(name) is None for name in NEEDED):
-        complain("Error: training is not installed; pip install 'facesearch[train]' adds it")
+        complain(f"Error: training is not installed; {install_command('train')} adds it")
         raise typer.Exit(UNUSABLE)
     if start is not None and recipe not in (None, RecipeName.FACE):
         raise typer.BadParameter(f"--from is for models of faces, not for the recipe {recipe}")

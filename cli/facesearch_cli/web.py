@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facesearch.extras import install_command
 from facesearch_cli.options import (
     DEFAULT_MODEL,
     UNUSABLE,
@@ -111,7 +112,7 @@ def check_extra() -> None:
     except ModuleNotFoundError as error:
         if error.name not in WEB_PACKAGES:
             raise
-        complain("Error: the page needs an extra: pip install 'facesearch[web]'")
+        complain(f"Error: the page needs an extra: {install_command('web')}")
         raise typer.Exit(UNUSABLE) from error
 
 

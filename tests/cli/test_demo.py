@@ -17,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facesearch import IdentifiedPhoto, shipped_models
+from facesearch.extras import install_command
 from facesearch.ink import ink_crop
 from facesearch_cli import demo as module
 from facesearch_cli import demo_answers, demo_page
@@ -167,7 +168,7 @@ def test_without_the_portraits_the_error_says_what_to_install(tmp_path, monkeypa
     monkeypatch.setitem(PORTRAITS, HOPPER, ("no_such_package", "hopper.jpg"))
     result = run("--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "pip install 'facesearch[demo]'" in result.stderr
+    assert install_command("demo") in result.stderr
     assert not (tmp_path / "out").exists()
 
 

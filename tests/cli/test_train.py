@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from facesearch.extras import install_command
 from facesearch_cli import train
 from facesearch_cli.main import app
 
@@ -158,7 +159,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path
     with pytest.raises(train.typer.Exit) as left:
         train.train(tmp_path, tmp_path / "m")
     assert left.value.exit_code == 4
-    assert "pip install 'facesearch[train]'" in capsys.readouterr().err
+    assert install_command("train") in capsys.readouterr().err
 
 
 def a_face_course(after, *, before=0.5, ended="done", skipped=()):

@@ -12,6 +12,7 @@ import pytest
 import typer
 from PIL import Image
 
+from facesearch.extras import install_command
 from facesearch_cli.web import open_browser, own_address
 
 PAGE_MODULES = ("facesearch.web", "facesearch.serving")
@@ -100,7 +101,7 @@ def test_without_its_extra_it_says_how_to_install_it(facesearch, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = facesearch("web", "--no-browser")
     assert result.exit_code == 4
-    assert "facesearch[web]" in result.stderr
+    assert install_command("web") in result.stderr
     assert result.stderr.count("\n") == 1
 
 
