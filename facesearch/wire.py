@@ -81,6 +81,7 @@ def identified_photo(result: "IdentifiedPhoto") -> Object:
         "height": result.height,
         "faces": [identified_face(face) for face in result.faces],
         "error": result.error,
+        "remark": result.remark,
     }
 
 

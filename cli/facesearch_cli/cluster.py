@@ -30,6 +30,7 @@ from facesearch_cli.render import (
 
 if TYPE_CHECKING:
     from facesearch import Decision, Gallery
+    from facesearch.photo_files import LeftOut
     from facesearch.review.groups import Unnamed, UnnamedGroup
 
 MAX_LISTED = 3  # photos of a group in the table, then "and 7 more"; JSON has all
@@ -66,7 +67,7 @@ def cluster(
     from facesearch.manifest import subject
 
     number, person = (None, "") if name is None else (name[0], usable_name(name[1], new=True))
-    photos = photos_and_rest_told(paths)
+    photos, rest = photos_and_rest_told(paths)
     screen = Screen()
     with options.opened(photos=len(photos), create=True) as gallery:
         what = subject(gallery.model.manifest)
@@ -85,7 +86,7 @@ def cluster(
             )
             left_out = decision.left_out
     if options.as_json:
-        answer_in_json(found, decision, left_out, options)
+        answer_in_json(found, decision, left_out, rest, options)
     elif decision is not None:
         report_decision(decision, options)
     else:
@@ -102,13 +103,19 @@ def answer_in_json(
     found: "Unnamed",
     decision: "Decision | None",
     left_out: Sequence[tuple[str, str]],
+    rest: "LeftOut",
     options: Options,
 ) -> None:
     """Print the groups and the decision, if one was made, as JSON."""
     from facesearch import wire
 
     named = decision and wire.decision(decision)
-    print_json(**wire.unnamed(found), named=named, left_out=wire.failures(left_out))
+    print_json(
+        **wire.unnamed(found),
+        named=named,
+        left_out=wire.failures(left_out),
+        left_out_of_folders=rest.counts(),
+    )
     if decision is not None and decision.id is not None:
         say_how_to_undo(decision.id, options)
 

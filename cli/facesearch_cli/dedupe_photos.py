@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from facesearch_cli.history import report_decision
-from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE, Options, gallery_path
+from facesearch_cli.options import (
+    INTERRUPTED,
+    NO,
+    UNREADABLE,
+    Options,
+    gallery_path,
+    photos_and_rest_told,
+)
 from facesearch_cli.render import (
     Column,
     Screen,
@@ -54,6 +61,7 @@ class PhotoSearch:
         trash = trash_folder(self.folders, self.trash)
         handle_unfinished(trash, finish=apply)
         screen = Screen()
+        _, rest = photos_and_rest_told(self.folders)
         report = self.report(options, screen)
         if html is not None:
             html.write_text(photo_page(report), "utf-8")
@@ -61,7 +69,7 @@ class PhotoSearch:
             show_photos(report, screen)
         outcome = moved(report, trash, yes=yes) if apply else None
         if options.as_json:
-            print_json(**wire.duplicate_photos(report, outcome))
+            print_json(**wire.duplicate_photos(report, outcome), left_out_of_folders=rest.counts())
         elif outcome is not None:
             n_moved = counted(len(outcome.moved), "file")
             screen.line(f"Moved {n_moved} to {printable(outcome.folder)}.")

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch_cli.options import OPENVINO_FROM, UNREADABLE, AsJson, load_model
+from facesearch_cli.options import (
+    OPENVINO_FROM,
+    UNREADABLE,
+    AsJson,
+    load_model,
+    say_rest_of_classes,
+)
 from facesearch_cli.render import (
     Column,
     Screen,
@@ -60,8 +66,8 @@ def evaluate(
     from facesearch.evaluation.pictures import read_lake_trials, read_pictures
     from facesearch.evaluation.report import evaluate, model_cropper
 
-    if sheet is not None:
-        check_free(sheet)
+    check_free(sheet)
+    say_rest_of_classes(data)
     loaded = load_model(model, OPENVINO_FROM)  # as fast as for many photos
     screen = Screen()
     with counting(screen, "Reading") as advance:
@@ -85,8 +91,10 @@ def evaluate(
         raise typer.Exit(UNREADABLE)
 
 
-def check_free(sheet: Path) -> None:
+def check_free(sheet: Path | None) -> None:
     """Raise typer.BadParameter if `sheet` is not a new file in a folder, before minutes of work."""
+    if sheet is None:
+        return
     if not sheet.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {sheet.parent}", param_hint="--sheet")
     if sheet.is_symlink() or sheet.exists():

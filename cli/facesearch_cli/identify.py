@@ -93,7 +93,7 @@ def identify(
     from facesearch.manifest import subject
 
     one_format(options.as_json, as_csv)
-    photos = photos_and_rest_told(paths)
+    photos, _ = photos_and_rest_told(paths)
     if annotate is not None:
         annotate.mkdir(parents=True, exist_ok=True)
     with options.opened(photos=len(photos)) as gallery:

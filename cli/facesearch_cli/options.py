@@ -177,14 +177,22 @@ def photos_in(paths: Iterable[Path], left_out: "LeftOut | None" = None) -> Itera
         yield from found or [path]
 
 
-def photos_and_rest_told(paths: Iterable[Path]) -> list[Path]:
-    """Return the photos at `paths`, folders walked; say on stderr what was left out."""
+def photos_and_rest_told(paths: Iterable[Path]) -> "tuple[list[Path], LeftOut]":
+    """Return the photos at `paths`, folders walked, and what was left out, said on stderr, too."""
     from facesearch.photo_files import LeftOut
 
     left_out = LeftOut()
     photos = list(photos_in(paths, left_out))
     say_left_out(left_out)
-    return photos
+    return photos, left_out
+
+
+def say_rest_of_classes(folder: Path) -> None:
+    """Say on stderr what reading a folder of classes leaves out; nothing of Omniglot's archives."""
+    from facesearch.evaluation.omniglot import has_zips
+
+    if folder.is_dir() and not has_zips(folder):
+        photos_and_rest_told([folder])
 
 
 def say_left_out(left_out: "LeftOut") -> None:

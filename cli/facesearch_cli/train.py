@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facesearch.extras import install_command
-from facesearch_cli.options import INTERRUPTED, NO, UNREADABLE, UNUSABLE, AsJson
+from facesearch_cli.options import (
+    INTERRUPTED,
+    NO,
+    UNREADABLE,
+    UNUSABLE,
+    AsJson,
+    say_rest_of_classes,
+)
 from facesearch_cli.render import (
     Screen,
     complain,
@@ -107,6 +114,7 @@ def train(
         return
     from facesearch.training.train_pictures import make_recipe, train_on_pictures
 
+    say_rest_of_classes(data)
     screen = Screen()
     chosen = make_recipe((recipe or RecipeName.MODERN).value, seed=seed, steps=steps)
     with watching(screen, chosen.validated_by) as (reading, watch):
@@ -205,6 +213,8 @@ def train_faces(
     screen = Screen()
     if are_crops(data):
         complain("Every face is analyzed before the first step: minutes if there are thousands.")
+    else:
+        say_rest_of_classes(data)
     recipe = Face(seed=seed) if start is None else Face(seed=seed, start=start)
     with watching(screen, recipe.validated_by) as (reading, watch):
         course = train_on_faces(

@@ -93,7 +93,7 @@ def web(
         if not no_browser:
             open_browser(address, Path(folder))
 
-    photos = photos_and_rest_told(paths or ())
+    photos, _ = photos_and_rest_told(paths or ())
     private = TemporaryDirectory(prefix="facesearch-open-", ignore_cleanup_errors=True)
     with private as folder, listening, open_gallery(gallery, model, create=True) as opened:
         try:

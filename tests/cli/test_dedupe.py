@@ -400,3 +400,11 @@ def test_real_people_under_two_names_and_two_under_one_are_found(run, tmp_path):
     assert two["person"] == "Both"
     camps = [{Path(face["photo"]).parent.name for face in camp} for camp in two["camps"]]
     assert camps == [{one.name}, {other.name}]
+
+
+def test_dedupe_tells_what_it_left_out_of_the_folders(run, album):
+    """A folder is searched for photos; what else lies in it is counted."""
+    (album / "notes.txt").write_text("of summer")
+    result = run(album, "--json")
+    assert "1 file that is not a photo in a format that is read: 1 .txt" in result.stderr
+    assert json.loads(result.stdout)["left_out_of_folders"] == {"other files": 1}

@@ -123,10 +123,13 @@ def test_the_seed_decides_the_figures(facesearch, letters_model, letters):
 def test_unusable_pictures_are_listed_and_exit_3(facesearch, letters_model, letters):
     (letters / "A" / "broken.png").write_bytes(b"no picture")
     Image.new("RGB", (60, 60), "white").save(letters / "M" / "blank.png")
+    (letters / "M" / "notes.txt").write_text("of letters")
     result = facesearch("evaluate", letters_model, letters)
     assert result.exit_code == 3
     assert result.stdout.startswith("letters on 16 pictures of 4 classes")
-    heading, *lines = result.stderr.splitlines()
+    told, files, heading, *lines = result.stderr.splitlines()
+    assert told == "Left out of the folders:"
+    assert files == "  1 file that is not a photo in a format that is read: 1 .txt"
     assert heading == "Could not be used:"
     assert lines[0].startswith(f"  {letters / 'A' / 'broken.png'}: it is not a picture")
     assert lines[1] == f"  {letters / 'M' / 'blank.png'}: it shows nothing to compare"

@@ -40,9 +40,9 @@ def test_a_stranger_is_unknown_and_exits_1(facesearch, stranger):
 def test_json_has_the_documented_keys(facesearch, enrolled_gallery, probe):
     result = facesearch("identify", probe, "--gallery", enrolled_gallery, "--json")
     photo = json.loads(result.stdout)
-    assert list(photo) == ["schema_version", "photo", "width", "height", "faces", "error"]
+    assert list(photo) == ["schema_version", "photo", "width", "height", "faces", "error", "remark"]
     assert (photo["photo"], photo["width"], photo["height"]) == (str(probe), 410, 480)
-    assert photo["error"] is None
+    assert (photo["error"], photo["remark"]) == (None, None)
     (face,) = photo["faces"]
     assert set(face) == {
         *("box", "score", "person", "probability", "unknown_probability", "candidates"),

@@ -81,9 +81,11 @@ def test_train_enroll_and_identify_from_a_folder_of_classes(facesearch, tmp_path
 def test_unreadable_pictures_are_listed_and_the_rest_is_trained_on(facesearch, tmp_path):
     data = letters(tmp_path / "letters")
     (data / "A" / "broken.png").write_bytes(b"not a picture")
+    (data / "A" / "notes.txt").write_text("of letters")
     done = facesearch("train", data, "--out", tmp_path / "m", "--steps", 2, "--json")
     assert done.exit_code == 3
     assert "broken.png" in done.stderr
+    assert "1 file that is not a photo in a format that is read: 1 .txt" in done.stderr
     result = json.loads(done.stdout)
     assert result["ended"] == "done"
     assert [path.endswith("broken.png") for path, _ in result["skipped"]] == [True]
