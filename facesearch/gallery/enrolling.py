@@ -43,7 +43,7 @@ class Enrollment:
 
     photo: str
     person: str
-    status: str  # "enrolled", "already" (the same bytes), "skipped" (see remark), "unreadable"
+    status: str  # "enrolled", "already" (the same picture), "skipped" (see remark), "unreadable"
     remark: str | None = None
     look_alikes: tuple[tuple[str, float], ...] = ()  # (other person, probability of being the same)
 

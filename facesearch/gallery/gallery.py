@@ -90,10 +90,10 @@ class Gallery:
     ) -> Iterator[Enrollment]:
         """Enroll (name, photo file) pairs; yield what became of each once it is on the disk.
 
-        Consecutive pairs of one name are looked at together. The same bytes under the same name add
-        nothing, so an interrupted run can simply be started again. A photo that cannot be used is
-        yielded with the reason and stops nothing. Somebody who was merged into another is enrolled
-        as that person. Everything stored is undone as one decision.
+        Consecutive pairs of one name are looked at together. The same picture under the same name
+        adds nothing, so an interrupted run can simply be started again. A photo that cannot be used
+        is yielded with the reason and stops nothing. Somebody who was merged into another is
+        enrolled as that person. Everything stored is undone as one decision.
 
         `doubt(name, alike, clear)` is asked, before anything of a person is stored, if among their
         first photos only `alike` of `clear` with a face show one person, less than half; False

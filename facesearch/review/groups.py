@@ -55,7 +55,7 @@ class Unnamed:
     named: int  # faces of enrolled people
     dismissed: int  # faces that a human has called a stranger's, or no face
     small: int  # faces too small to be grouped
-    photos: int  # looked at; files with the same bytes count once
+    photos: int  # looked at; files with the same picture count once
     unreadable: tuple[tuple[str, str], ...]  # photo, reason
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from facesearch import Gallery
 from facesearch_cli.enroll import some_from_all_over_first
@@ -151,9 +152,10 @@ def test_file_names_cannot_send_control_characters_to_the_terminal(facesearch, p
 def test_ctrl_c_keeps_what_is_stored_and_says_how_to_continue(
     command, people, portraits, tmp_path, own_home
 ):
-    portrait = portraits.grace.read_bytes()
-    for number in range(100):  # other bytes, same picture
-        (people / "Grace" / f"{number}.jpg").write_bytes(portrait + bytes([number]))
+    portrait = Image.open(portraits.grace)
+    for number in range(100):  # the same face in other pictures
+        portrait.paste((2 * number, 0, 0), (0, 0, 16, 16))
+        portrait.save(people / "Grace" / f"{number}.jpg")
     process = subprocess.Popen(
         [*command, "enroll", people, "--json"],
         stdout=subprocess.PIPE,
