@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch.extras import install_command
 from facesearch_cli.demo_answers import (
     Answer,
     Scene,
@@ -133,6 +132,8 @@ def show_faces(out: Path) -> Show:
     portraits = {person: portrait(person) for person in PORTRAITS}
     missing = [PORTRAITS[person][0] for person, path in portraits.items() if path is None]
     if missing:
+        from facesearch.extras import install_command
+
         complain(
             f"The demo needs portraits that come with {' and '.join(missing)}: "
             f"{install_command('demo')}. With --glyphs it needs none."

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import typer
 
-from facesearch.extras import install_command
 from facesearch_cli.options import UNUSABLE, Options, gallery_path, with_options
 from facesearch_cli.render import Column, Screen, bearer_words, print_json
 
@@ -107,6 +106,7 @@ def about_engine(name: str, engine: str) -> Check | str:
 
     from facesearch import Model
     from facesearch.engine import openvino_is_installed
+    from facesearch.extras import install_command
     from facesearch.photo import photo_from_bytes
 
     if engine == "openvino" and not openvino_is_installed():
@@ -141,6 +141,8 @@ def about_gallery(path: Path, model: str) -> Check | str:
 
 def extra(name: str, package: str) -> Check:
     """Return whether an extra is installed, or how to install it."""
+    from facesearch.extras import install_command
+
     version = version_of(package)
     if version == "not installed":
         return Check(f"extra {name}", "missing", install_command(name))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facesearch.extras import install_command
 from facesearch_cli.options import (
     INTERRUPTED,
     NO,
@@ -105,6 +104,8 @@ def train(
     in another terminal.
     """
     if any(find_spec(name) is None for name in NEEDED):
+        from facesearch.extras import install_command
+
         complain(f"Error: training is not installed; {install_command('train')} adds it")
         raise typer.Exit(UNUSABLE)
     if start is not None and recipe not in (None, RecipeName.FACE):

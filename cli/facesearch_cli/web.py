@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch.extras import install_command
 from facesearch_cli.options import (
     DEFAULT_MODEL,
     UNUSABLE,
@@ -112,6 +111,8 @@ def check_extra() -> None:
     except ModuleNotFoundError as error:
         if error.name not in WEB_PACKAGES:
             raise
+        from facesearch.extras import install_command
+
         complain(f"Error: the page needs an extra: {install_command('web')}")
         raise typer.Exit(UNUSABLE) from error
 
